@@ -1,0 +1,61 @@
+# `make demo` and `make test` do everything, set-up included, on a Debian with git, make, gcc and
+# rustup. Both build with one profile, so that RocksDB is compiled once.
+
+.PHONY: demo test setup format lint unit documentation purity
+.NOTPARALLEL:
+
+CARGO_FLAGS := --release --locked
+
+# More arguments for `comity demo`, such as: make demo ARGS='--partners 5 --import chat.jsonl.xz'
+ARGS ?=
+
+demo: setup
+	cargo run $(CARGO_FLAGS) --bin comity -- demo $(ARGS)
+
+test: setup format lint unit documentation purity
+
+# Installs what cargo cannot: clang and libclang, with which the bindings of RocksDB are made, and
+# a C++ compiler. Asks nothing; where it cannot install, it says what to install.
+LIBCLANG := $(foreach dir,/usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib /usr/lib64,\
+  $(wildcard $(dir)/libclang.so* $(dir)/libclang-[0-9]*.so*))
+PACKAGES := $(strip \
+  $(if $(shell command -v c++),,g++) \
+  $(if $(shell command -v clang),,clang) \
+  $(if $(LIBCLANG_PATH)$(LIBCLANG),,libclang-dev))
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
+
+setup:
+	@command -v cargo >/dev/null || { \
+	  echo 'cargo is missing: install Rust with rustup (https://rustup.rs)' >&2; exit 1; }
+	@test -z '$(PACKAGES)' || command -v apt-get >/dev/null || { \
+	  echo 'install with this system'\''s package manager: $(PACKAGES)' >&2; exit 1; }
+	@test -z '$(PACKAGES)' || $(AS_ROOT) true || { \
+	  echo 'run as root: apt-get install $(PACKAGES)' >&2; exit 1; }
+	@test -z '$(PACKAGES)' || { \
+	  $(AS_ROOT) apt-get update && \
+	  $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install --yes --no-install-recommends $(PACKAGES); }
+
+format:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- --deny warnings
+
+unit:
+	cargo test $(CARGO_FLAGS) --workspace
+
+documentation:
+	RUSTDOCFLAGS='--deny warnings' cargo doc $(CARGO_FLAGS) --workspace --no-deps
+
+# The cores compute and nothing else: nothing they are built from does I/O, keeps time or draws
+# random numbers from the system. (Clippy's lists in their .clippy.toml hold their own code.)
+IMPURE := tokio|mio|quinn|quinn-proto|rocksdb|librocksdb-sys|socket2|getrandom|rand|fastrand|chrono|time
+
+purity:
+	@for crate in comity-crypto comity-protocol; do \
+	  impure=$$(cargo tree --locked --package $$crate --edges normal --prefix none --format '{p}' \
+	    | grep -E '^($(IMPURE)) ' | sort -u); \
+	  test -z "$$impure" || { printf '%s is not pure:\n%s\n' "$$crate" "$$impure" >&2; exit 1; }; \
+	  echo "$$crate is pure"; \
+	done

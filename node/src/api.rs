@@ -1,0 +1,358 @@
+//! What a sysadmin's command asks of a node, and what the node answers.
+//!
+//! One request and its answers are lines of JSON on the node's admin socket
+//! (`DIR/admin.sock`, a Unix socket of mode 0600: whoever may open it is an administrator). A
+//! request is one line; the answer is any number of [`Reply::Item`] lines and then exactly one
+//! [`Reply::Done`] or [`Reply::Failed`]. When no node is running, the command opens the same
+//! directory itself and asks the same questions in its own process.
+
+use serde::{Deserialize, Serialize};
+
+/// The longest line, in bytes, that either side of the admin socket accepts. An import batch is
+/// the largest honest line: 512 posts, most of them short, none above 64 KiB.
+pub const MAX_LINE: usize = 64 << 20;
+
+/// A question or an order to the node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Answers one [`NodeStatus`].
+    Status,
+    /// Makes a peering invitation. Answers one [`PeeringFile`] without words.
+    PeerInvite {
+        /// How long the invitation may be accepted, in seconds.
+        expires_in_s: u64,
+        /// The addresses (`host:port`) at which the invited partner will reach this node; empty
+        /// for those of the configuration.
+        addresses: Vec<String>,
+    },
+    /// Takes an invitation or the reply to one. Answers one [`PeeringFile`]: with the reply to
+    /// carry back when an invitation was taken, and with the twelve words in both cases.
+    PeerAccept {
+        /// The contents of the file.
+        file: String,
+        /// As in [`Request::PeerInvite`].
+        addresses: Vec<String>,
+    },
+    /// Declares that the words were compared out of band and puts the pact in force.
+    PeerApprove {
+        partner: String,
+        /// The twelve words as the other side read them; they must equal this side's.
+        words: Vec<String>,
+    },
+    /// Answers a [`PeerInfo`] per peer.
+    PeerList,
+    /// Closes the link and withholds everything from that partner until resumed.
+    PeerSuspend {
+        partner: String,
+    },
+    PeerResume {
+        partner: String,
+    },
+    /// Ends the pact for good; peering anew needs a new invitation.
+    PeerRevoke {
+        partner: String,
+    },
+    /// Answers one [`ChannelInfo`].
+    ChannelCreate {
+        name: String,
+    },
+    /// Invites a peer's organisation to a shared channel.
+    ChannelShare {
+        channel: String,
+        partner: String,
+        role: Role,
+    },
+    /// Accepts an invitation; `channel` is a name or the start of an id.
+    ChannelAccept {
+        channel: String,
+    },
+    ChannelLeave {
+        channel: String,
+    },
+    /// Answers a [`ChannelInfo`] per channel.
+    ChannelList,
+    /// Answers one [`Written`].
+    Post {
+        channel: String,
+        user: String,
+        message: String,
+        /// The id (or its start) of the post replied to.
+        reply_to: Option<String>,
+        /// The claimed time; the node's clock when absent.
+        create_at_ms: Option<u64>,
+        precedence: Precedence,
+    },
+    /// Replaces the message of an own user's post. Answers one [`Written`].
+    Edit {
+        post: String,
+        user: String,
+        message: String,
+    },
+    /// Withdraws an own user's post. Answers one [`Written`].
+    Redact {
+        post: String,
+        user: String,
+    },
+    /// Adds (or withdraws) a reaction. Answers one [`Written`].
+    React {
+        post: String,
+        user: String,
+        emoji: String,
+        remove: bool,
+    },
+    /// Answers a [`PostInfo`] per post, in timeline order, the last `limit` ones.
+    Read {
+        channel: String,
+        limit: usize,
+    },
+    /// Answers a [`PostInfo`] per post, channels sorted by name, posts in timeline order.
+    Export {
+        channel: Option<String>,
+    },
+    /// Asks how far an import has come. Answers one [`ImportProgress`] per channel of the file
+    /// that has any.
+    ImportStatus {
+        /// SHA-256 of the (uncompressed) file and of what decides which lines are this node's, as
+        /// hex.
+        import: String,
+    },
+    /// Posts a batch. Lines at or below the channel's mark are skipped; the mark moves with the
+    /// posts, in one write. Lines of one import must come in ascending order per channel.
+    /// Answers one [`Imported`].
+    Import {
+        import: String,
+        posts: Vec<ImportPost>,
+    },
+    /// Answers one [`Digests`].
+    Digests,
+    /// Stops the node gracefully.
+    Stop,
+}
+
+/// One line of an answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    Item { item: Item },
+    Done,
+    Failed { error: ApiError },
+}
+
+/// A value in an answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Item {
+    Status(NodeStatus),
+    Peering(PeeringFile),
+    Peer(PeerInfo),
+    Channel(ChannelInfo),
+    Written(Written),
+    Post(PostInfo),
+    ImportProgress(ImportProgress),
+    Imported(Imported),
+    Digests(Digests),
+}
+
+/// Why a request failed: what happened, whose fault it is and what to do next.
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
+#[error("{what}")]
+pub struct ApiError {
+    /// A stable word for programs, such as `no_such_channel`.
+    pub code: String,
+    pub what: String,
+    pub fault: Fault,
+    /// What the reader can do next; may be empty.
+    pub advice: String,
+}
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// Whoever gave the command or wrote the configuration.
+    Operator,
+    /// The user named in the request.
+    User,
+    /// Another partner.
+    Peer,
+    /// This node: a bug, a full disk, a broken store.
+    Node,
+}
+
+/// A partner's role in a channel, as commands write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Observer,
+    Contributor,
+    Admin,
+    Owner,
+}
+
+/// How urgent a message is (ACP 127); it orders what is sent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precedence {
+    #[default]
+    Routine,
+    Priority,
+    Immediate,
+    Flash,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeStatus {
+    pub partner: String,
+    pub partner_id: String,
+    pub version: String,
+    pub listen: String,
+    /// `serving`, or `offline` when a command opened the directory itself.
+    pub mode: String,
+    pub uptime_s: u64,
+    pub channels: u64,
+    pub events: u64,
+    pub posts: u64,
+    pub parked_events: u64,
+    pub parked_bytes: u64,
+    pub disk_bytes: u64,
+    pub rss_bytes: u64,
+    /// UDP payload bytes since the start of the process.
+    pub wire_bytes_sent: u64,
+    pub wire_bytes_received: u64,
+    /// User and system time of all threads since the start of the process, in milliseconds.
+    pub cpu_ms: u64,
+    pub peers: Vec<PeerInfo>,
+    /// What an operator should look at; empty when all is well.
+    pub warnings: Vec<String>,
+}
+
+/// A file to carry to the other partner, and the words to compare.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeeringFile {
+    /// The other partner's name, when it is known yet.
+    pub partner: Option<String>,
+    /// The file to hand over; absent when the exchange is complete on this side.
+    pub file: Option<String>,
+    /// Twelve words, once both files are known to this side.
+    pub words: Option<Vec<String>>,
+    /// When the invitation expires, Unix milliseconds.
+    pub expires_at_ms: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PeerInfo {
+    pub partner: String,
+    pub partner_id: String,
+    /// `waiting` (words not approved here), `active`, `suspended` or `revoked`.
+    pub state: String,
+    pub words: Option<Vec<String>>,
+    pub addresses: Vec<String>,
+    pub connected: bool,
+    pub remote: Option<String>,
+    /// The negotiated key exchange group, such as `X25519MLKEM768`.
+    pub group: Option<String>,
+    pub rtt_ms: Option<f64>,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    /// Events the peer is known to lack.
+    pub behind_events: u64,
+    pub reconnections: u64,
+    pub last_error: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChannelInfo {
+    pub name: String,
+    pub id: String,
+    /// This partner's own status: `invited`, `active`, `left`, `removed` or `suspended`.
+    pub status: String,
+    pub members: Vec<MemberInfo>,
+    pub posts: u64,
+    pub events: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MemberInfo {
+    pub partner: String,
+    pub role: Role,
+    pub status: String,
+}
+
+/// What a write came to; it is on disk, synced.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Written {
+    pub id: String,
+    pub channel: String,
+    /// The partners whose nodes will receive it.
+    pub audience: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PostInfo {
+    pub channel: String,
+    pub id: String,
+    /// `name@partner`.
+    pub author: String,
+    /// The claimed time, Unix milliseconds.
+    pub create_at: u64,
+    /// Absent while the key or the body is not here, or when withdrawn.
+    pub message: Option<String>,
+    pub audience: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reply_to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub edit_at: Option<u64>,
+    /// `shown`, `withdrawn`, `no_key` or `unreadable`.
+    pub state: String,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub reactions: Vec<ReactionInfo>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReactionInfo {
+    pub emoji: String,
+    pub author: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImportPost {
+    /// The line of the file, from 1.
+    pub line: u64,
+    pub channel: String,
+    pub user: String,
+    pub message: String,
+    pub create_at_ms: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ImportProgress {
+    pub channel: String,
+    /// The last line imported; every earlier line of that channel is imported too.
+    pub line: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Imported {
+    pub posted: u64,
+    pub skipped: u64,
+}
+
+/// What one compares between nodes: equal digests mean equal channels.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Digests {
+    pub posts: u64,
+    pub events: u64,
+    pub timeline: String,
+    pub state: String,
+    pub channels: Vec<ChannelDigest>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ChannelDigest {
+    pub channel: String,
+    pub posts: u64,
+    pub events: u64,
+    pub timeline: String,
+    pub state: String,
+}

@@ -1,0 +1,457 @@
+//! The arguments of every command, and their help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::demo::names::MAX_PARTNERS;
+use super::time::parse_span;
+use super::words::Words;
+use crate::api::{Precedence, Role};
+use crate::config::{self, DEFAULT_LISTEN};
+
+/// The environment variable that names the node's directory.
+const DIRECTORY_VARIABLE: &str = "COMITY_DIR";
+const DEFAULT_DIRECTORY: &str = "comity-data";
+
+/// Shared channels between organisations that host nothing for one another.
+#[derive(Debug, Parser)]
+#[command(
+    name = "comity",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 ok, 1 warning, 2 failed, 3 unknown.\n\n\
+                  Example: see it run, three partners on this machine\n  comity demo"
+)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The node's directory [default: $COMITY_DIR, or ./comity-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Print JSON, one object a line, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Common {
+    /// The node's directory: as given, or of the environment, or the default.
+    pub fn directory(&self) -> PathBuf {
+        self.dir
+            .clone()
+            .or_else(|| std::env::var_os(DIRECTORY_VARIABLE).map(PathBuf::from))
+            .unwrap_or_else(|| DEFAULT_DIRECTORY.into())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a node: its directory, keys and configuration
+    Init(InitArgs),
+    /// Run the node until it is stopped
+    Serve(ServeArgs),
+    /// Check the node's directory, keys and configuration
+    #[command(after_help = "Example:\n  comity check --dir /var/lib/comity")]
+    Check,
+    /// Show how the node is doing
+    #[command(
+        after_help = "Exits with 0 when all is well, 1 with warnings, 2 when the node is not \
+                      running, 3 when it does not answer.\n\n\
+                      Example:\n  comity status --dir /var/lib/comity"
+    )]
+    Status,
+    /// Peer with other partners
+    #[command(subcommand)]
+    Peer(PeerCommand),
+    /// Create and share channels
+    #[command(subcommand)]
+    Channel(ChannelCommand),
+    /// Post a message
+    Post(PostArgs),
+    /// Replace the message of a post
+    Edit(EditArgs),
+    /// Withdraw a post
+    Redact(RedactArgs),
+    /// React to a post
+    React(ReactArgs),
+    /// Show the last posts of a channel
+    Read(ReadArgs),
+    /// Print all posts in timeline order, one JSON object a line
+    Export(ExportArgs),
+    /// Post what a Mattermost bulk export contains
+    Import(ImportArgs),
+    /// Run several partners on this machine and let them talk
+    Demo(DemoArgs),
+    /// Stop the running node gracefully
+    #[command(after_help = "Example:\n  comity stop --dir /var/lib/comity")]
+    Stop,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    comity init alpha --dir /var/lib/comity --address node.alpha.example:7443")]
+pub struct InitArgs {
+    /// The short name of the partner, such as alpha; what others will see
+    pub partner: String,
+    /// The UDP address and port to listen on
+    #[arg(long, value_name = "IP:PORT", default_value = DEFAULT_LISTEN)]
+    pub listen: std::net::SocketAddr,
+    /// An address at which other partners reach this node; may be repeated
+    #[arg(long = "address", value_name = "HOST:PORT", value_parser = address)]
+    pub addresses: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Stops on Ctrl-C, SIGTERM or `comity stop`. Logs to standard error.\n\n\
+                  Example:\n  comity serve --dir /var/lib/comity"
+)]
+pub struct ServeArgs {
+    /// Stop when standard input ends, so as not to outlive whoever started it
+    #[arg(long, hide = true)]
+    pub until_stdin_ends: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PeerCommand {
+    /// Write an invitation, a file to carry to another partner
+    Invite(InviteArgs),
+    /// Take an invitation, and write the reply; or take a reply
+    Accept(AcceptArgs),
+    /// Put the pact in force after comparing the twelve words
+    Approve(ApproveArgs),
+    /// List the peers and their links
+    #[command(after_help = "Example:\n  comity peer list")]
+    List,
+    /// Close the link and withhold everything from a peer until resumed
+    #[command(after_help = "Example:\n  comity peer suspend bravo")]
+    Suspend(PeerName),
+    /// Take a suspension back
+    #[command(after_help = "Example:\n  comity peer resume bravo")]
+    Resume(PeerName),
+    /// End the pact for good; peering anew needs a new invitation
+    #[command(after_help = "Example:\n  comity peer revoke bravo")]
+    Revoke(PeerName),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity peer invite --out for-bravo.invite --expires 3d")]
+pub struct InviteArgs {
+    /// Where to write the invitation, a file that does not exist yet; standard output if absent
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// How long the invitation may be accepted (s, m, h, d, w)
+    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = parse_span)]
+    pub expires: Duration,
+    /// An address for this partner to reach this node, instead of those of the configuration;
+    /// may be repeated
+    #[arg(long = "address", value_name = "HOST:PORT", value_parser = address)]
+    pub addresses: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    comity peer accept for-bravo.invite --out for-alpha.reply   (the invited side)\n  \
+    comity peer accept for-alpha.reply                          (the inviting side)")]
+pub struct AcceptArgs {
+    /// The invitation or the reply; - for standard input
+    pub file: PathBuf,
+    /// Where to write the reply, a file that does not exist yet; standard output if absent
+    #[arg(long, value_name = "REPLY")]
+    pub out: Option<PathBuf>,
+    /// An address for this partner to reach this node, instead of those of the configuration;
+    /// may be repeated
+    #[arg(long = "address", value_name = "HOST:PORT", value_parser = address)]
+    pub addresses: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "At a terminal, without --words, this shows the words of this side and asks \
+                  whether the other side read the same.\n\n\
+                  Examples:\n  comity peer approve bravo\n  \
+                  comity peer approve bravo --words \"twelve words as the other side read them\""
+)]
+pub struct ApproveArgs {
+    /// The partner to approve
+    pub partner: String,
+    /// The twelve words as the other side read them, in one argument
+    #[arg(long, value_name = "WORDS")]
+    pub words: Option<Words>,
+}
+
+#[derive(Debug, Args)]
+pub struct PeerName {
+    /// The partner's short name
+    pub partner: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ChannelCommand {
+    /// Create a channel, of which this partner is the owner
+    #[command(after_help = "Example:\n  comity channel create harbour")]
+    Create(ChannelName),
+    /// Invite a peer to a channel
+    Share(ShareArgs),
+    /// Accept the invitation to a channel
+    #[command(after_help = "Example:\n  comity channel accept harbour")]
+    Accept(ChannelName),
+    /// Leave a channel
+    #[command(after_help = "Example:\n  comity channel leave harbour")]
+    Leave(ChannelName),
+    /// List the channels and their members
+    #[command(after_help = "Example:\n  comity channel list")]
+    List,
+}
+
+#[derive(Debug, Args)]
+pub struct ChannelName {
+    /// The channel's name or the start of its id
+    pub channel: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity channel share harbour bravo --role contributor")]
+pub struct ShareArgs {
+    /// The channel's name or the start of its id
+    pub channel: String,
+    /// The peer to invite
+    pub partner: String,
+    /// What the peer may do
+    #[arg(long, value_enum, default_value = "contributor")]
+    pub role: Role,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Nothing is trimmed: a message read from standard input keeps its last \
+                  newline.\n\n\
+                  Examples:\n  comity post harbour 'The pilot is on board.' --user alice\n  \
+                  printf %s \"$TEXT\" | comity post harbour - --user alice --precedence priority"
+)]
+pub struct PostArgs {
+    /// The channel's name or the start of its id
+    pub channel: String,
+    /// The message; - for standard input
+    pub message: String,
+    /// The user of this partner who posts
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+    /// The id, or its start, of the post replied to
+    #[arg(long, value_name = "POST")]
+    pub reply_to: Option<String>,
+    /// The claimed time in Unix milliseconds; the node's clock if absent
+    #[arg(long, value_name = "MS")]
+    pub create_at: Option<u64>,
+    /// How urgent it is
+    #[arg(long, value_enum, default_value = "routine")]
+    pub precedence: Precedence,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    comity edit 3f9a2c 'The pilot is on board since 0610.' --user alice")]
+pub struct EditArgs {
+    /// The id, or its start, of the post
+    pub post: String,
+    /// The new message; - for standard input
+    pub message: String,
+    /// The user who wrote the post
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity redact 3f9a2c --user alice")]
+pub struct RedactArgs {
+    /// The id, or its start, of the post
+    pub post: String,
+    /// The user who wrote the post
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  comity react 3f9a2c +1 --user alice\n  \
+    comity react 3f9a2c +1 --user alice --remove")]
+pub struct ReactArgs {
+    /// The id, or its start, of the post
+    pub post: String,
+    /// The emoji or its name
+    pub emoji: String,
+    /// The user who reacts
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+    /// Withdraw the reaction
+    #[arg(long)]
+    pub remove: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity read harbour --limit 20")]
+pub struct ReadArgs {
+    /// The channel's name or the start of its id
+    pub channel: String,
+    /// How many posts to show, the last ones
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Works on a running node and on the directory of a stopped one. Each line has \
+                  channel, id, author (name@partner), create_at (ms), message, audience.\n\n\
+                  Example:\n  comity export --dir /var/lib/comity --channel harbour > harbour.jsonl"
+)]
+pub struct ExportArgs {
+    /// Only this channel
+    #[arg(long, value_name = "NAME")]
+    pub channel: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "FILE is Mattermost bulk-import JSONL, plain or .xz. Its channels must exist on \
+                  this node. The whole file is read first and refused if any line is malformed, \
+                  so that a corrected file starts from nothing. Importing a file again posts \
+                  nothing twice; an interrupted import continues.\n\n\
+                  Examples:\n  comity import chat.jsonl.xz --dir /var/lib/comity\n  \
+                  comity import chat.jsonl.xz --spread alpha,bravo,charlie,delta"
+)]
+pub struct ImportArgs {
+    /// The file
+    pub file: PathBuf,
+    /// Post for the authors of this partner [default: the node's own partner]
+    #[arg(long, value_name = "NAME")]
+    pub partner: Option<String>,
+    /// Spread the authors by a hash of their names over these partners, instead of by their
+    /// organisation (`position`, or else the first label of the e-mail's domain)
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub spread: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Starts one `comity serve` per partner, peers them by the commands a sysadmin \
+                  uses, creates and shares a channel per room of the file, lets every author \
+                  post at the home node of the author's organisation, waits until all nodes hold \
+                  the same, and prints a table.\n\n\
+                  Examples:\n  comity demo\n  \
+                  comity demo --partners 5 --import chat.jsonl.xz --keep ./demo --once"
+)]
+pub struct DemoArgs {
+    /// How many partners take part
+    #[arg(long, value_name = "N", default_value_t = 3,
+          value_parser = clap::value_parser!(u8).range(2..=MAX_PARTNERS as i64))]
+    pub partners: u8,
+    /// Mattermost bulk-import JSONL, plain or .xz [default: an invented sample]
+    #[arg(long, value_name = "FILE")]
+    pub import: Option<PathBuf>,
+    /// End after the table
+    #[arg(long)]
+    pub once: bool,
+    /// Leave each node's data in DIR/PARTNER; continue with what is there
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<String, String> {
+    if config::is_host_and_port(text) {
+        Ok(text.into())
+    } else {
+        Err("an address has the form host:port".into())
+    }
+}
+
+impl ValueEnum for Role {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Observer, Self::Contributor, Self::Admin, Self::Owner]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(role_name(*self)))
+    }
+}
+
+/// A role as commands write it.
+pub fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Observer => "observer",
+        Role::Contributor => "contributor",
+        Role::Admin => "admin",
+        Role::Owner => "owner",
+    }
+}
+
+impl ValueEnum for Precedence {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Routine, Self::Priority, Self::Immediate, Self::Flash]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Routine => "routine",
+            Self::Priority => "priority",
+            Self::Immediate => "immediate",
+            Self::Flash => "flash",
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_command_shows_an_example() {
+        let mut commands = vec![Arguments::command()];
+        while let Some(command) = commands.pop() {
+            let inner: Vec<_> = command.get_subcommands().cloned().collect();
+            let help = command.get_after_help().map(ToString::to_string);
+            assert!(
+                help.is_some_and(|help| help.contains("Example"))
+                    || (!inner.is_empty() && command.get_name() != "comity"),
+                "{}",
+                command.get_name()
+            );
+            commands.extend(inner);
+        }
+    }
+
+    #[test]
+    fn common_arguments_may_stand_anywhere() {
+        let before = Arguments::parse_from(["comity", "--dir", "a", "status"]);
+        let after = Arguments::parse_from(["comity", "status", "--json", "--dir", "a"]);
+        assert_eq!(before.common.directory(), after.common.directory());
+        assert!(after.common.json);
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused() {
+        for wrong in [
+            &["comity", "demo", "--partners", "17"][..],
+            &["comity", "demo", "--partners", "1"],
+            &["comity", "init", "alpha", "--address", "nowhere"],
+            &["comity", "peer", "approve", "bravo", "--words", "one two"],
+            &["comity", "channel", "share", "x", "bravo", "--role", "king"],
+        ] {
+            assert!(Arguments::try_parse_from(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

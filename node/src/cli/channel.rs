@@ -1,0 +1,103 @@
+//! `comity channel`: channels and who shares them.
+
+use std::path::Path;
+
+use super::args::{ChannelCommand, role_name};
+use super::client::Node;
+use super::escape::escape;
+use super::exit::Exit;
+use super::output::Output;
+use super::peer::done;
+use super::table::{Table, left, right, short, thousands};
+use crate::api::{ApiError, ChannelInfo, MemberInfo, Request};
+
+pub async fn run(dir: &Path, command: ChannelCommand, output: &Output) -> Result<Exit, ApiError> {
+    let mut node = Node::open(dir).await?;
+    match command {
+        ChannelCommand::Create(args) => {
+            let request = Request::ChannelCreate { name: args.channel };
+            let channel: ChannelInfo = node.ask_one(request).await?;
+            output.answer(&channel, created)?;
+        }
+        ChannelCommand::Share(args) => {
+            let order = Request::ChannelShare {
+                channel: args.channel,
+                partner: args.partner,
+                role: args.role,
+            };
+            node.order(order).await?;
+            done(
+                output,
+                "invited; that partner joins with: comity channel accept",
+            )?;
+        }
+        ChannelCommand::Accept(args) => {
+            let order = Request::ChannelAccept {
+                channel: args.channel,
+            };
+            node.order(order).await?;
+            done(output, "accepted")?;
+        }
+        ChannelCommand::Leave(args) => {
+            let order = Request::ChannelLeave {
+                channel: args.channel,
+            };
+            node.order(order).await?;
+            done(output, "left")?;
+        }
+        ChannelCommand::List => list(&mut node, output).await?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn created(channel: &ChannelInfo) -> String {
+    let name = escape(&channel.name);
+    format!(
+        "created {name}, id {}\nnext    comity channel share {name} PARTNER",
+        escape(&channel.id)
+    )
+}
+
+async fn list(node: &mut Node, output: &Output) -> Result<(), ApiError> {
+    let channels: Vec<ChannelInfo> = node.ask_all(Request::ChannelList).await?;
+    if output.is_json() {
+        return channels
+            .iter()
+            .try_for_each(|channel| output.object(channel));
+    }
+    match channels.is_empty() {
+        true => output.text("no channels; begin with: comity channel create NAME"),
+        false => output.text(&table(&channels).render()),
+    }
+}
+
+fn table(channels: &[ChannelInfo]) -> Table {
+    let mut table = Table::new([
+        left("CHANNEL"),
+        left("ID"),
+        left("STATUS"),
+        right("POSTS"),
+        right("EVENTS"),
+        left("MEMBERS"),
+    ]);
+    for channel in channels {
+        let members: Vec<String> = channel.members.iter().map(member).collect();
+        table.row([
+            channel.name.clone(),
+            short(&channel.id),
+            channel.status.clone(),
+            thousands(channel.posts),
+            thousands(channel.events),
+            members.join(", "),
+        ]);
+    }
+    table
+}
+
+fn member(member: &MemberInfo) -> String {
+    let role = role_name(member.role);
+    match member.status.as_str() {
+        "active" => format!("{} ({role})", member.partner),
+        status => format!("{} ({role}, {status})", member.partner),
+    }
+}

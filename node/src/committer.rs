@@ -1,0 +1,159 @@
+//! Makes the machine's wishes durable and then acts on them, in their order.
+//!
+//! The driver hands over groups of effects. A thread of its own writes the rows of all groups
+//! that have gathered in one synced batch, and only then lets the sends, answers and notices
+//! that followed them out. So nothing leaves the node that a crash could take back, and one sync
+//! serves as many writers as were waiting.
+
+use std::sync::Arc;
+
+use comity_protocol::id::PartnerId;
+use comity_protocol::replica::{CommandError, SendRange, StreamClass, Written};
+use comity_protocol::rows::Row;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::ranges::Ranges;
+use crate::store::Store;
+use crate::transport::{Class, SendOutcome, Transport};
+
+/// Groups that may wait for the disk before the driver waits too.
+const QUEUE: usize = 64;
+/// Rows in one synced write: bounds the memory of a batch.
+const ROWS_PER_WRITE: usize = 8192;
+
+/// Something that the machine wished for.
+pub enum Effect {
+    Append(Vec<Row>),
+    Send {
+        peer: PartnerId,
+        link: u64,
+        class: StreamClass,
+        bytes: Vec<u8>,
+    },
+    SendRange {
+        range: SendRange,
+        number: u32,
+        link: u64,
+    },
+    Done {
+        reply: oneshot::Sender<Result<Written, CommandError>>,
+        result: Result<Written, CommandError>,
+    },
+    /// Everything before this is on disk.
+    Barrier(oneshot::Sender<()>),
+}
+
+/// What the committer tells the driver.
+#[derive(Debug)]
+pub enum Feedback {
+    /// A frame for the peer was dropped.
+    Congested { peer: PartnerId },
+    /// The store failed: the node must stop.
+    Failed(String),
+}
+
+/// The sending end of the committer's queue.
+pub type Effects = mpsc::Sender<Vec<Effect>>;
+
+/// Starts the committer's thread.
+pub fn start(
+    store: Store,
+    transport: Option<Arc<Transport>>,
+    ranges: Ranges,
+    feedback: mpsc::UnboundedSender<Feedback>,
+) -> (Effects, std::thread::JoinHandle<()>) {
+    let (effects, queue) = mpsc::channel(QUEUE);
+    let committer = Committer {
+        store,
+        transport,
+        ranges,
+        feedback,
+    };
+    let thread = std::thread::spawn(move || committer.run(queue));
+    (effects, thread)
+}
+
+struct Committer {
+    store: Store,
+    transport: Option<Arc<Transport>>,
+    ranges: Ranges,
+    feedback: mpsc::UnboundedSender<Feedback>,
+}
+
+impl Committer {
+    fn run(self, mut queue: mpsc::Receiver<Vec<Effect>>) {
+        while let Some(group) = queue.blocking_recv() {
+            let mut rows = Vec::new();
+            let mut actions = Vec::new();
+            sort(group, &mut rows, &mut actions);
+            while rows.len() < ROWS_PER_WRITE {
+                let Ok(group) = queue.try_recv() else {
+                    break;
+                };
+                sort(group, &mut rows, &mut actions);
+            }
+            if !rows.is_empty()
+                && let Err(error) = self.store.write(&rows)
+            {
+                // Nothing of this batch is acknowledged or sent; the driver stops the node.
+                let _ = self.feedback.send(Feedback::Failed(error.to_string()));
+                return;
+            }
+            for action in actions {
+                self.act(action);
+            }
+        }
+    }
+
+    fn act(&self, action: Effect) {
+        match action {
+            Effect::Append(_) => {}
+            Effect::Send {
+                peer,
+                link,
+                class,
+                bytes,
+            } => self.send(peer, link, class, bytes),
+            Effect::SendRange {
+                range,
+                number,
+                link,
+            } => self.ranges.push(range, number, link),
+            // Whoever asked may have gone; the write stands.
+            Effect::Done { reply, result } => drop(reply.send(result)),
+            Effect::Barrier(reached) => drop(reached.send(())),
+        }
+    }
+
+    fn send(&self, peer: PartnerId, link: u64, class: StreamClass, bytes: Vec<u8>) {
+        let Some(transport) = &self.transport else {
+            return;
+        };
+        if transport.send_on(&peer.0, link, class_of(class), bytes) == SendOutcome::Congested {
+            // The driver is gone only when the node stops.
+            let _ = self.feedback.send(Feedback::Congested { peer });
+        }
+    }
+}
+
+/// Rows to write, the rest to act on once they are written.
+fn sort(group: Vec<Effect>, rows: &mut Vec<Row>, actions: &mut Vec<Effect>) {
+    for effect in group {
+        match effect {
+            Effect::Append(appended) => rows.extend(appended),
+            action => actions.push(action),
+        }
+    }
+}
+
+/// The transport's stream for the machine's class.
+pub fn class_of(class: StreamClass) -> Class {
+    match class {
+        StreamClass::Control => Class::Control,
+        StreamClass::Flash => Class::Flash,
+        StreamClass::Immediate => Class::Immediate,
+        StreamClass::Priority => Class::Priority,
+        StreamClass::Routine => Class::Routine,
+        StreamClass::Backfill => Class::Backfill,
+    }
+}

@@ -1,0 +1,320 @@
+//! The configuration of a node: `DIR/comity.toml`, typed, unknown keys refused.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+
+use crate::api::{ApiError, Fault};
+
+/// The name of the configuration file inside a node's directory.
+pub const FILE_NAME: &str = "comity.toml";
+
+/// Where a node listens unless told otherwise.
+pub const DEFAULT_LISTEN: &str = "0.0.0.0:7443";
+
+/// What an operator decides about a node.
+///
+/// Every key that may be left out has a default; [`Config::template`] writes them all down.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The short name of the partner that this node serves.
+    #[serde(deserialize_with = "partner")]
+    pub partner: String,
+    /// The UDP address on which other partners' nodes reach this one.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// The `host:port` addresses that invitations name.
+    #[serde(default, deserialize_with = "addresses")]
+    pub addresses: Vec<String>,
+    #[serde(default)]
+    pub log: LogConfig,
+    #[serde(default)]
+    pub links: LinksConfig,
+    #[serde(default)]
+    pub groups: GroupsConfig,
+}
+
+/// What `comity serve` writes to standard error.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    pub level: LogLevel,
+    pub format: LogFormat,
+}
+
+/// The least severe record that is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// The level as the configuration spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// How a log record is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// How links to other nodes behave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LinksConfig {
+    pub congestion: Congestion,
+}
+
+/// The congestion controller of a link.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Congestion {
+    #[default]
+    Cubic,
+    Bbr,
+}
+
+/// Which key exchange groups TLS offers and accepts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupsConfig {
+    pub profile: GroupProfile,
+}
+
+/// A named list of key exchange groups.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupProfile {
+    /// X25519MLKEM768 first.
+    #[default]
+    Default,
+    /// ML-KEM-1024 only.
+    Cnsa,
+}
+
+impl Config {
+    /// Reads the configuration of the node in `dir`.
+    pub fn load(dir: &Path) -> Result<Self, ConfigError> {
+        let path = dir.join(FILE_NAME);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text, &path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(ConfigError::Missing { dir: dir.into() })
+            }
+            Err(error) => Err(ConfigError::Unreadable { path, error }),
+        }
+    }
+
+    /// Parses the text of a configuration; `path` only serves the error.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::refused(text, path, &error))
+    }
+
+    /// The configuration file of a new node, each key with its meaning and its default.
+    pub fn template(partner: &str, listen: &str, addresses: &[String]) -> String {
+        let addresses: Vec<_> = addresses.iter().map(|address| quoted(address)).collect();
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = write!(
+            text,
+            include_str!("config.toml.in"),
+            partner = quoted(partner),
+            listen = quoted(listen),
+            addresses = addresses.join(", "),
+        );
+        text
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("there is no node in {}", dir.display())]
+    Missing { dir: PathBuf },
+    #[error("{} cannot be read: {error}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+    #[error("{}, line {line}, {key}: {reason}", path.display())]
+    Refused {
+        path: PathBuf,
+        line: usize,
+        /// What the line is about, such as `key "listen"`.
+        key: String,
+        reason: String,
+    },
+}
+
+impl ConfigError {
+    fn refused(text: &str, path: &Path, error: &toml::de::Error) -> Self {
+        let start = error.span().map_or(0, |span| span.start).min(text.len());
+        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_text = text[line_start..].lines().next().unwrap_or_default();
+        Self::Refused {
+            path: path.into(),
+            line: text[..line_start].matches('\n').count() + 1,
+            key: key_of(line_text),
+            reason: error.message().trim_end().replace('\n', "; "),
+        }
+    }
+}
+
+impl From<ConfigError> for ApiError {
+    fn from(error: ConfigError) -> Self {
+        let (code, advice) = match &error {
+            ConfigError::Missing { .. } => (
+                "no_node",
+                "name the node's directory with --dir or COMITY_DIR, or make a node: \
+                 comity init NAME --dir DIR",
+            ),
+            ConfigError::Unreadable { .. } => (
+                "config_unreadable",
+                "run the command as the user that owns the directory",
+            ),
+            ConfigError::Refused { .. } => (
+                "config_refused",
+                "correct that line; docs/operations.md lists every key with its default",
+            ),
+        };
+        Self {
+            code: code.into(),
+            what: error.to_string(),
+            fault: Fault::Operator,
+            advice: advice.into(),
+        }
+    }
+}
+
+/// Names the key that a line of TOML sets, as far as the line alone shows it.
+fn key_of(line: &str) -> String {
+    let line = line.trim();
+    if line.starts_with('[') {
+        return format!("table {line}");
+    }
+    match line.split_once('=') {
+        Some((key, _)) => format!("key \"{}\"", key.trim()),
+        None => "top level".into(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 7443))
+}
+
+fn partner<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if name.is_empty() {
+        return Err(serde::de::Error::custom("a partner's name is not empty"));
+    }
+    Ok(name)
+}
+
+fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let addresses = Vec::<String>::deserialize(deserializer)?;
+    match addresses.iter().find(|address| !is_host_and_port(address)) {
+        Some(wrong) => Err(serde::de::Error::custom(format!(
+            "{wrong:?} is not an address of the form host:port"
+        ))),
+        None => Ok(addresses),
+    }
+}
+
+/// Whether `text` has the form `host:port`, the port being 1 to 65535.
+pub fn is_host_and_port(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_a_configuration_and_states_the_defaults() {
+        let addresses = ["node.alpha.example:7443".to_owned()];
+        let text = Config::template("alpha", DEFAULT_LISTEN, &addresses);
+        let config = Config::parse(&text, Path::new("comity.toml")).unwrap();
+        let minimal = Config::parse("partner = \"alpha\"", Path::new("comity.toml")).unwrap();
+        assert_eq!(config.addresses, addresses);
+        assert_eq!(
+            Config {
+                addresses: Vec::new(),
+                ..config
+            },
+            minimal
+        );
+    }
+
+    #[test]
+    fn the_template_quotes_what_it_is_given() {
+        let text = Config::template("a\"\n\\b", DEFAULT_LISTEN, &[]);
+        let config = Config::parse(&text, Path::new("comity.toml")).unwrap();
+        assert_eq!(config.partner, "a\"\n\\b");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name_and_line() {
+        let error = refusal("partner = \"alpha\"\n\n[log]\nlevle = \"info\"\n");
+        assert!(error.contains("line 4"), "{error}");
+        assert!(error.contains("levle"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_by_key_and_line() {
+        let error = refusal("partner = \"alpha\"\nlisten = \"everywhere\"\n");
+        assert!(error.contains("line 2, key \"listen\""), "{error}");
+        let error = refusal("partner = \"alpha\"\n[log]\nlevel = \"loud\"\n");
+        assert!(error.contains("line 3, key \"level\""), "{error}");
+        let error = refusal("partner = \"alpha\"\n[links]\ncongestion = 0\n");
+        assert!(error.contains("line 3, key \"congestion\""), "{error}");
+        let error = refusal("partner = \"alpha\"\naddresses = [\"nowhere\"]\n");
+        assert!(error.contains("line 2, key \"addresses\""), "{error}");
+    }
+
+    #[test]
+    fn a_missing_or_empty_partner_is_refused() {
+        assert!(refusal("listen = \"127.0.0.1:1\"\n").contains("partner"));
+        assert!(refusal("partner = \"\"\n").contains("line 1, key \"partner\""));
+    }
+
+    #[test]
+    fn a_directory_without_a_node_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = ApiError::from(Config::load(dir.path()).unwrap_err());
+        assert_eq!(error.code, "no_node");
+        assert_eq!(error.fault, Fault::Operator);
+    }
+
+    fn refusal(text: &str) -> String {
+        Config::parse(text, Path::new("comity.toml"))
+            .unwrap_err()
+            .to_string()
+    }
+}

@@ -1,0 +1,462 @@
+//! The one task that owns the machine.
+//!
+//! Connections, API handlers and timers only send it inputs. It feeds them to the machine, sends
+//! signatures to the verifying threads at once, and hands everything else to the
+//! [committer](crate::committer) in order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
+
+use comity_protocol::event::TAG_EVENT_SIGNATURE;
+use comity_protocol::id::PartnerId;
+use comity_protocol::keys::Entropy;
+use comity_protocol::replica::{
+    Command, CommandError, Input, Notice, Output, Replica, StreamClass, VerifyItem, Written,
+};
+use comity_protocol::time::{Instant, Now, WallTime};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::committer::{Effect, Effects, Feedback};
+use crate::random;
+use crate::transport::{Class, LinkEvent, Transport};
+
+/// Link events and orders that are taken before the machine's wishes are handed on: one group.
+const INPUTS_PER_GROUP: usize = 256;
+/// Batches of signatures under verification before no more frames are taken: bounds memory.
+const VERIFYING_MAX: usize = 1024;
+/// Signatures that one job verifies: small enough to use all cores, large enough to be worth it.
+const SIGNATURES_PER_JOB: usize = 48;
+/// Orders that may wait for the driver.
+const ORDERS: usize = 1024;
+
+/// Something that a part of the node asks the driver to do.
+pub enum Order {
+    Command {
+        command: Box<Command>,
+        reply: oneshot::Sender<Result<Written, CommandError>>,
+    },
+    Look(Box<dyn FnOnce(&Replica) + Send>),
+    /// Ends the driver once everything before is on disk.
+    Stop(oneshot::Sender<()>),
+}
+
+/// Asks the driver. Clones share it.
+#[derive(Clone)]
+pub struct Handle {
+    orders: mpsc::Sender<Order>,
+    barrier: Effects,
+}
+
+/// The driver has stopped.
+#[derive(Debug, thiserror::Error)]
+#[error("the node is stopping")]
+pub struct Stopped;
+
+impl Handle {
+    /// Gives an order without waiting for its end; the answer comes once it is on disk.
+    pub async fn order(
+        &self,
+        command: Command,
+    ) -> Result<oneshot::Receiver<Result<Written, CommandError>>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Command {
+            command: Box::new(command),
+            reply,
+        };
+        self.orders.send(order).await.map_err(|_| Stopped)?;
+        Ok(answer)
+    }
+
+    /// Gives an order and waits until it is refused or on disk.
+    pub async fn command(
+        &self,
+        command: Command,
+    ) -> Result<Result<Written, CommandError>, Stopped> {
+        self.order(command).await?.await.map_err(|_| Stopped)
+    }
+
+    /// Runs `look` on the machine, between two of its inputs.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Replica) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let look = move |replica: &Replica| drop(reply.send(look(replica)));
+        self.orders
+            .send(Order::Look(Box::new(look)))
+            .await
+            .map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Waits until everything that the machine has accepted is on disk.
+    pub async fn settled(&self) -> Result<(), Stopped> {
+        let (reached, settled) = oneshot::channel();
+        self.barrier
+            .send(vec![Effect::Barrier(reached)])
+            .await
+            .map_err(|_| Stopped)?;
+        settled.await.map_err(|_| Stopped)
+    }
+
+    /// Stops the driver.
+    pub async fn stop(&self) {
+        let (reply, stopped) = oneshot::channel();
+        if self.orders.send(Order::Stop(reply)).await.is_ok() {
+            let _ = stopped.await;
+        }
+    }
+}
+
+/// Everything the driver talks to.
+pub struct Surroundings {
+    pub effects: Effects,
+    pub feedback: mpsc::UnboundedReceiver<Feedback>,
+    pub links: mpsc::Receiver<LinkEvent>,
+    pub transport: Option<Arc<Transport>>,
+}
+
+/// Starts the driver on the current runtime. The second value ends with the driver: with the
+/// reason where the node must stop because of a failure.
+pub fn start(
+    replica: Replica,
+    surroundings: Surroundings,
+) -> (Handle, tokio::task::JoinHandle<Result<(), String>>) {
+    let (orders, received) = mpsc::channel(ORDERS);
+    let handle = Handle {
+        orders,
+        barrier: surroundings.effects.clone(),
+    };
+    let (verified_in, verified_out) = mpsc::unbounded_channel();
+    let driver = Driver {
+        replica,
+        effects: surroundings.effects,
+        transport: surroundings.transport,
+        links: BTreeMap::new(),
+        tickets: BTreeMap::new(),
+        next_ticket: 0,
+        verified: verified_in,
+        finished: BTreeMap::new(),
+        next_verified: 0,
+        to_verify: Vec::new(),
+        wake: None,
+        started: Clock::now(),
+        group: Vec::new(),
+    };
+    let inbox = Inbox {
+        orders: received,
+        links: surroundings.links,
+        feedback: surroundings.feedback,
+        verified: verified_out,
+    };
+    (handle, tokio::spawn(driver.run(inbox)))
+}
+
+struct Inbox {
+    orders: mpsc::Receiver<Order>,
+    links: mpsc::Receiver<LinkEvent>,
+    feedback: mpsc::UnboundedReceiver<Feedback>,
+    verified: mpsc::UnboundedReceiver<Vec<(u64, Vec<bool>)>>,
+}
+
+type Jobs = Vec<(u64, Vec<VerifyItem>)>;
+
+struct Driver {
+    replica: Replica,
+    effects: Effects,
+    transport: Option<Arc<Transport>>,
+    /// The link over which each peer is reached now.
+    links: BTreeMap<PartnerId, u64>,
+    tickets: BTreeMap<u64, oneshot::Sender<Result<Written, CommandError>>>,
+    next_ticket: u64,
+    verified: mpsc::UnboundedSender<Vec<(u64, Vec<bool>)>>,
+    /// Verdicts that came before an earlier batch's: the machine gets them in order.
+    finished: BTreeMap<u64, Vec<bool>>,
+    next_verified: u64,
+    to_verify: Jobs,
+    wake: Option<Instant>,
+    started: Clock,
+    group: Vec<Effect>,
+}
+
+impl Driver {
+    async fn run(mut self, mut inbox: Inbox) -> Result<(), String> {
+        loop {
+            let wake = self.wake_in();
+            let accept_frames = self.replica.verifying() < VERIFYING_MAX;
+            tokio::select! {
+                Some(feedback) = inbox.feedback.recv() => self.feedback(feedback)?,
+                Some(verdicts) = inbox.verified.recv() => self.take_verdicts(verdicts),
+                order = inbox.orders.recv() => match order {
+                    Some(Order::Stop(reply)) => return self.stop(reply).await,
+                    Some(order) => self.order(order),
+                    None => return Ok(()),
+                },
+                Some(event) = inbox.links.recv(), if accept_frames => self.link(event),
+                () = tokio::time::sleep(wake) => {
+                    self.wake = None;
+                    self.handle(Input::Wake);
+                }
+            }
+            if let Some(stop) = self.take_waiting(&mut inbox)? {
+                return self.stop(stop).await;
+            }
+            self.hand_over().await?;
+        }
+    }
+
+    /// Takes what else has come meanwhile, so that one group serves it all.
+    fn take_waiting(&mut self, inbox: &mut Inbox) -> Result<Option<oneshot::Sender<()>>, String> {
+        for _ in 0..INPUTS_PER_GROUP {
+            let mut idle = true;
+            if let Ok(verdicts) = inbox.verified.try_recv() {
+                self.take_verdicts(verdicts);
+                idle = false;
+            }
+            match inbox.orders.try_recv() {
+                Ok(Order::Stop(reply)) => return Ok(Some(reply)),
+                Ok(order) => {
+                    self.order(order);
+                    idle = false;
+                }
+                Err(_) => {}
+            }
+            if self.replica.verifying() < VERIFYING_MAX
+                && let Ok(event) = inbox.links.try_recv()
+            {
+                self.link(event);
+                idle = false;
+            }
+            if idle {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn stop(mut self, reply: oneshot::Sender<()>) -> Result<(), String> {
+        self.hand_over().await?;
+        let (reached, settled) = oneshot::channel();
+        if self
+            .effects
+            .send(vec![Effect::Barrier(reached)])
+            .await
+            .is_ok()
+        {
+            let _ = settled.await;
+        }
+        let _ = reply.send(());
+        Ok(())
+    }
+
+    async fn hand_over(&mut self) -> Result<(), String> {
+        self.send_to_verifiers();
+        if self.group.is_empty() {
+            return Ok(());
+        }
+        let group = std::mem::take(&mut self.group);
+        self.effects
+            .send(group)
+            .await
+            .map_err(|_| "the store's thread has ended".to_string())
+    }
+
+    fn now(&self) -> Now {
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        Now {
+            instant: self.instant(),
+            wall: WallTime(wall.as_millis() as u64),
+        }
+    }
+
+    fn instant(&self) -> Instant {
+        Instant(self.started.elapsed().as_millis() as u64)
+    }
+
+    fn wake_in(&self) -> Duration {
+        let at = self
+            .wake
+            .map_or(3_600_000, |wake| wake.0.saturating_sub(self.instant().0));
+        Duration::from_millis(at)
+    }
+
+    fn feedback(&mut self, feedback: Feedback) -> Result<(), String> {
+        match feedback {
+            Feedback::Congested { peer } => self.handle(Input::Congested { peer }),
+            Feedback::Failed(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Command { command, reply } => {
+                let ticket = self.next_ticket;
+                self.next_ticket += 1;
+                self.tickets.insert(ticket, reply);
+                self.handle(Input::Command {
+                    ticket,
+                    command,
+                    entropy: Entropy::new(random::bytes()),
+                });
+            }
+            Order::Look(look) => look(&self.replica),
+            // Both callers of this take it apart before.
+            Order::Stop(reply) => drop(reply),
+        }
+    }
+
+    fn link(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Up { peer, link, .. } => {
+                self.links.insert(PartnerId(peer), link);
+                self.handle(Input::PeerUp {
+                    peer: PartnerId(peer),
+                });
+            }
+            LinkEvent::Frame {
+                peer, class, bytes, ..
+            } => {
+                self.handle(Input::Received {
+                    peer: PartnerId(peer),
+                    class: class_from(class),
+                    bytes,
+                });
+            }
+            LinkEvent::Drained { peer, .. } => self.handle(Input::Drained {
+                peer: PartnerId(peer),
+            }),
+            LinkEvent::Down { peer, .. } => {
+                self.links.remove(&PartnerId(peer));
+                self.handle(Input::PeerDown {
+                    peer: PartnerId(peer),
+                });
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.now();
+        self.replica.handle(input, now);
+        while let Some(output) = self.replica.poll() {
+            self.fulfil(output);
+        }
+    }
+
+    fn fulfil(&mut self, output: Output) {
+        match output {
+            Output::Verify { batch, items } => self.to_verify.push((batch, items)),
+            Output::Append { rows } => self.group.push(Effect::Append(rows)),
+            Output::Send { peer, class, bytes } => {
+                if let Some(&link) = self.links.get(&peer) {
+                    self.group.push(Effect::Send {
+                        peer,
+                        link,
+                        class,
+                        bytes,
+                    });
+                }
+            }
+            Output::SendRange(range) => {
+                // A log without a number has no events; the answer is an empty range.
+                let number = self.replica.log_number(&range.log).unwrap_or(u32::MAX);
+                if let Some(&link) = self.links.get(&range.peer) {
+                    self.group.push(Effect::SendRange {
+                        range,
+                        number,
+                        link,
+                    });
+                }
+            }
+            Output::Done { ticket, result } => {
+                if let Some(reply) = self.tickets.remove(&ticket) {
+                    self.group.push(Effect::Done { reply, result });
+                }
+            }
+            Output::WakeAt(at) => self.wake = Some(at),
+            Output::Notify(notice) => self.notice(notice),
+        }
+    }
+
+    fn notice(&self, notice: Notice) {
+        match notice {
+            Notice::Accepted { .. } | Notice::Membership { .. } => {}
+            Notice::Misbehaved { peer, why } => {
+                tracing::warn!(%peer, %why, "peer misbehaved; its link is closed");
+                if let Some(transport) = &self.transport {
+                    transport.disconnect(&peer.0, &why);
+                }
+            }
+            Notice::Refused { peer, why } => tracing::warn!(%peer, %why, "refused"),
+            Notice::Fork { channel, id } => {
+                tracing::warn!(%channel, %id, "a writer signed two events for one position");
+            }
+            Notice::BadKey { channel, id, why } => {
+                tracing::warn!(%channel, %id, %why, "bad key event")
+            }
+            Notice::OwnLogAhead { channel, seq, peer } => tracing::error!(
+                %channel, seq, %peer,
+                "a peer holds more of this node's own log than this node: it was restored from an old copy, \
+                 or the peer lies; this node writes no more in the channel"
+            ),
+        }
+    }
+
+    /// Signatures are checked one by one, on all cores.
+    fn send_to_verifiers(&mut self) {
+        let mut job: Jobs = Vec::new();
+        let mut size = 0;
+        for (batch, items) in std::mem::take(&mut self.to_verify) {
+            size += items.len();
+            job.push((batch, items));
+            if size >= SIGNATURES_PER_JOB {
+                self.spawn_job(std::mem::take(&mut job));
+                size = 0;
+            }
+        }
+        if !job.is_empty() {
+            self.spawn_job(job);
+        }
+    }
+
+    fn spawn_job(&self, job: Jobs) {
+        let verified = self.verified.clone();
+        tokio::task::spawn_blocking(move || {
+            let verdicts = job
+                .into_iter()
+                .map(|(batch, items)| (batch, items.iter().map(verify).collect()))
+                .collect();
+            // The driver is gone only when the node stops.
+            let _ = verified.send(verdicts);
+        });
+    }
+
+    fn take_verdicts(&mut self, verdicts: Vec<(u64, Vec<bool>)>) {
+        self.finished.extend(verdicts);
+        while let Some(valid) = self.finished.remove(&self.next_verified) {
+            let batch = self.next_verified;
+            self.next_verified += 1;
+            self.handle(Input::Verified { batch, valid });
+        }
+    }
+}
+
+fn verify(item: &VerifyItem) -> bool {
+    item.key
+        .verify(TAG_EVENT_SIGNATURE, &item.id.0, &item.signature.0)
+        .is_ok()
+}
+
+fn class_from(class: Class) -> StreamClass {
+    match class {
+        Class::Control => StreamClass::Control,
+        Class::Flash => StreamClass::Flash,
+        Class::Immediate => StreamClass::Immediate,
+        Class::Priority => StreamClass::Priority,
+        Class::Routine => StreamClass::Routine,
+        Class::Backfill => StreamClass::Backfill,
+    }
+}

@@ -1,0 +1,17 @@
+//! The Comity node: storage, links, the driver of the protocol's machine, and its commands.
+
+pub mod api;
+pub mod audit;
+pub mod cli;
+pub mod committer;
+pub mod config;
+pub mod driver;
+pub mod keystore;
+pub mod node;
+pub mod pacts;
+pub mod random;
+pub mod ranges;
+mod sample;
+pub mod service;
+pub mod store;
+pub mod transport;

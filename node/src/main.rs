@@ -1,0 +1,7 @@
+//! The `comity` binary: see [`comity_node::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    comity_node::cli::run()
+}

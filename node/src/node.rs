@@ -1,0 +1,190 @@
+//! A node put together: its store, its machine, its links and its pacts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use comity_protocol::id::PartnerId;
+use comity_protocol::identity::Identity;
+use comity_protocol::replica::{Replica, Restore};
+use comity_protocol::rows::Table;
+use tokio::sync::{Mutex, mpsc};
+
+use crate::api::ApiError;
+use crate::audit::Audit;
+use crate::committer;
+use crate::config::{self, Config};
+use crate::driver::{self, Handle, Surroundings};
+use crate::keystore::{self, Keys};
+use crate::pacts::Pacts;
+use crate::ranges::Ranges;
+use crate::service::failure;
+use crate::store::{Store, StoreError};
+use crate::transport::{Congestion, GroupProfile, LinkEvent, Transport, TransportConfig};
+
+/// Link events that may wait for the driver; each is at most a frame of 1 MiB.
+const LINK_EVENTS: usize = 512;
+
+/// A node that is open, serving or for one command.
+pub struct Node {
+    pub dir: PathBuf,
+    pub config: Config,
+    pub partner: PartnerId,
+    pub identity: Identity,
+    pub store: Store,
+    pub handle: Handle,
+    pub transport: Option<Arc<Transport>>,
+    pub pacts: Mutex<Pacts>,
+    pub audit: Audit,
+    /// One import at a time: marks move in order.
+    pub importing: Mutex<()>,
+    pub started: Instant,
+}
+
+/// What ends when the node does.
+pub struct Running {
+    pub driver: tokio::task::JoinHandle<Result<(), String>>,
+    pub committer: std::thread::JoinHandle<()>,
+}
+
+/// Whether a node links with its peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Serving,
+    /// Opened by a command for one request.
+    Offline,
+}
+
+impl Node {
+    /// Opens a node's directory.
+    pub async fn open(
+        dir: &Path,
+        config: Config,
+        mode: Mode,
+    ) -> Result<(Arc<Node>, Running), ApiError> {
+        let store = keystore::open_store(dir).map_err(failure::keys)?;
+        let Keys { own, tls } = keystore::load(&store).map_err(failure::keys)?;
+        let partner = own.identity.partner();
+        let identity = own.identity.clone();
+        let replica = restore(own, &store)?;
+        let pacts = Pacts::load(store.clone(), partner).map_err(failure::peering)?;
+        let audit =
+            Audit::open(store.clone()).map_err(|error| failure::node("audit_broken", error))?;
+
+        let (events, links) = mpsc::channel::<LinkEvent>(LINK_EVENTS);
+        let transport = match mode {
+            Mode::Offline => None,
+            Mode::Serving => {
+                let started =
+                    Transport::start(transport_config(&config), tls, partner.0, events).await;
+                Some(Arc::new(started.map_err(failure::transport)?))
+            }
+        };
+        let runtime = tokio::runtime::Handle::current();
+        let ranges = Ranges::new(store.clone(), transport.clone(), runtime);
+        let (feedback_in, feedback) = mpsc::unbounded_channel();
+        let (effects, committer) =
+            committer::start(store.clone(), transport.clone(), ranges, feedback_in);
+        let surroundings = Surroundings {
+            effects,
+            feedback,
+            links,
+            transport: transport.clone(),
+        };
+        let (handle, driver) = driver::start(replica, surroundings);
+        if let Some(transport) = &transport {
+            transport.set_peers(pacts.peers());
+        }
+        let node = Node {
+            dir: dir.into(),
+            config,
+            partner,
+            identity,
+            store,
+            handle,
+            transport,
+            pacts: Mutex::new(pacts),
+            audit,
+            importing: Mutex::new(()),
+            started: Instant::now(),
+        };
+        Ok((Arc::new(node), Running { driver, committer }))
+    }
+
+    /// Stops gracefully: what was accepted is on disk, what was queued is sent if the peers take
+    /// it soon.
+    pub async fn stop(&self) {
+        self.handle.stop().await;
+        if let Some(transport) = &self.transport {
+            transport.shutdown().await;
+        }
+    }
+
+    /// The node's clock, Unix milliseconds.
+    pub fn now_ms() -> u64 {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64)
+    }
+
+    /// The name of a partner: as peered, as the channel introduced it, or its id's start.
+    pub async fn partner_name(&self, partner: &PartnerId) -> String {
+        if *partner == self.partner {
+            return self.identity.name.as_str().into();
+        }
+        if let Some(name) = self.pacts.lock().await.name_of(partner) {
+            return name.into();
+        }
+        let wanted = *partner;
+        let introduced = self
+            .handle
+            .look(move |replica| {
+                let identity = replica
+                    .channels()
+                    .values()
+                    .find_map(|channel| channel.identity(&wanted));
+                identity.map(|identity| identity.name.as_str().to_string())
+            })
+            .await;
+        introduced
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| partner.to_hex()[..12].to_string())
+    }
+}
+
+fn restore(own: comity_protocol::replica::Own, store: &Store) -> Result<Replica, ApiError> {
+    let mut restore = Restore::new(own);
+    for table in [Table::Logs, Table::Secrets, Table::Events] {
+        store
+            .scan::<RestoreError>(table, &[], &[], |key, value| {
+                restore.row(table, key, value)?;
+                Ok(true)
+            })
+            .map_err(|error| failure::node("store_damaged", error))?;
+    }
+    restore
+        .finish()
+        .map_err(|error| failure::node("store_damaged", error))
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RestoreError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a stored row does not read back: {0}")]
+    Row(#[from] comity_protocol::codec::Malformed),
+}
+
+fn transport_config(config: &Config) -> TransportConfig {
+    let mut transport = TransportConfig::new(config.listen);
+    transport.group_profile = match config.groups.profile {
+        config::GroupProfile::Default => GroupProfile::Default,
+        config::GroupProfile::Cnsa => GroupProfile::Cnsa,
+    };
+    transport.congestion = match config.links.congestion {
+        config::Congestion::Cubic => Congestion::Cubic,
+        config::Congestion::Bbr => Congestion::Bbr,
+    };
+    transport
+}

@@ -1,0 +1,380 @@
+//! Pacts: what this partner agreed with others when they peered.
+
+use std::collections::BTreeMap;
+
+use comity_protocol::codec::{Canonical, Malformed};
+use comity_protocol::id::{Hash, PartnerId};
+use comity_protocol::identity::Identity;
+use comity_protocol::peering::{self, SignedPeeringFile};
+use comity_protocol::rows::{Row, Table};
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Store, StoreError};
+use crate::transport::PeerEntry;
+
+/// Pacts and open invitations that a node keeps: a partner deals with tens of others.
+pub const PACTS_MAX: usize = 1024;
+
+const PACT_KEY: u8 = b'p';
+const INVITATION_KEY: u8 = b'i';
+
+/// Where a pact stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum PactState {
+    /// Both files are known here; the words are not approved yet.
+    Waiting = 1,
+    Active = 2,
+    Suspended = 3,
+    Revoked = 4,
+}
+
+impl TryFrom<u8> for PactState {
+    type Error = Malformed;
+
+    fn try_from(number: u8) -> Result<Self, Malformed> {
+        [
+            PactState::Waiting,
+            PactState::Active,
+            PactState::Suspended,
+            PactState::Revoked,
+        ]
+        .into_iter()
+        .find(|state| *state as u8 == number)
+        .ok_or(Malformed::Rule("not a pact's state"))
+    }
+}
+
+impl From<PactState> for u8 {
+    fn from(state: PactState) -> u8 {
+        state as u8
+    }
+}
+
+impl PactState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PactState::Waiting => "waiting",
+            PactState::Active => "active",
+            PactState::Suspended => "suspended",
+            PactState::Revoked => "revoked",
+        }
+    }
+}
+
+/// A pact with one partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pact {
+    pub state: PactState,
+    pub identity: Identity,
+    pub addresses: Vec<String>,
+    /// Indices of the twelve words.
+    pub words: Vec<u16>,
+}
+
+impl Canonical for Pact {
+    const NAME: &'static str = "pact";
+    const LIMIT: usize = 32 << 10;
+}
+
+/// An invitation that this node gave out and nobody has answered yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct OpenInvitation {
+    file: SignedPeeringFile,
+    expires_at_ms: u64,
+}
+
+impl Canonical for OpenInvitation {
+    const NAME: &'static str = "open invitation";
+    const LIMIT: usize = 32 << 10;
+}
+
+/// Why a peering step is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PeeringError {
+    #[error("not a peering file: {0}")]
+    NotAFile(#[from] Malformed),
+    #[error("this partner's own invitation")]
+    Own,
+    #[error("the invitation expired")]
+    Expired,
+    #[error("it answers an invitation that is not open here: never made, already used, or expired")]
+    NoSuchInvitation,
+    #[error("there is a pact with {name} already; it is {state}")]
+    Exists { name: String, state: &'static str },
+    #[error("another partner is known here by the name {0}")]
+    NameTaken(String),
+    #[error("no pact with {0}")]
+    NoSuchPact(String),
+    #[error("the pact with {name} is {state}")]
+    WrongState { name: String, state: &'static str },
+    #[error("the words are not the same")]
+    WordsDiffer,
+    #[error("too many pacts")]
+    TooMany,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// All pacts of this node; every change is on disk before it is in force.
+pub struct Pacts {
+    store: Store,
+    own: PartnerId,
+    pacts: BTreeMap<PartnerId, Pact>,
+    invitations: BTreeMap<Hash, OpenInvitation>,
+}
+
+impl Pacts {
+    pub fn load(store: Store, own: PartnerId) -> Result<Pacts, PeeringError> {
+        let mut pacts = BTreeMap::new();
+        let mut invitations = BTreeMap::new();
+        store.scan::<PeeringError>(Table::Pacts, &[], &[], |key, value| {
+            match key.first() {
+                Some(&PACT_KEY) => {
+                    let pact = Pact::from_bytes(value)?;
+                    pacts.insert(pact.identity.partner(), pact);
+                }
+                _ => {
+                    let invitation = OpenInvitation::from_bytes(value)?;
+                    invitations.insert(invitation.file.hash(), invitation);
+                }
+            }
+            Ok(true)
+        })?;
+        Ok(Pacts {
+            store,
+            own,
+            pacts,
+            invitations,
+        })
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Pact> {
+        self.pacts.values()
+    }
+
+    pub fn by_name(&self, name: &str) -> Result<&Pact, PeeringError> {
+        self.pacts
+            .values()
+            .find(|pact| pact.identity.name.as_str() == name)
+            .ok_or_else(|| PeeringError::NoSuchPact(name.into()))
+    }
+
+    /// The name under which a partner is known here.
+    pub fn name_of(&self, partner: &PartnerId) -> Option<&str> {
+        self.pacts
+            .get(partner)
+            .map(|pact| pact.identity.name.as_str())
+    }
+
+    /// The peers that the transport may link with.
+    pub fn peers(&self) -> Vec<PeerEntry> {
+        let active = self
+            .pacts
+            .values()
+            .filter(|pact| pact.state == PactState::Active);
+        active
+            .map(|pact| PeerEntry {
+                id: pact.identity.partner().0,
+                name: pact.identity.name.as_str().into(),
+                pins: pact
+                    .identity
+                    .certificates
+                    .nodes
+                    .iter()
+                    .map(|node| node.tls_pin.0)
+                    .collect(),
+                addresses: pact.addresses.clone(),
+            })
+            .collect()
+    }
+
+    /// Remembers an invitation that is about to be handed out.
+    pub fn invite(
+        &mut self,
+        file: SignedPeeringFile,
+        expires_at_ms: u64,
+        now_ms: u64,
+    ) -> Result<(), PeeringError> {
+        self.drop_expired(now_ms)?;
+        if self.invitations.len() + self.pacts.len() >= PACTS_MAX {
+            return Err(PeeringError::TooMany);
+        }
+        let hash = file.hash();
+        let invitation = OpenInvitation {
+            file,
+            expires_at_ms,
+        };
+        self.store.write(&[Row::put(
+            Table::Pacts,
+            invitation_key(&hash),
+            invitation.to_bytes(),
+        )])?;
+        self.invitations.insert(hash, invitation);
+        Ok(())
+    }
+
+    fn drop_expired(&mut self, now_ms: u64) -> Result<(), PeeringError> {
+        let expired: Vec<Hash> = self
+            .invitations
+            .iter()
+            .filter(|(_, open)| open.expires_at_ms < now_ms)
+            .map(|(hash, _)| *hash)
+            .collect();
+        let rows: Vec<Row> = expired
+            .iter()
+            .map(|hash| Row {
+                table: Table::Pacts,
+                key: invitation_key(hash),
+                value: None,
+            })
+            .collect();
+        if !rows.is_empty() {
+            self.store.write(&rows)?;
+        }
+        self.invitations.retain(|hash, _| !expired.contains(hash));
+        Ok(())
+    }
+
+    /// Takes another partner's invitation; `reply` is what this node answers.
+    pub fn take_invitation(
+        &mut self,
+        invitation: &SignedPeeringFile,
+        now_ms: u64,
+        reply: impl FnOnce(Hash) -> SignedPeeringFile,
+    ) -> Result<(SignedPeeringFile, Pact), PeeringError> {
+        let file = invitation.open()?;
+        if file.expires_at_ms < now_ms {
+            return Err(PeeringError::Expired);
+        }
+        self.demand_new(&file.identity)?;
+        let reply = reply(invitation.hash());
+        let words = peering::words(invitation, &reply).to_vec();
+        let pact = Pact {
+            state: PactState::Waiting,
+            identity: file.identity,
+            addresses: file.addresses,
+            words,
+        };
+        self.keep(pact.clone(), Vec::new())?;
+        Ok((reply, pact))
+    }
+
+    /// Takes the reply to an invitation of this node, which is used up by it.
+    pub fn take_reply(
+        &mut self,
+        reply: &SignedPeeringFile,
+        now_ms: u64,
+    ) -> Result<Pact, PeeringError> {
+        let file = reply.open()?;
+        let answers = file.answers.ok_or(PeeringError::NoSuchInvitation)?;
+        let open = self
+            .invitations
+            .get(&answers)
+            .ok_or(PeeringError::NoSuchInvitation)?;
+        if open.expires_at_ms < now_ms {
+            return Err(PeeringError::Expired);
+        }
+        self.demand_new(&file.identity)?;
+        let words = peering::words(&open.file, reply).to_vec();
+        let pact = Pact {
+            state: PactState::Waiting,
+            identity: file.identity,
+            addresses: file.addresses,
+            words,
+        };
+        let used = Row {
+            table: Table::Pacts,
+            key: invitation_key(&answers),
+            value: None,
+        };
+        self.keep(pact.clone(), vec![used])?;
+        self.invitations.remove(&answers);
+        Ok(pact)
+    }
+
+    /// A waiting or revoked pact may be made anew; an active or suspended one may not.
+    fn demand_new(&self, identity: &Identity) -> Result<(), PeeringError> {
+        let partner = identity.partner();
+        if partner == self.own {
+            return Err(PeeringError::Own);
+        }
+        let name = identity.name.as_str();
+        let taken = self
+            .pacts
+            .iter()
+            .any(|(id, pact)| *id != partner && pact.identity.name.as_str() == name);
+        if taken {
+            return Err(PeeringError::NameTaken(name.into()));
+        }
+        match self.pacts.get(&partner).map(|pact| pact.state) {
+            None | Some(PactState::Waiting | PactState::Revoked) => Ok(()),
+            Some(state) => Err(PeeringError::Exists {
+                name: name.into(),
+                state: state.as_str(),
+            }),
+        }
+    }
+
+    /// Puts a pact in force, once the words were compared.
+    pub fn approve(&mut self, name: &str, words: &[u16]) -> Result<(), PeeringError> {
+        let pact = self.by_name(name)?.clone();
+        if pact.state != PactState::Waiting {
+            return Err(PeeringError::WrongState {
+                name: name.into(),
+                state: pact.state.as_str(),
+            });
+        }
+        if pact.words != words {
+            return Err(PeeringError::WordsDiffer);
+        }
+        self.keep(
+            Pact {
+                state: PactState::Active,
+                ..pact
+            },
+            Vec::new(),
+        )
+    }
+
+    /// Suspends, resumes or revokes.
+    pub fn change(&mut self, name: &str, to: PactState) -> Result<(), PeeringError> {
+        let pact = self.by_name(name)?.clone();
+        let allowed = matches!(
+            (pact.state, to),
+            (PactState::Active, PactState::Suspended)
+                | (PactState::Suspended, PactState::Active)
+                | (
+                    PactState::Waiting | PactState::Active | PactState::Suspended,
+                    PactState::Revoked
+                )
+        );
+        if !allowed {
+            return Err(PeeringError::WrongState {
+                name: name.into(),
+                state: pact.state.as_str(),
+            });
+        }
+        self.keep(Pact { state: to, ..pact }, Vec::new())
+    }
+
+    fn keep(&mut self, pact: Pact, mut rows: Vec<Row>) -> Result<(), PeeringError> {
+        if self.pacts.len() >= PACTS_MAX {
+            return Err(PeeringError::TooMany);
+        }
+        let partner = pact.identity.partner();
+        let mut key = vec![PACT_KEY];
+        key.extend_from_slice(&partner.0);
+        rows.push(Row::put(Table::Pacts, key, pact.to_bytes()));
+        self.store.write(&rows)?;
+        self.pacts.insert(partner, pact);
+        Ok(())
+    }
+}
+
+fn invitation_key(hash: &Hash) -> Vec<u8> {
+    let mut key = vec![INVITATION_KEY];
+    key.extend_from_slice(&hash.0);
+    key
+}

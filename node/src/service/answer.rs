@@ -1,0 +1,153 @@
+//! Answering requests: each goes to the file of its concern.
+
+use tokio::sync::mpsc;
+
+use super::{channels, import, messages, peering, posts, status};
+use crate::api::{ApiError, Item, Request};
+use crate::node::Node;
+
+/// Items that may wait for a slow reader of an answer.
+const ITEMS: usize = 256;
+
+/// Where the items of an answer go.
+pub enum Items<'a> {
+    Direct(&'a mut (dyn FnMut(Item) + Send)),
+    Queued(mpsc::Sender<Item>),
+}
+
+impl<'a> Items<'a> {
+    pub fn direct(sink: &'a mut (dyn FnMut(Item) + Send)) -> Items<'a> {
+        Items::Direct(sink)
+    }
+
+    pub fn queued() -> (Items<'static>, mpsc::Receiver<Item>) {
+        let (items, produced) = mpsc::channel(ITEMS);
+        (Items::Queued(items), produced)
+    }
+
+    /// Hands over an item, waiting for a slow reader.
+    pub async fn push(&mut self, item: Item) {
+        match self {
+            Items::Direct(sink) => sink(item),
+            // A reader that went away is noticed where its answer is written.
+            Items::Queued(items) => drop(items.send(item).await),
+        }
+    }
+}
+
+/// Answers one request.
+pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Result<(), ApiError> {
+    match request {
+        Request::Status => items.push(Item::Status(status::status(node).await?)).await,
+        Request::PeerInvite {
+            expires_in_s,
+            addresses,
+        } => {
+            items
+                .push(Item::Peering(
+                    peering::invite(node, expires_in_s, addresses).await?,
+                ))
+                .await;
+        }
+        Request::PeerAccept { file, addresses } => {
+            items
+                .push(Item::Peering(
+                    peering::accept(node, &file, addresses).await?,
+                ))
+                .await;
+        }
+        Request::PeerApprove { partner, words } => peering::approve(node, &partner, &words).await?,
+        Request::PeerList => {
+            for peer in status::peers(node).await? {
+                items.push(Item::Peer(peer)).await;
+            }
+        }
+        Request::PeerSuspend { partner } => peering::suspend(node, &partner).await?,
+        Request::PeerResume { partner } => peering::resume(node, &partner).await?,
+        Request::PeerRevoke { partner } => peering::revoke(node, &partner).await?,
+        Request::ChannelCreate { name } => {
+            items
+                .push(Item::Channel(channels::create(node, name).await?))
+                .await;
+        }
+        Request::ChannelShare {
+            channel,
+            partner,
+            role,
+        } => channels::share(node, &channel, &partner, role).await?,
+        Request::ChannelAccept { channel } => channels::accept(node, &channel).await?,
+        Request::ChannelLeave { channel } => channels::leave(node, &channel).await?,
+        Request::ChannelList => {
+            for channel in channels::list(node).await? {
+                items.push(Item::Channel(channel)).await;
+            }
+        }
+        Request::Post {
+            channel,
+            user,
+            message,
+            reply_to,
+            create_at_ms,
+            precedence,
+        } => {
+            let post = messages::NewPost {
+                user,
+                message,
+                reply_to,
+                create_at_ms,
+                precedence,
+            };
+            items
+                .push(Item::Written(messages::post(node, &channel, post).await?))
+                .await;
+        }
+        Request::Edit {
+            post,
+            user,
+            message,
+        } => {
+            items
+                .push(Item::Written(
+                    messages::edit(node, &post, user, message).await?,
+                ))
+                .await;
+        }
+        Request::Redact { post, user } => {
+            items
+                .push(Item::Written(messages::redact(node, &post, user).await?))
+                .await;
+        }
+        Request::React {
+            post,
+            user,
+            emoji,
+            remove,
+        } => {
+            items
+                .push(Item::Written(
+                    messages::react(node, &post, user, emoji, remove).await?,
+                ))
+                .await;
+        }
+        Request::Read { channel, limit } => posts::read(node, &channel, limit, items).await?,
+        Request::Export { channel } => posts::export(node, channel.as_deref(), items).await?,
+        Request::ImportStatus { import } => {
+            for progress in import::status(node, &import).await? {
+                items.push(Item::ImportProgress(progress)).await;
+            }
+        }
+        Request::Import { import, posts } => {
+            items
+                .push(Item::Imported(import::import(node, &import, posts).await?))
+                .await;
+        }
+        Request::Digests => {
+            items
+                .push(Item::Digests(status::digests(node).await?))
+                .await
+        }
+        // The socket stops the node itself; a directory that no node serves is stopped.
+        Request::Stop => {}
+    }
+    Ok(())
+}

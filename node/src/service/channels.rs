@@ -1,0 +1,193 @@
+//! Channels: creating, sharing, accepting, leaving, listing.
+
+use std::collections::BTreeMap;
+
+use comity_protocol::authority::Status;
+use comity_protocol::body::Role as ProtocolRole;
+use comity_protocol::channel::Channel;
+use comity_protocol::id::{ChannelId, PartnerId};
+use comity_protocol::identity::Name;
+use comity_protocol::replica::{Command, Written};
+
+use super::{failure, names, peering};
+use crate::api::{ApiError, ChannelInfo, MemberInfo, Role};
+use crate::node::Node;
+use crate::pacts::PactState;
+
+pub async fn create(node: &Node, name: String) -> Result<ChannelInfo, ApiError> {
+    let name = Name::try_from(name)
+        .map_err(|error| failure::operator("bad_name", error, "choose another name"))?;
+    let taken = name.as_str().to_string();
+    let own = node.partner;
+    let exists = node
+        .handle
+        .look(move |replica| {
+            replica.channels().values().any(|channel| {
+                names::name_of(channel) == taken
+                    && names::place(channel, &own).is_some_and(|place| place <= Status::Active)
+            })
+        })
+        .await
+        .map_err(failure::stopped)?;
+    if exists {
+        return Err(failure::operator(
+            "channel_exists",
+            format!("there is a channel '{}' already", name.as_str()),
+            "choose another name",
+        ));
+    }
+    peering::record(node, "channel_created", name.as_str())?;
+    let written = command(node, Command::CreateChannel { name }).await?;
+    one(node, written.channel).await
+}
+
+pub async fn share(node: &Node, channel: &str, partner: &str, role: Role) -> Result<(), ApiError> {
+    let id = names::channel(node, channel).await?;
+    let pact = node
+        .pacts
+        .lock()
+        .await
+        .by_name(partner)
+        .map_err(failure::peering)?
+        .clone();
+    if pact.state != PactState::Active {
+        return Err(failure::operator(
+            "peer_state",
+            format!("the pact with {partner} is {}", pact.state.as_str()),
+            "a channel is shared with an approved peer: 'comity peer list'",
+        ));
+    }
+    peering::record(
+        node,
+        "channel_shared",
+        &format!("{channel} with {partner} as {role:?}"),
+    )?;
+    let role = match role {
+        Role::Observer => ProtocolRole::Observer,
+        Role::Contributor => ProtocolRole::Contributor,
+        Role::Admin => ProtocolRole::Admin,
+        Role::Owner => ProtocolRole::Owner,
+    };
+    command(
+        node,
+        Command::Share {
+            channel: id,
+            partner: pact.identity,
+            role,
+        },
+    )
+    .await
+    .map(|_| ())
+}
+
+pub async fn accept(node: &Node, channel: &str) -> Result<(), ApiError> {
+    let id = names::channel(node, channel).await?;
+    peering::record(node, "channel_accepted", channel)?;
+    command(node, Command::Accept { channel: id })
+        .await
+        .map(|_| ())
+}
+
+pub async fn leave(node: &Node, channel: &str) -> Result<(), ApiError> {
+    let id = names::channel(node, channel).await?;
+    peering::record(node, "channel_left", channel)?;
+    command(node, Command::Leave { channel: id })
+        .await
+        .map(|_| ())
+}
+
+async fn command(node: &Node, command: Command) -> Result<Written, ApiError> {
+    node.handle
+        .command(command)
+        .await
+        .map_err(failure::stopped)?
+        .map_err(failure::command)
+}
+
+/// Every channel in which this partner has a place, by name.
+pub async fn list(node: &Node) -> Result<Vec<ChannelInfo>, ApiError> {
+    let own = node.partner;
+    let mut channels = node
+        .handle
+        .look(move |replica| {
+            let placed = replica
+                .channels()
+                .values()
+                .filter(|channel| names::place(channel, &own).is_some());
+            placed
+                .map(|channel| describe(channel, &own))
+                .collect::<Vec<_>>()
+        })
+        .await
+        .map_err(failure::stopped)?;
+    rename(node, &mut channels).await;
+    channels.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+    Ok(channels)
+}
+
+async fn one(node: &Node, id: ChannelId) -> Result<ChannelInfo, ApiError> {
+    let own = node.partner;
+    let found = node.handle.look(move |replica| {
+        replica
+            .channels()
+            .get(&id)
+            .map(|channel| describe(channel, &own))
+    });
+    let mut found: Vec<ChannelInfo> = found.await.map_err(failure::stopped)?.into_iter().collect();
+    rename(node, &mut found).await;
+    found
+        .pop()
+        .ok_or_else(|| failure::node("internal", "the channel that was just made is not there"))
+}
+
+/// Members by the names under which they were introduced; see [`rename`].
+fn describe(channel: &Channel, own: &PartnerId) -> ChannelInfo {
+    let present = channel.present();
+    let members = present.members.iter().map(|(partner, member)| MemberInfo {
+        partner: partner.to_hex(),
+        role: match member.role {
+            ProtocolRole::Observer => Role::Observer,
+            ProtocolRole::Contributor => Role::Contributor,
+            ProtocolRole::Admin => Role::Admin,
+            ProtocolRole::Owner => Role::Owner,
+        },
+        status: member.status.as_str().into(),
+    });
+    ChannelInfo {
+        name: names::name_of(channel),
+        id: channel.id.to_hex(),
+        status: names::place(channel, own)
+            .map_or("none", Status::as_str)
+            .into(),
+        members: members.collect(),
+        posts: channel.posts(),
+        events: channel.events(),
+    }
+}
+
+/// Puts the partners' names in the place of their ids.
+async fn rename(node: &Node, channels: &mut [ChannelInfo]) {
+    let ids = node
+        .handle
+        .look(|replica| {
+            let members = replica
+                .channels()
+                .values()
+                .flat_map(|channel| channel.present().members.keys().copied());
+            members.collect::<std::collections::BTreeSet<PartnerId>>()
+        })
+        .await
+        .unwrap_or_default();
+    let mut by_id = BTreeMap::new();
+    for id in ids {
+        by_id.insert(id.to_hex(), node.partner_name(&id).await);
+    }
+    for member in channels.iter_mut().flat_map(|channel| &mut channel.members) {
+        if let Some(name) = by_id.get(&member.partner) {
+            member.partner.clone_from(name);
+        }
+    }
+    for channel in channels {
+        channel.members.sort_by(|a, b| a.partner.cmp(&b.partner));
+    }
+}

@@ -1,0 +1,187 @@
+//! Failures of the node as its API tells them: what happened, whose fault it is, what to do.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use comity_protocol::replica::CommandError;
+
+use crate::api::{ApiError, Fault};
+use crate::driver::Stopped;
+use crate::keystore::KeyFileError;
+use crate::pacts::PeeringError;
+use crate::store::StoreError;
+use crate::transport::TransportError;
+
+fn failure(fault: Fault, code: &str, what: impl Display, advice: &str) -> ApiError {
+    ApiError {
+        code: code.into(),
+        what: what.to_string(),
+        fault,
+        advice: advice.into(),
+    }
+}
+
+/// A failure that whoever gave the command can mend.
+pub fn operator(code: &str, what: impl Display, advice: &str) -> ApiError {
+    failure(Fault::Operator, code, what, advice)
+}
+
+/// A failure of this node or its machine.
+pub fn node(code: &str, what: impl Display) -> ApiError {
+    failure(
+        Fault::Node,
+        code,
+        what,
+        "look at the node's log and the machine's disk, then at docs/operations.md",
+    )
+}
+
+/// A failure of the user named in the request.
+pub fn user(code: &str, what: impl Display, advice: &str) -> ApiError {
+    failure(Fault::User, code, what, advice)
+}
+
+pub fn stopped(_: Stopped) -> ApiError {
+    failure(
+        Fault::Node,
+        "stopping",
+        "the node is stopping",
+        "try again once it runs",
+    )
+}
+
+pub fn store(error: StoreError) -> ApiError {
+    match error {
+        StoreError::InUse { .. } => operator(
+            "in_use",
+            error,
+            "another comity process has the directory open; wait for it, or stop it",
+        ),
+        error => node("store_failed", error),
+    }
+}
+
+pub fn keys(error: KeyFileError) -> ApiError {
+    match error {
+        KeyFileError::Store(error) => store(error),
+        KeyFileError::Exposed { .. } => operator(
+            "key_exposed",
+            error,
+            "chmod 600 the file, and ask who read it",
+        ),
+        KeyFileError::File { .. } | KeyFileError::NotAKey { .. } => {
+            operator("key_file", error, "put the key file back from the backup")
+        }
+        error => node("keys", error),
+    }
+}
+
+pub fn transport(error: TransportError) -> ApiError {
+    match error {
+        TransportError::Listen { .. } => operator(
+            "listen",
+            error,
+            "choose another address under 'listen', or stop what uses it",
+        ),
+        error => node("transport", error),
+    }
+}
+
+pub fn directory(dir: &Path, error: &std::io::Error) -> ApiError {
+    operator(
+        "directory",
+        format!("{}: {error}", dir.display()),
+        "check the path, its owner and the disk",
+    )
+}
+
+pub fn peering(error: PeeringError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        PeeringError::Store(error) => store(error),
+        PeeringError::NotAFile(_) => failure(
+            Fault::Peer,
+            "not_a_peering_file",
+            text,
+            "ask the other partner for the file again, and carry it unchanged",
+        ),
+        PeeringError::Own => operator("own_invitation", text, "hand it to the other partner"),
+        PeeringError::Expired => failure(
+            Fault::Peer,
+            "invitation_expired",
+            text,
+            "ask for a new invitation",
+        ),
+        PeeringError::NoSuchInvitation => {
+            operator("no_such_invitation", text, "make a new invitation")
+        }
+        PeeringError::Exists { .. } => {
+            operator("peer_exists", text, "'comity peer revoke' ends it first")
+        }
+        PeeringError::NameTaken(_) => {
+            operator("name_taken", text, "ask the partner to choose another name")
+        }
+        PeeringError::NoSuchPact(_) => {
+            operator("no_such_peer", text, "'comity peer list' names the peers")
+        }
+        PeeringError::WrongState { .. } => {
+            operator("peer_state", text, "'comity peer list' shows the states")
+        }
+        PeeringError::WordsDiffer => failure(
+            Fault::Peer,
+            "words_differ",
+            text,
+            "compare them again by voice; if they differ, somebody swapped a file on its way: revoke and begin anew",
+        ),
+        PeeringError::TooMany => {
+            operator("too_many_peers", text, "revoke pacts that are not needed")
+        }
+    }
+}
+
+pub fn command(error: CommandError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        CommandError::NoSuchChannel => operator(
+            "no_such_channel",
+            text,
+            "'comity channel list' names the channels",
+        ),
+        CommandError::NotMember("invited") => operator(
+            "not_member",
+            text,
+            "'comity channel accept' accepts the invitation",
+        ),
+        CommandError::NotMember(_) => {
+            operator("not_member", text, "a member can invite this partner again")
+        }
+        CommandError::NotAllowed => operator(
+            "not_allowed",
+            text,
+            "ask an owner or an admin of the channel",
+        ),
+        CommandError::AlreadyThere(_) => operator(
+            "already_there",
+            text,
+            "'comity channel list' shows the members",
+        ),
+        CommandError::NotAuthor => user("not_author", text, "only the author can do this"),
+        CommandError::OtherReaders => user(
+            "other_readers",
+            text,
+            "a partner has joined since: write a new post instead; the old one keeps its readers",
+        ),
+        CommandError::TooLong { .. } => user("too_long", text, "shorten the message or split it"),
+        CommandError::NotAReaction => user(
+            "not_a_reaction",
+            text,
+            "give a short name, such as thumbsup",
+        ),
+        CommandError::RestoredFromOldCopy => operator(
+            "restored_copy",
+            text,
+            "nothing more is written here, so that no position is signed twice; see docs/operations.md",
+        ),
+        CommandError::Internal(_) => node("internal", text),
+    }
+}

@@ -1,0 +1,130 @@
+//! What a node does for whoever administers it: setting up, serving, and answering requests.
+
+mod answer;
+mod channels;
+mod check;
+pub mod failure;
+mod import;
+mod messages;
+mod names;
+mod peering;
+mod posts;
+mod socket;
+mod status;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use comity_protocol::identity::Name;
+
+use crate::api::{ApiError, Item, Request};
+use crate::config::{self, Config};
+use crate::keystore;
+use crate::node::{Mode, Node, Running};
+
+pub use check::{Finding, Severity, check};
+
+/// What `comity init` is told.
+#[derive(Debug, Clone)]
+pub struct InitOptions {
+    /// The partner's short name.
+    pub partner: String,
+    /// The UDP address to listen on, `host:port`.
+    pub listen: String,
+    /// The addresses that invitations name.
+    pub addresses: Vec<String>,
+}
+
+/// What `comity init` made.
+#[derive(Debug, Clone)]
+pub struct InitReport {
+    pub partner_id: String,
+}
+
+/// Makes the directory of a new partner's node. Refused where there is one.
+pub fn init(dir: &Path, options: &InitOptions) -> Result<InitReport, ApiError> {
+    let partner = Name::try_from(options.partner.clone()).map_err(|error| {
+        failure::operator("bad_name", error, "choose another name for the partner")
+    })?;
+    let path = dir.join(config::FILE_NAME);
+    if path.exists() || keystore::store_path(dir).exists() {
+        return Err(failure::operator(
+            "exists",
+            format!("there is a node in {}", dir.display()),
+            "choose another directory",
+        ));
+    }
+    let text = Config::template(&options.partner, &options.listen, &options.addresses);
+    Config::parse(&text, &path)?;
+    std::fs::create_dir_all(dir).map_err(|error| failure::directory(dir, &error))?;
+    let identity = keystore::create(dir, partner, Node::now_ms()).map_err(failure::keys)?;
+    std::fs::write(&path, text).map_err(|error| failure::directory(dir, &error))?;
+    Ok(InitReport {
+        partner_id: identity.partner().to_hex(),
+    })
+}
+
+/// Opens a directory whose node is not running and answers one request in this process.
+pub async fn offline(
+    dir: &Path,
+    config: Config,
+    request: Request,
+    sink: &mut (dyn FnMut(Item) + Send),
+) -> Result<(), ApiError> {
+    let (node, running) = Node::open(dir, config, Mode::Offline).await?;
+    let mut items = answer::Items::direct(sink);
+    let answered = answer::answer(&node, request, &mut items).await;
+    node.stop().await;
+    end(node, running).await?;
+    answered
+}
+
+/// Serves until SIGINT, SIGTERM or a stop request.
+pub async fn serve(dir: &Path, config: Config) -> anyhow::Result<()> {
+    let (node, mut running) = Node::open(dir, config, Mode::Serving).await?;
+    let socket = socket::AdminSocket::bind(dir)?;
+    let (stop, mut stopping) = tokio::sync::mpsc::channel(1);
+    let serving = tokio::spawn(socket::serve(socket, node.clone(), stop));
+    if let Some(transport) = &node.transport {
+        tracing::info!(
+            partner = node.identity.name.as_str(), id = %node.partner, listen = %transport.local_addr(), "serving"
+        );
+    }
+    // Without a service manager there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let failed = tokio::select! {
+        _ = tokio::signal::ctrl_c() => None,
+        _ = terminate.recv() => None,
+        _ = stopping.recv() => None,
+        ended = &mut running.driver => Some(ended),
+    };
+    if let Some(ended) = failed {
+        let why = ended.map_or_else(
+            |error| error.to_string(),
+            |ended| ended.err().unwrap_or_default(),
+        );
+        // What is not on disk was neither acknowledged nor sent: stop, rather than go on without.
+        return Err(failure::node("store_failed", format!("the node stops: {why}")).into());
+    }
+    tracing::info!("stopping");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    node.stop().await;
+    serving.abort();
+    let _ = serving.await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits until the store is closed, so that the next command can open it.
+async fn end(node: Arc<Node>, running: Running) -> Result<(), ApiError> {
+    let driver = running.driver.await;
+    drop(node);
+    let committer = running.committer;
+    let joined = tokio::task::spawn_blocking(move || committer.join()).await;
+    match (driver, joined) {
+        (Ok(Ok(())), Ok(Ok(()))) => Ok(()),
+        (Ok(Err(why)), _) => Err(failure::node("store_failed", why)),
+        _ => Err(failure::node("internal", "a part of the node ended badly")),
+    }
+}

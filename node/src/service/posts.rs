@@ -1,0 +1,327 @@
+//! Reading: posts with what became of them, in timeline order.
+//!
+//! The machine says which events there are and in which order; their bodies are read from the
+//! store, and opened outside the driver.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use comity_crypto::EpochSecret;
+use comity_protocol::body::{MessageBody, ReactBody};
+use comity_protocol::channel::Channel;
+use comity_protocol::codec::Canonical;
+use comity_protocol::event::{Event, Kind};
+use comity_protocol::graph::Pos;
+use comity_protocol::id::{ChannelId, EventId, PartnerId};
+use comity_protocol::keys::{Unreadable, open};
+use comity_protocol::replica::Replica;
+use comity_protocol::rows::{self, Table};
+
+use super::answer::Items;
+use super::{failure, names};
+use crate::api::{ApiError, Item, PostInfo, ReactionInfo};
+use crate::node::Node;
+
+/// Posts that are read at a time: bounds memory and how long the driver is held up.
+const PAGE: usize = 512;
+/// The most posts that one `read` shows.
+const READ_MAX: usize = 10_000;
+
+/// Where one event is stored, and what the machine knows of it.
+#[derive(Debug, Clone)]
+struct Located {
+    key: Vec<u8>,
+    id: EventId,
+    kind: Kind,
+    partner: PartnerId,
+    user: String,
+}
+
+/// A post and the events about it.
+struct Found {
+    post: Located,
+    audience: BTreeSet<PartnerId>,
+    erased: bool,
+    about: Vec<Located>,
+}
+
+/// The last `limit` posts of a channel.
+pub async fn read(
+    node: &Node,
+    channel: &str,
+    limit: usize,
+    items: &mut Items<'_>,
+) -> Result<(), ApiError> {
+    let id = names::channel(node, channel).await?;
+    let posts = posts_of(node, id).await?;
+    let from = posts.len().saturating_sub(limit.min(READ_MAX));
+    send(node, id, &posts[from..], items).await
+}
+
+/// All posts of one channel or of all.
+pub async fn export(
+    node: &Node,
+    channel: Option<&str>,
+    items: &mut Items<'_>,
+) -> Result<(), ApiError> {
+    let channels = match channel {
+        Some(name) => vec![names::channel(node, name).await?],
+        None => all_channels(node).await?,
+    };
+    for id in channels {
+        let posts = posts_of(node, id).await?;
+        send(node, id, &posts, items).await?;
+    }
+    Ok(())
+}
+
+async fn all_channels(node: &Node) -> Result<Vec<ChannelId>, ApiError> {
+    let own = node.partner;
+    let named = node.handle.look(move |replica| {
+        let placed = replica
+            .channels()
+            .values()
+            .filter(|channel| names::place(channel, &own).is_some());
+        placed
+            .map(|channel| (names::name_of(channel), channel.id))
+            .collect::<BTreeSet<_>>()
+    });
+    Ok(named
+        .await
+        .map_err(failure::stopped)?
+        .into_iter()
+        .map(|(_, id)| id)
+        .collect())
+}
+
+async fn posts_of(node: &Node, id: ChannelId) -> Result<Vec<Pos>, ApiError> {
+    let posts = node.handle.look(move |replica| {
+        let Some(channel) = replica.channels().get(&id) else {
+            return Vec::new();
+        };
+        let is_post = |pos: &&Pos| channel.entry(**pos).kind == Kind::Post;
+        channel
+            .timeline()
+            .iter()
+            .filter(is_post)
+            .copied()
+            .collect::<Vec<Pos>>()
+    });
+    let posts = posts.await.map_err(failure::stopped)?;
+    // The machine is ahead of the disk by what is being written.
+    node.handle.settled().await.map_err(failure::stopped)?;
+    Ok(posts)
+}
+
+async fn send(
+    node: &Node,
+    id: ChannelId,
+    posts: &[Pos],
+    items: &mut Items<'_>,
+) -> Result<(), ApiError> {
+    let mut partners = BTreeMap::new();
+    for page in posts.chunks(PAGE) {
+        for post in read_page(node, id, page, &mut partners).await? {
+            items.push(Item::Post(post)).await;
+        }
+    }
+    Ok(())
+}
+
+async fn read_page(
+    node: &Node,
+    id: ChannelId,
+    page: &[Pos],
+    partners: &mut BTreeMap<PartnerId, String>,
+) -> Result<Vec<PostInfo>, ApiError> {
+    let positions = page.to_vec();
+    let located = node.handle.look(move |replica| {
+        let channel = replica.channels().get(&id)?;
+        let found = positions
+            .iter()
+            .filter_map(|pos| locate_post(replica, channel, *pos))
+            .collect::<Vec<_>>();
+        Some((names::name_of(channel), found))
+    });
+    let Some((name, found)) = located.await.map_err(failure::stopped)? else {
+        return Ok(Vec::new());
+    };
+    let events = events_of(node, &found)?;
+    let secrets = secrets_for(node, &events).await?;
+    let authors = found
+        .iter()
+        .flat_map(|found| std::iter::once(&found.post).chain(&found.about))
+        .map(|event| event.partner);
+    let wanted: BTreeSet<PartnerId> = authors
+        .chain(
+            found
+                .iter()
+                .flat_map(|found| found.audience.iter().copied()),
+        )
+        .collect();
+    for partner in wanted {
+        if let std::collections::btree_map::Entry::Vacant(free) = partners.entry(partner) {
+            free.insert(node.partner_name(&partner).await);
+        }
+    }
+    let reader = Reader {
+        channel: &name,
+        events: &events,
+        secrets: &secrets,
+        partners,
+    };
+    Ok(found.iter().map(|found| reader.post(found)).collect())
+}
+
+fn locate_post(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Found> {
+    let about = channel.about(pos);
+    Some(Found {
+        post: locate(replica, channel, pos)?,
+        audience: channel.lane(&channel.lane_of(pos))?.audience.clone(),
+        erased: channel.is_erased(pos),
+        about: about
+            .into_iter()
+            .filter_map(|pos| locate(replica, channel, pos))
+            .collect(),
+    })
+}
+
+fn locate(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Located> {
+    let entry = channel.entry(pos);
+    let number = replica.log_number(&(channel.id, channel.lane_of(pos), channel.writer_of(pos)))?;
+    let author = channel.author(pos);
+    Some(Located {
+        key: rows::event_key(number, pos.seq, &entry.id),
+        id: entry.id,
+        kind: entry.kind,
+        partner: author.partner,
+        user: author
+            .user
+            .as_ref()
+            .map_or_else(String::new, |user| user.as_str().to_string()),
+    })
+}
+
+/// Reads the posts' events, and those that change them (replies stand for themselves).
+fn events_of(node: &Node, found: &[Found]) -> Result<BTreeMap<EventId, Event>, ApiError> {
+    let changes = |event: &&Located| matches!(event.kind, Kind::Edit | Kind::React);
+    let mut events = BTreeMap::new();
+    for located in found
+        .iter()
+        .flat_map(|found| std::iter::once(&found.post).chain(found.about.iter().filter(changes)))
+    {
+        let value = node
+            .store
+            .get(Table::Events, &located.key)
+            .map_err(failure::store)?;
+        let stored = value.map(|value| rows::read_event(&value)).transpose();
+        let stored = stored.map_err(|error| failure::node("store_damaged", error))?;
+        if let Some(stored) = stored {
+            events.insert(located.id, stored.event);
+        }
+    }
+    Ok(events)
+}
+
+async fn secrets_for(
+    node: &Node,
+    events: &BTreeMap<EventId, Event>,
+) -> Result<BTreeMap<EventId, EpochSecret>, ApiError> {
+    let wanted: BTreeSet<EventId> = events
+        .values()
+        .filter_map(|event| event.header.key_event)
+        .collect();
+    let secrets = node.handle.look(move |replica| {
+        wanted
+            .into_iter()
+            .filter_map(|id| Some((id, replica.secret(&id)?.clone())))
+            .collect()
+    });
+    secrets.await.map_err(failure::stopped)
+}
+
+struct Reader<'a> {
+    channel: &'a str,
+    events: &'a BTreeMap<EventId, Event>,
+    secrets: &'a BTreeMap<EventId, EpochSecret>,
+    partners: &'a BTreeMap<PartnerId, String>,
+}
+
+impl Reader<'_> {
+    fn post(&self, found: &Found) -> PostInfo {
+        let event = self.events.get(&found.post.id);
+        let (mut message, mut state) = match self.body::<MessageBody>(&found.post) {
+            Ok(body) => (Some(body.message), "shown"),
+            Err(state) => (None, state),
+        };
+        let mut edit_at = None;
+        for edit in found.about.iter().filter(|about| about.kind == Kind::Edit) {
+            if let Ok(body) = self.body::<MessageBody>(edit) {
+                message = Some(body.message);
+                edit_at = self
+                    .events
+                    .get(&edit.id)
+                    .map(|event| event.header.claimed_ms);
+            }
+        }
+        if found.erased {
+            (message, state) = (None, "withdrawn");
+        }
+        let mut audience: Vec<String> = found
+            .audience
+            .iter()
+            .map(|partner| self.partner(partner))
+            .collect();
+        audience.sort_unstable();
+        PostInfo {
+            channel: self.channel.into(),
+            id: found.post.id.to_hex(),
+            author: self.author(&found.post),
+            create_at: event.map_or(0, |event| event.header.claimed_ms),
+            message,
+            audience,
+            reply_to: event
+                .and_then(|event| event.header.about.as_ref())
+                .map(|parent| parent.id.to_hex()),
+            edit_at,
+            state: state.into(),
+            reactions: self.reactions(found),
+        }
+    }
+
+    /// Each author's last word on each reaction.
+    fn reactions(&self, found: &Found) -> Vec<ReactionInfo> {
+        let mut given: BTreeMap<(String, String), bool> = BTreeMap::new();
+        for react in found.about.iter().filter(|about| about.kind == Kind::React) {
+            if let Ok(body) = self.body::<ReactBody>(react) {
+                given.insert((body.emoji, self.author(react)), !body.withdrawn);
+            }
+        }
+        let held = given.into_iter().filter(|(_, held)| *held);
+        held.map(|((emoji, author), _)| ReactionInfo { emoji, author })
+            .collect()
+    }
+
+    fn body<T: Canonical>(&self, located: &Located) -> Result<T, &'static str> {
+        let event = self.events.get(&located.id).ok_or("unreadable")?;
+        let secret = event
+            .header
+            .key_event
+            .and_then(|key_event| self.secrets.get(&key_event));
+        match open(event, secret) {
+            Ok(body) => T::from_bytes(&body).map_err(|_| "unreadable"),
+            Err(Unreadable::NoKey) => Err("no_key"),
+            Err(Unreadable::NotSealed | Unreadable::Garbage) => Err("unreadable"),
+        }
+    }
+
+    fn author(&self, located: &Located) -> String {
+        format!("{}@{}", located.user, self.partner(&located.partner))
+    }
+
+    fn partner(&self, partner: &PartnerId) -> String {
+        self.partners
+            .get(partner)
+            .cloned()
+            .unwrap_or_else(|| partner.to_hex())
+    }
+}

@@ -1,0 +1,256 @@
+//! What a node says of itself: counts, links, digests.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use comity_protocol::channel::Channel;
+use comity_protocol::id::{Hash, PartnerId, hex};
+use comity_protocol::replica::Replica;
+
+use super::{failure, names};
+use crate::api::{ApiError, ChannelDigest, Digests, NodeStatus, PeerInfo};
+use crate::node::Node;
+use crate::pacts::{Pact, PactState};
+use crate::service::peering;
+use crate::transport::LinkStatus;
+
+/// Domain tag of a node's digest over its lanes.
+const TAG_LANES: &str = "comity/v1/lanes";
+
+/// What of the status only the machine knows.
+struct Counts {
+    channels: u64,
+    events: u64,
+    posts: u64,
+    parked: (usize, usize),
+    behind_self: bool,
+}
+
+pub async fn status(node: &Node) -> Result<NodeStatus, ApiError> {
+    let own = node.partner;
+    let peers = peers(node).await?;
+    let counts = node
+        .handle
+        .look(move |replica| counts(replica, &own))
+        .await
+        .map_err(failure::stopped)?;
+    let totals = node
+        .transport
+        .as_ref()
+        .map(|transport| transport.totals())
+        .unwrap_or_default();
+    let listen = node
+        .transport
+        .as_ref()
+        .map_or(node.config.listen, |transport| transport.local_addr());
+    let mut warnings = Vec::new();
+    if counts.behind_self {
+        warnings.push(
+            "peers hold more of this node's own log than this node: restored from an old copy"
+                .to_string(),
+        );
+    }
+    warnings.extend(
+        peers
+            .iter()
+            .filter(|peer| peer.state == "waiting")
+            .map(|peer| format!("the words of {} are not approved here", peer.partner)),
+    );
+    let (rss_bytes, cpu_ms) = process();
+    Ok(NodeStatus {
+        partner: node.identity.name.as_str().into(),
+        partner_id: node.partner.to_hex(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        listen: listen.to_string(),
+        mode: if node.transport.is_some() {
+            "serving"
+        } else {
+            "offline"
+        }
+        .into(),
+        uptime_s: node.started.elapsed().as_secs(),
+        channels: counts.channels,
+        events: counts.events,
+        posts: counts.posts,
+        parked_events: counts.parked.0 as u64,
+        parked_bytes: counts.parked.1 as u64,
+        disk_bytes: size_of_directory(&node.dir),
+        rss_bytes,
+        wire_bytes_sent: totals.udp_tx_bytes,
+        wire_bytes_received: totals.udp_rx_bytes,
+        cpu_ms,
+        peers,
+        warnings,
+    })
+}
+
+fn counts(replica: &Replica, own: &PartnerId) -> Counts {
+    let placed: Vec<&Channel> = replica
+        .channels()
+        .values()
+        .filter(|channel| names::place(channel, own).is_some())
+        .collect();
+    let parked = placed.iter().map(|channel| channel.parked());
+    Counts {
+        channels: placed.len() as u64,
+        events: placed.iter().map(|channel| channel.events()).sum(),
+        posts: placed.iter().map(|channel| channel.posts()).sum(),
+        parked: parked.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)),
+        behind_self: replica.behind_self().next().is_some(),
+    }
+}
+
+/// Every pact with its link.
+pub async fn peers(node: &Node) -> Result<Vec<PeerInfo>, ApiError> {
+    let pacts: Vec<Pact> = node.pacts.lock().await.iter().cloned().collect();
+    let ids: Vec<PartnerId> = pacts.iter().map(|pact| pact.identity.partner()).collect();
+    let lags = node
+        .handle
+        .look(move |replica| {
+            ids.into_iter()
+                .map(|id| (id, replica.lag(&id)))
+                .collect::<BTreeMap<_, _>>()
+        })
+        .await
+        .map_err(failure::stopped)?;
+    let links = node
+        .transport
+        .as_ref()
+        .map(|transport| transport.links())
+        .unwrap_or_default();
+    let mut peers: Vec<PeerInfo> = pacts
+        .iter()
+        .map(|pact| {
+            let id = pact.identity.partner();
+            let link = links.iter().find(|link| link.peer == id.0);
+            describe(pact, link, lags.get(&id).copied().unwrap_or(0))
+        })
+        .collect();
+    peers.sort_by(|a, b| a.partner.cmp(&b.partner));
+    Ok(peers)
+}
+
+fn describe(pact: &Pact, link: Option<&LinkStatus>, behind_events: u64) -> PeerInfo {
+    let waiting = pact.state == PactState::Waiting;
+    PeerInfo {
+        partner: pact.identity.name.as_str().into(),
+        partner_id: pact.identity.partner().to_hex(),
+        state: pact.state.as_str().into(),
+        words: waiting.then(|| peering::spell(&pact.words)),
+        addresses: pact.addresses.clone(),
+        connected: link.is_some_and(|link| link.link.is_some()),
+        remote: link
+            .and_then(|link| link.remote)
+            .map(|remote| remote.to_string()),
+        group: link.and_then(|link| link.group.clone()),
+        rtt_ms: link.and_then(|link| link.rtt_ms),
+        bytes_sent: link.map_or(0, |link| link.udp_tx_bytes),
+        bytes_received: link.map_or(0, |link| link.udp_rx_bytes),
+        behind_events,
+        reconnections: link.map_or(0, |link| link.reconnections),
+        last_error: link.and_then(|link| link.last_error.clone()),
+    }
+}
+
+/// Digests over all lanes of the channels in which this partner has a place.
+pub async fn digests(node: &Node) -> Result<Digests, ApiError> {
+    let own = node.partner;
+    node.handle
+        .look(move |replica| digest(replica, &own))
+        .await
+        .map_err(failure::stopped)
+}
+
+fn digest(replica: &Replica, own: &PartnerId) -> Digests {
+    let mut lanes = Lanes::default();
+    let mut channels = Vec::new();
+    for channel in replica
+        .channels()
+        .values()
+        .filter(|channel| names::place(channel, own).is_some())
+    {
+        let own_lanes = Lanes::of(channel);
+        channels.push(ChannelDigest {
+            channel: names::name_of(channel),
+            posts: channel.posts(),
+            events: channel.events(),
+            timeline: own_lanes.timeline(),
+            state: own_lanes.state(),
+        });
+        lanes.timelines.extend(own_lanes.timelines);
+        lanes.states.extend(own_lanes.states);
+    }
+    channels.sort_by(|a, b| a.channel.cmp(&b.channel));
+    Digests {
+        posts: channels.iter().map(|channel| channel.posts).sum(),
+        events: channels.iter().map(|channel| channel.events).sum(),
+        timeline: lanes.timeline(),
+        state: lanes.state(),
+        channels,
+    }
+}
+
+/// Per lane, in the order of channel and lane id: 96 bytes of channel, lane and digest.
+#[derive(Default)]
+struct Lanes {
+    timelines: Vec<[Hash; 3]>,
+    states: Vec<[Hash; 3]>,
+}
+
+impl Lanes {
+    fn of(channel: &Channel) -> Lanes {
+        let mut lanes = Lanes::default();
+        for (lane, _) in channel.lanes() {
+            let place = |digest: Hash| [Hash(channel.id.0), Hash(lane.0), digest];
+            if *lane != channel.control_lane {
+                lanes.timelines.push(place(channel.timeline_digest(*lane)));
+            }
+            lanes.states.push(place(channel.state_digest(*lane)));
+        }
+        lanes
+    }
+
+    fn timeline(&self) -> String {
+        over(&self.timelines)
+    }
+
+    fn state(&self) -> String {
+        over(&self.states)
+    }
+}
+
+fn over(lanes: &[[Hash; 3]]) -> String {
+    let bytes: Vec<u8> = lanes.iter().flatten().flat_map(|hash| hash.0).collect();
+    hex(&comity_crypto::hash(TAG_LANES, &[&bytes]))
+}
+
+/// Memory and processor time of this process: resident bytes, milliseconds of all threads.
+fn process() -> (u64, u64) {
+    let resident_pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+    let ticks = std::fs::read_to_string("/proc/self/stat")
+        .ok()
+        .and_then(|text| {
+            // The name in parentheses may hold blanks: count from behind it.
+            let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+            Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+        });
+    // Linux on the platforms that Rust supports has pages of 4 KiB or more and 100 ticks a second.
+    (resident_pages.unwrap_or(0) * 4096, ticks.unwrap_or(0) * 10)
+}
+
+/// Bytes of all files below a directory.
+fn size_of_directory(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size_of_directory(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}

@@ -1,0 +1,348 @@
+//! The bodies of events, by kind: public ones, on which acceptance depends, and sealed ones,
+//! which only readers can open.
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+
+use comity_crypto as crypto;
+
+use crate::codec::{Canonical, Malformed};
+use crate::event::Label;
+use crate::id::{EventId, Hash, PartnerId};
+use crate::identity::{Identity, Name};
+use crate::limits;
+
+/// A partner's role in a channel; each may do what the lower ones may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+#[repr(u8)]
+pub enum Role {
+    /// Reads.
+    Observer = 1,
+    /// Posts.
+    Contributor = 2,
+    /// Invites, grants and removes below itself.
+    Admin = 3,
+    /// All of it; equals only by quorum.
+    Owner = 4,
+}
+
+impl TryFrom<u8> for Role {
+    type Error = Malformed;
+
+    fn try_from(number: u8) -> Result<Role, Malformed> {
+        [Role::Observer, Role::Contributor, Role::Admin, Role::Owner]
+            .into_iter()
+            .find(|role| *role as u8 == number)
+            .ok_or(Malformed::Rule("not a role"))
+    }
+}
+
+impl From<Role> for u8 {
+    fn from(role: Role) -> u8 {
+        role as u8
+    }
+}
+
+/// The genesis of a channel ([`crate::Kind::Charter`]); the channel's id is the hash of its
+/// bytes. Its author becomes the first owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charter {
+    /// The highest protocol version whose kinds are valid here.
+    pub version: u8,
+    pub suite: u8,
+    pub name: Name,
+    /// Makes the id unique.
+    pub nonce: Hash,
+    pub creator: Identity,
+    /// The creator's X-Wing public key.
+    pub sealing_key: ByteBuf,
+    /// 1: a partner that joins reads what is posted from then on. 2: all history.
+    pub history: u8,
+    /// 1: final when every member has acknowledged. 2: crash-only majority.
+    pub finality: u8,
+    /// Owners needed for a quorum act; 0 for a majority.
+    pub quorum: u8,
+    pub label_policy: Option<String>,
+    pub label_ceiling: Option<Label>,
+    pub retention_days: Option<u32>,
+    /// Bytes that a partner may write a day before others delay it; 0 for no budget.
+    pub byte_budget: u64,
+}
+
+impl Canonical for Charter {
+    const NAME: &'static str = "charter";
+    const LIMIT: usize = limits::BODY_BYTES;
+
+    fn check(&self) -> Result<(), Malformed> {
+        let rule = |held: bool, text| {
+            if held {
+                Ok(())
+            } else {
+                Err(Malformed::Rule(text))
+            }
+        };
+        rule(
+            self.version == limits::VERSION,
+            "a charter of an unknown version",
+        )?;
+        rule(
+            self.suite == crypto::Suite::Default.id(),
+            "a charter of an unknown suite",
+        )?;
+        rule(
+            self.sealing_key.len() == crypto::SEALING_PUBLIC_LEN,
+            "not a sealing key",
+        )?;
+        rule(self.history == 1, "a history rule unknown to this version")?;
+        rule(matches!(self.finality, 1 | 2), "an unknown finality rule")?;
+        rule(
+            self.quorum as usize <= limits::PARTNERS,
+            "a quorum of more than 64",
+        )?;
+        rule(
+            self.label_policy
+                .as_ref()
+                .is_none_or(|policy| policy.len() <= 64),
+            "a label policy's name over 64 bytes",
+        )
+    }
+}
+
+/// Joins a channel that one was invited to ([`crate::Kind::Accept`]), or announces a new
+/// sealing key ([`crate::Kind::SealingKey`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealingKeyBody {
+    /// An X-Wing public key, 1,216 bytes.
+    pub sealing_key: ByteBuf,
+}
+
+impl Canonical for SealingKeyBody {
+    const NAME: &'static str = "sealing key body";
+    const LIMIT: usize = 2 << 10;
+
+    fn check(&self) -> Result<(), Malformed> {
+        if self.sealing_key.len() == crypto::SEALING_PUBLIC_LEN {
+            Ok(())
+        } else {
+            Err(Malformed::Rule("not a sealing key"))
+        }
+    }
+}
+
+/// Admits a partner ([`crate::Kind::Invite`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteBody {
+    pub partner: Identity,
+    pub role: Role,
+    /// Endorsements of this proposal, where it needs a quorum; sorted.
+    pub endorsements: Vec<EventId>,
+}
+
+impl Canonical for InviteBody {
+    const NAME: &'static str = "invitation";
+    const LIMIT: usize = 8 << 10;
+}
+
+/// Changes a role ([`crate::Kind::Grant`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantBody {
+    pub partner: PartnerId,
+    pub role: Role,
+    pub endorsements: Vec<EventId>,
+}
+
+impl Canonical for GrantBody {
+    const NAME: &'static str = "grant";
+    const LIMIT: usize = 4 << 10;
+}
+
+/// Ends a membership ([`crate::Kind::Remove`], [`crate::Kind::Suspend`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveBody {
+    pub partner: PartnerId,
+    pub endorsements: Vec<EventId>,
+}
+
+impl Canonical for RemoveBody {
+    const NAME: &'static str = "removal";
+    const LIMIT: usize = 4 << 10;
+}
+
+/// No content ([`crate::Kind::Leave`], [`crate::Kind::Cut`], [`crate::Kind::WriterRetire`] name
+/// all they need in the header): an empty array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmptyBody {}
+
+impl Canonical for EmptyBody {
+    const NAME: &'static str = "empty body";
+    const LIMIT: usize = 1;
+}
+
+/// A proposal that an owner endorses ([`crate::Kind::Endorse`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndorseBody {
+    /// Hash of (kind, target, role) under `comity/v1/proposal`.
+    pub proposal: Hash,
+}
+
+impl Canonical for EndorseBody {
+    const NAME: &'static str = "endorsement";
+    const LIMIT: usize = 64;
+}
+
+/// A lane epoch's secret for each of its readers ([`crate::Kind::Key`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyBody {
+    /// The lane's readers, sorted, where the lane is directed; absent in open lanes, whose
+    /// readers the control frontier names.
+    pub audience: Option<Vec<PartnerId>>,
+    /// The earlier parts of this key event, in the order of the log; absent in a part that is
+    /// not the last.
+    pub parts: Option<Vec<EventId>>,
+    /// Commits to the secret.
+    pub commitment: Hash,
+    /// Sorted by partner.
+    pub wraps: Vec<Wrap>,
+}
+
+/// The secret wrapped to one partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wrap {
+    pub partner: PartnerId,
+    /// Which of the partner's sealing keys opens it.
+    pub sealing_key: Hash,
+    /// HPKE encapsulated key, ciphertext and tag, 1,168 bytes.
+    pub sealed: ByteBuf,
+}
+
+impl Canonical for KeyBody {
+    const NAME: &'static str = "key body";
+    const LIMIT: usize = limits::BODY_BYTES;
+
+    fn check(&self) -> Result<(), Malformed> {
+        let rule = |held: bool, text| {
+            if held {
+                Ok(())
+            } else {
+                Err(Malformed::Rule(text))
+            }
+        };
+        rule(
+            (1..=limits::WRAPS).contains(&self.wraps.len()),
+            "a key event has 1 to 32 wraps",
+        )?;
+        rule(
+            self.wraps
+                .windows(2)
+                .all(|pair| pair[0].partner < pair[1].partner),
+            "wraps are not sorted by partner",
+        )?;
+        rule(
+            self.wraps
+                .iter()
+                .all(|wrap| wrap.sealed.len() == crypto::WRAP_LEN),
+            "a wrap of another length",
+        )?;
+        let parts = self.parts.as_ref().map_or(0, Vec::len);
+        rule(parts < limits::KEY_PARTS, "too many parts")?;
+        let sorted = |list: &Vec<PartnerId>| {
+            list.len() <= limits::PARTNERS && list.windows(2).all(|pair| pair[0] < pair[1])
+        };
+        rule(
+            self.audience.as_ref().is_none_or(sorted),
+            "an audience is not sorted",
+        )
+    }
+}
+
+/// An acknowledgement ([`crate::Kind::Ack`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AckBody {
+    pub number: u64,
+    /// The digest of its base.
+    pub base: Hash,
+}
+
+impl Canonical for AckBody {
+    const NAME: &'static str = "acknowledgement";
+    const LIMIT: usize = 64;
+}
+
+/// Where a lane's headers end ([`crate::Kind::Floor`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FloorBody {
+    /// The number of the barrier under which headers may go.
+    pub barrier: u64,
+    pub state: Hash,
+}
+
+impl Canonical for FloorBody {
+    const NAME: &'static str = "floor";
+    const LIMIT: usize = 64;
+}
+
+/// Two signed headers for one position ([`crate::Kind::Evidence`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceBody {
+    pub first: SignedHeader,
+    pub second: SignedHeader,
+}
+
+/// A header and its signature, as evidence carries them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedHeader {
+    pub header: ByteBuf,
+    pub signature: crate::id::Signature,
+}
+
+impl Canonical for EvidenceBody {
+    const NAME: &'static str = "evidence";
+    const LIMIT: usize = 2 * limits::HEADER_BYTES + 256;
+}
+
+// Sealed bodies.
+
+/// A message ([`crate::Kind::Post`], [`crate::Kind::Edit`]). Markdown, any Unicode, unaltered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageBody {
+    pub message: String,
+}
+
+impl Canonical for MessageBody {
+    const NAME: &'static str = "message";
+    const LIMIT: usize = limits::BODY_BYTES;
+}
+
+/// A withdrawal ([`crate::Kind::Redact`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedactBody {
+    /// For the readers; may be empty.
+    pub reason: String,
+}
+
+impl Canonical for RedactBody {
+    const NAME: &'static str = "redaction";
+    const LIMIT: usize = limits::BODY_BYTES;
+}
+
+/// A reaction given or taken back ([`crate::Kind::React`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReactBody {
+    /// A short name or the character itself, 1 to 64 bytes.
+    pub emoji: String,
+    pub withdrawn: bool,
+}
+
+impl Canonical for ReactBody {
+    const NAME: &'static str = "reaction";
+    const LIMIT: usize = 128;
+
+    fn check(&self) -> Result<(), Malformed> {
+        if (1..=64).contains(&self.emoji.len()) {
+            Ok(())
+        } else {
+            Err(Malformed::Rule("a reaction has 1 to 64 bytes"))
+        }
+    }
+}

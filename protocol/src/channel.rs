@@ -1,0 +1,552 @@
+//! The merge of one channel: which events are accepted, what they make of the channel, and in
+//! which order its messages stand.
+//!
+//! Acceptance looks at an event's bytes and its own causal past alone. So two nodes that hold the
+//! same events hold the same channel, whatever the order in which the events came.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use comity_crypto as crypto;
+
+use crate::acceptance::{self, Placement, Refusal};
+use crate::authority::{self, Act, ControlEvent, View};
+use crate::body::Charter;
+use crate::event::{Event, Kind, Reference, UserName};
+use crate::graph::{ChainIx, EMPTY_FRONTIER, Entry, FrontierIx, Graph, Pos};
+use crate::id::{ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, WriterId};
+use crate::identity::Identity;
+use crate::lane::{self, Lane};
+use crate::limits;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
+use crate::parking::Parking;
+
+/// Domain tag of a lane's timeline digest.
+pub const TAG_TIMELINE: &str = "comity/v1/timeline";
+/// Domain tag of a lane's state digest.
+pub const TAG_STATE: &str = "comity/v1/state";
+
+/// Who authored an event: a partner and, where it names one, its user.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Author {
+    pub partner: PartnerId,
+    pub user: Option<UserName>,
+}
+
+/// An event that was accepted, as its storer and its readers need it.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    pub event: Event,
+    pub pos: Pos,
+    pub h: u64,
+    /// The peer that brought it; absent for own events and for the store's.
+    pub from: Option<PartnerId>,
+    /// Whether the channel's control state may have changed.
+    pub control: bool,
+}
+
+/// What became of an event that was offered.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Accepted now, in causal order: the event and those that had waited for it.
+    pub accepted: Vec<Accepted>,
+    /// What the offered event, if it was parked, waits for.
+    pub missing: Vec<Reference>,
+    /// Events refused for good, the offered one or one that had waited, and why.
+    pub invalid: Vec<(EventId, Option<PartnerId>, &'static str)>,
+    /// Older parked events of the same peer that gave way.
+    pub evicted: usize,
+    /// A second event for one position, not cited by anybody yet.
+    pub fork: bool,
+}
+
+/// An epoch that a writer opened in a lane.
+#[derive(Debug, Clone)]
+pub(crate) struct Epoch {
+    pub seq: u64,
+    pub key_event: EventId,
+    /// For whom it was wrapped, under which admissions and keys.
+    pub keying: Keying,
+}
+
+pub(crate) type Keying = Vec<(PartnerId, BTreeSet<EventId>, Option<EventId>)>;
+
+/// A key event that is not the last of its epoch.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyPart {
+    pub commitment: Hash,
+    pub partners: Vec<PartnerId>,
+}
+
+/// One channel as this node holds it.
+#[derive(Debug)]
+pub struct Channel {
+    pub id: ChannelId,
+    pub control_lane: LaneId,
+    pub charter: Option<Charter>,
+    pub(crate) graph: Graph,
+    pub(crate) controls: BTreeMap<Pos, ControlEvent>,
+    views: BTreeMap<FrontierIx, Arc<View>>,
+    /// The frontier of all accepted control events.
+    present: FrontierIx,
+    present_view: Arc<View>,
+    pub(crate) lanes: BTreeMap<LaneId, Lane>,
+    identities: BTreeMap<PartnerId, Identity>,
+    writers: BTreeMap<WriterId, (PartnerId, crypto::PublicKey)>,
+    pub(crate) epochs: BTreeMap<ChainIx, Vec<Epoch>>,
+    pub(crate) key_parts: BTreeMap<Pos, KeyPart>,
+    authors: Vec<Author>,
+    author_numbers: BTreeMap<Author, u32>,
+    timeline: Vec<Pos>,
+    about: BTreeMap<Pos, Vec<Pos>>,
+    erased: BTreeSet<Pos>,
+    pub(crate) parking: Parking,
+    posts: u64,
+    events: u64,
+    /// What was accepted once is accepted again: a fork's branches are not asked for citations.
+    pub(crate) restoring: bool,
+}
+
+impl Channel {
+    /// A channel of which nothing is held yet.
+    pub fn new(id: ChannelId) -> Channel {
+        Channel {
+            id,
+            control_lane: lane::control_lane(id),
+            charter: None,
+            graph: Graph::default(),
+            controls: BTreeMap::new(),
+            views: BTreeMap::new(),
+            present: EMPTY_FRONTIER,
+            present_view: Arc::default(),
+            lanes: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            writers: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            key_parts: BTreeMap::new(),
+            authors: Vec::new(),
+            author_numbers: BTreeMap::new(),
+            timeline: Vec::new(),
+            about: BTreeMap::new(),
+            erased: BTreeSet::new(),
+            parking: Parking::default(),
+            posts: 0,
+            events: 0,
+            restoring: false,
+        }
+    }
+
+    /// The key under which an event's signature is to be verified: that of a writer whom an
+    /// accepted event introduced or, for a charter, the one it carries itself.
+    pub fn verifying_key(&self, event: &Event) -> Option<crypto::PublicKey> {
+        if let Some((_, key)) = self.writers.get(&event.header.writer) {
+            return Some(*key);
+        }
+        if event.header.kind() != Kind::Charter {
+            return None;
+        }
+        let charter = acceptance::charter_of(event).ok()?;
+        let writers = charter.creator.verify().ok()?;
+        let seat = writers
+            .first()
+            .filter(|(writer, _)| *writer == event.header.writer)?;
+        Some(seat.1)
+    }
+
+    /// Takes an event whose signature was verified. `from` is charged for it.
+    pub fn offer(&mut self, event: Event, from: Option<PartnerId>) -> Outcome {
+        let mut outcome = Outcome::default();
+        let offered = event.id;
+        let mut work = vec![(event, from)];
+        while let Some((event, from)) = work.pop() {
+            match acceptance::place(self, &event) {
+                Ok(placement) => {
+                    let id = event.id;
+                    outcome.accepted.push(self.accept(event, from, placement));
+                    self.take_waiting(&id, &mut work);
+                }
+                Err(Refusal::Duplicate) => {}
+                Err(Refusal::Missing(missing)) => {
+                    self.park(event, from, missing, offered, &mut outcome, &mut work)
+                }
+                Err(Refusal::Fork) => {
+                    outcome.fork = true;
+                    if from.is_some() {
+                        self.park(event, from, Vec::new(), offered, &mut outcome, &mut work);
+                    }
+                }
+                Err(Refusal::Invalid(why)) => outcome.invalid.push((event.id, from, why)),
+            }
+        }
+        outcome
+    }
+
+    /// Takes an event that was accepted before and stored.
+    pub fn restore(&mut self, event: Event) -> Outcome {
+        self.restoring = true;
+        let outcome = self.offer(event, None);
+        self.restoring = false;
+        outcome
+    }
+
+    fn take_waiting(&mut self, id: &EventId, work: &mut Vec<(Event, Option<PartnerId>)>) {
+        for waiter in self.parking.waiting_for(id) {
+            if let Some(parked) = self.parking.remove(&waiter) {
+                work.push((parked.event, Some(parked.from)));
+            }
+        }
+    }
+
+    fn park(
+        &mut self,
+        event: Event,
+        from: Option<PartnerId>,
+        missing: Vec<Reference>,
+        offered: EventId,
+        outcome: &mut Outcome,
+        work: &mut Vec<(Event, Option<PartnerId>)>,
+    ) {
+        // The store and the own node never offer an event before its past.
+        let Some(from) = from else {
+            outcome
+                .invalid
+                .push((event.id, None, "its past is not held"));
+            return;
+        };
+        let id = event.id;
+        outcome.evicted += self.parking.park(event, from, &missing);
+        // A branch of a fork that waits uncited is cited now.
+        for reference in &missing {
+            if self.parking.contains(&reference.id)
+                && let Some(parked) = self.parking.remove(&reference.id)
+            {
+                if self.parking.cited_by_another(&parked.event) {
+                    work.push((parked.event, Some(parked.from)));
+                } else {
+                    let waits_for = acceptance::place(self, &parked.event);
+                    let missing = match waits_for {
+                        Err(Refusal::Missing(missing)) => missing,
+                        _ => Vec::new(),
+                    };
+                    outcome.evicted += self.parking.park(parked.event, parked.from, &missing);
+                }
+            }
+        }
+        if id == offered {
+            outcome.missing = missing;
+        }
+    }
+
+    fn accept(&mut self, event: Event, from: Option<PartnerId>, placement: Placement) -> Accepted {
+        let header = &event.header;
+        let author = self.author_number(Author {
+            partner: placement.author,
+            user: header.author.clone(),
+        });
+        let entry = Entry {
+            id: event.id,
+            t: placement.t,
+            h: placement.h,
+            frontier: placement.frontier,
+            kind: header.kind(),
+            author,
+        };
+        let pos = self.graph.insert(
+            header.lane,
+            header.writer,
+            header.seq,
+            placement.prev,
+            &placement.deps,
+            entry,
+        );
+        self.events += 1;
+        self.lanes.entry(header.lane).or_insert(placement.lane);
+        let control = placement.act.is_some();
+        if let Some(act) = placement.act {
+            self.accept_control(&event, pos, act, &placement.view, placement.author);
+        }
+        if let Some(epoch) = placement.epoch {
+            self.epochs.entry(pos.chain).or_default().push(epoch);
+        }
+        if let Some(part) = placement.key_part {
+            self.key_parts.insert(pos, part);
+        }
+        if header.kind().is_sealed() {
+            self.accept_message(pos, header.kind(), placement.about);
+        }
+        Accepted {
+            event,
+            pos,
+            h: placement.h,
+            from,
+            control,
+        }
+    }
+
+    fn accept_control(
+        &mut self,
+        event: &Event,
+        pos: Pos,
+        act: Act,
+        view: &View,
+        author: PartnerId,
+    ) {
+        if let Some((identity, writers)) = acceptance::introduction(event) {
+            let partner = identity.partner();
+            for (writer, key) in writers {
+                self.writers.entry(writer).or_insert((partner, key));
+            }
+            self.identities.entry(partner).or_insert(identity);
+        }
+        if let (Act::Charter { .. }, Ok(charter)) = (&act, acceptance::charter_of(event)) {
+            self.charter.get_or_insert(charter);
+        }
+        let entry = *self.graph.entry(pos);
+        let judged = authority::judge(view, &author, &act);
+        self.controls.insert(
+            pos,
+            ControlEvent {
+                pos,
+                id: event.id,
+                h: entry.h,
+                author,
+                frontier: entry.frontier,
+                act,
+                judged,
+            },
+        );
+        let with = self.graph.frontier_with(pos);
+        self.present = self.graph.union(&[self.present, with]);
+        self.present_view = self.view(self.present);
+    }
+
+    fn accept_message(&mut self, pos: Pos, kind: Kind, about: Option<Pos>) {
+        if kind == Kind::Post {
+            self.posts += 1;
+        }
+        let at = self.timeline_place(pos);
+        self.timeline.insert(at, pos);
+        if let Some(target) = about {
+            self.about.entry(target).or_default().push(pos);
+            if kind == Kind::Redact {
+                self.erased.insert(target);
+            }
+        }
+    }
+
+    /// Nearly every event belongs at or near the end.
+    fn timeline_place(&self, pos: Pos) -> usize {
+        let key = self.timeline_key(pos);
+        let mut at = self.timeline.len();
+        let mut step = 1;
+        while at > 0 && self.timeline_key(self.timeline[at - 1]) > key {
+            let low = at.saturating_sub(step);
+            if self.timeline_key(self.timeline[low]) < key {
+                return low
+                    + self.timeline[low..at]
+                        .partition_point(|other| self.timeline_key(*other) < key);
+            }
+            at = low;
+            step *= 2;
+        }
+        at
+    }
+
+    /// The static key of an event in its channel's timeline.
+    pub fn timeline_key(&self, pos: Pos) -> (u64, u64, WriterId, LaneId, u64, EventId) {
+        let chain = self.graph.chain(pos.chain);
+        let entry = self.graph.entry(pos);
+        #[cfg(test)]
+        if mutation::is(Mutation::TimelineByClaimedTime) {
+            return (0, 0, chain.writer, chain.lane, pos.seq, entry.id);
+        }
+        (
+            entry.t,
+            entry.h,
+            chain.writer,
+            chain.lane,
+            pos.seq,
+            entry.id,
+        )
+    }
+
+    fn author_number(&mut self, author: Author) -> u32 {
+        if let Some(number) = self.author_numbers.get(&author) {
+            return *number;
+        }
+        let number = self.authors.len() as u32;
+        self.authors.push(author.clone());
+        self.author_numbers.insert(author, number);
+        number
+    }
+
+    /// The channel in the light of a frontier.
+    pub(crate) fn view(&mut self, frontier: FrontierIx) -> Arc<View> {
+        if let Some(view) = self.views.get(&frontier) {
+            return view.clone();
+        }
+        let view = Arc::new(authority::fold(&self.graph, &self.controls, frontier));
+        if self.views.len() >= limits::VIEWS_CACHED {
+            self.views.clear();
+        }
+        self.views.insert(frontier, view.clone());
+        view
+    }
+
+    /// The channel in the light of all that is accepted.
+    pub fn present(&self) -> &Arc<View> {
+        &self.present_view
+    }
+
+    pub(crate) fn present_frontier(&self) -> FrontierIx {
+        self.present
+    }
+
+    /// What is held of a partner's identity.
+    pub fn identity(&self, partner: &PartnerId) -> Option<&Identity> {
+        self.identities.get(partner)
+    }
+
+    /// The signing key of a known writer, for anyone who wants to check a signature again.
+    pub fn writer_key(&self, writer: &WriterId) -> Option<KeyBytes> {
+        self.writers
+            .get(writer)
+            .map(|(_, key)| KeyBytes(key.to_bytes()))
+    }
+
+    /// The partner that a known writer writes for.
+    pub fn writer_partner(&self, writer: &WriterId) -> Option<PartnerId> {
+        self.writers.get(writer).map(|(partner, _)| *partner)
+    }
+
+    /// Who authored an accepted event.
+    pub fn author(&self, pos: Pos) -> &Author {
+        &self.authors[self.graph.entry(pos).author as usize]
+    }
+
+    pub fn entry(&self, pos: Pos) -> &Entry {
+        self.graph.entry(pos)
+    }
+
+    pub fn lane_of(&self, pos: Pos) -> LaneId {
+        self.graph.chain(pos.chain).lane
+    }
+
+    pub fn writer_of(&self, pos: Pos) -> WriterId {
+        self.graph.chain(pos.chain).writer
+    }
+
+    /// The readers of a lane of which something is held.
+    pub fn lane(&self, lane: &LaneId) -> Option<&Lane> {
+        self.lanes.get(lane)
+    }
+
+    pub fn lanes(&self) -> impl Iterator<Item = (&LaneId, &Lane)> {
+        self.lanes.iter()
+    }
+
+    /// The channel's messages and what was done to them, in timeline order.
+    pub fn timeline(&self) -> &[Pos] {
+        &self.timeline
+    }
+
+    /// The accepted events about a target that have effect on it, in timeline order.
+    pub fn about(&self, target: Pos) -> Vec<Pos> {
+        let mut derived = self.about.get(&target).cloned().unwrap_or_default();
+        derived.sort_by_key(|pos| self.timeline_key(*pos));
+        derived
+    }
+
+    pub fn is_erased(&self, pos: Pos) -> bool {
+        self.erased.contains(&pos)
+    }
+
+    /// How many events wait for their past, and what they weigh in bytes.
+    pub fn parked(&self) -> (usize, usize) {
+        self.parking.weight()
+    }
+
+    /// Accepted posts, withdrawn ones included.
+    pub fn posts(&self) -> u64 {
+        self.posts
+    }
+
+    /// Accepted events of every kind.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Finds an accepted event by its id, among the messages (slow: it searches).
+    pub fn find_message(&self, prefix: &str) -> Vec<Pos> {
+        self.timeline
+            .iter()
+            .copied()
+            .filter(|pos| self.graph.entry(*pos).id.to_hex().starts_with(prefix))
+            .collect()
+    }
+
+    /// Hash over the ids of a lane's shown messages, in timeline order.
+    pub fn timeline_digest(&self, lane: LaneId) -> Hash {
+        let ids: Vec<u8> = self
+            .timeline
+            .iter()
+            .filter(|pos| self.lane_of(**pos) == lane && !self.is_erased(**pos))
+            .flat_map(|pos| self.graph.entry(*pos).id.0)
+            .collect();
+        Hash(crypto::hash(TAG_TIMELINE, &[&ids]))
+    }
+
+    /// Hash over a lane's state: the control fold for the control lane, the flags of its events
+    /// for the others.
+    pub fn state_digest(&self, lane: LaneId) -> Hash {
+        let state = if lane == self.control_lane {
+            self.control_state()
+        } else {
+            self.lane_flags(lane)
+        };
+        Hash(crypto::hash(TAG_STATE, &[&state]))
+    }
+
+    fn control_state(&self) -> Vec<u8> {
+        let members: Vec<_> = self
+            .present_view
+            .members
+            .iter()
+            .map(|(partner, member)| {
+                let key = member.sealing_key.as_ref().map(|(event, _)| *event);
+                (
+                    *partner,
+                    member.status as u8,
+                    member.role,
+                    member.seat,
+                    &member.admissions,
+                    key,
+                )
+            })
+            .collect();
+        let mut effective: Vec<EventId> = self
+            .present_view
+            .effective
+            .iter()
+            .map(|pos| self.graph.entry(*pos).id)
+            .collect();
+        effective.sort_unstable();
+        crate::codec::encode(&(members, effective))
+    }
+
+    fn lane_flags(&self, lane: LaneId) -> Vec<u8> {
+        let mut erased: Vec<EventId> = self
+            .erased
+            .iter()
+            .filter(|pos| self.lane_of(**pos) == lane)
+            .map(|pos| self.graph.entry(*pos).id)
+            .collect();
+        erased.sort_unstable();
+        crate::codec::encode(&(erased, Vec::<EventId>::new()))
+    }
+}

@@ -1,0 +1,239 @@
+//! Who a partner is: its root key, and the certificates of its nodes that the root signs.
+
+use comity_crypto as crypto;
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{Canonical, Malformed, encode};
+use crate::id::{Hash, KeyBytes, PartnerId, Signature, WriterId};
+use crate::limits;
+
+/// Domain tag of a partner's id.
+pub const TAG_PARTNER: &str = "comity/v1/partner";
+/// Domain tag of the hash of a partner's next root key.
+pub const TAG_NEXT_ROOT: &str = "comity/v1/next-root";
+/// Domain tag of a writer's id.
+pub const TAG_WRITER: &str = "comity/v1/writer";
+/// Domain tag of what the root signs of a certificate list.
+pub const TAG_CERTIFICATES: &str = "comity/v1/certificates";
+
+/// Domain tag of what a node's signing key signs of its own certificate.
+pub const TAG_POSSESSION: &str = "comity/v1/possession";
+
+/// A partner's or channel's short name: 1 to 64 bytes of lower-case letters, digits, `-`, `_`
+/// and `.`, beginning with a letter or digit. It is for people; ids decide.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(String);
+
+impl Name {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = Malformed;
+
+    fn try_from(name: String) -> Result<Self, Malformed> {
+        let legal =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+        let begins = name
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if name.len() > limits::NAME_BYTES || !begins || !name.bytes().all(legal) {
+            return Err(Malformed::Rule(
+                "not a name: 1 to 64 lower-case letters, digits, '-', '_' and '.', beginning with a letter or digit",
+            ));
+        }
+        Ok(Name(name))
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> String {
+        name.0
+    }
+}
+
+/// One node of a partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeCertificate {
+    /// The Ed25519 key that signs the node's events.
+    pub signing_key: KeyBytes,
+    /// SHA-256 of the SubjectPublicKeyInfo of the node's TLS key, which is another key.
+    pub tls_pin: Hash,
+    /// For people.
+    pub name: Name,
+    /// Validity, Unix milliseconds. It warns, it never decides.
+    pub not_before_ms: u64,
+    pub not_after_ms: u64,
+    /// The signing key's own signature over partner, keys and name: nobody can pass another's
+    /// node for its own.
+    pub possession: Signature,
+}
+
+impl NodeCertificate {
+    /// Makes a certificate for the node that holds `key`; the root signs it as part of a list.
+    pub fn new(
+        partner: PartnerId,
+        key: &crypto::SigningKey,
+        tls_pin: Hash,
+        name: Name,
+        validity_ms: std::ops::Range<u64>,
+    ) -> NodeCertificate {
+        let mut certificate = NodeCertificate {
+            signing_key: KeyBytes(key.public().to_bytes()),
+            tls_pin,
+            name,
+            not_before_ms: validity_ms.start,
+            not_after_ms: validity_ms.end,
+            possession: Signature([0; 64]),
+        };
+        let digest = certificate.possession_digest(partner);
+        certificate.possession = Signature(key.sign(TAG_POSSESSION, &digest));
+        certificate
+    }
+
+    fn possession_digest(&self, partner: PartnerId) -> [u8; 32] {
+        let parts: [&[u8]; 4] = [
+            &partner.0,
+            &self.signing_key.0,
+            &self.tls_pin.0,
+            self.name.as_str().as_bytes(),
+        ];
+        crypto::hash(TAG_POSSESSION, &parts)
+    }
+
+    fn verify(&self, partner: PartnerId) -> Result<(WriterId, crypto::PublicKey), Malformed> {
+        let key = crypto::PublicKey::register(&self.signing_key.0)
+            .map_err(|_| Malformed::Rule("not a signing key"))?;
+        key.verify(
+            TAG_POSSESSION,
+            &self.possession_digest(partner),
+            &self.possession.0,
+        )
+        .map_err(|_| Malformed::Rule("a node certificate that its own key did not sign"))?;
+        Ok((self.writer(), key))
+    }
+
+    /// The writer that this certificate makes.
+    pub fn writer(&self) -> WriterId {
+        writer_id(&self.signing_key)
+    }
+}
+
+/// The writer of a signing key.
+pub fn writer_id(signing_key: &KeyBytes) -> WriterId {
+    WriterId(crypto::hash(TAG_WRITER, &[&signing_key.0]))
+}
+
+/// What a root signs: the partner's nodes. Two lists with one number are evidence against the
+/// partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateList {
+    pub version: u8,
+    pub suite: u8,
+    pub partner: PartnerId,
+    pub number: u64,
+    pub nodes: Vec<NodeCertificate>,
+}
+
+/// A partner as others learn of it; self-certifying, since the id is the hash of the roots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub name: Name,
+    pub root_key: KeyBytes,
+    /// The hash of the root key that will follow: one rotation outlives a theft.
+    pub next_root: Hash,
+    pub certificates: CertificateList,
+    /// The root's signature over the hash of the list's encoding.
+    pub root_signature: Signature,
+}
+
+impl Identity {
+    /// Signs a certificate list as the holder of the root key.
+    pub fn sign(
+        name: Name,
+        root: &crypto::SigningKey,
+        next_root: Hash,
+        nodes: Vec<NodeCertificate>,
+    ) -> Identity {
+        let root_key = KeyBytes(root.public().to_bytes());
+        let certificates = CertificateList {
+            version: limits::VERSION,
+            suite: crypto::Suite::Default.id(),
+            partner: partner_id(&root_key, &next_root),
+            number: 1,
+            nodes,
+        };
+        let root_signature = Signature(root.sign(TAG_CERTIFICATES, &list_digest(&certificates)));
+        Identity {
+            name,
+            root_key,
+            next_root,
+            certificates,
+            root_signature,
+        }
+    }
+
+    pub fn partner(&self) -> PartnerId {
+        partner_id(&self.root_key, &self.next_root)
+    }
+
+    /// Checks that the id, the keys and the root's signature fit together, and gives the
+    /// writers with their registered keys.
+    pub fn verify(&self) -> Result<Vec<(WriterId, crypto::PublicKey)>, Malformed> {
+        let list = &self.certificates;
+        let rule = |held: bool, text| {
+            if held {
+                Ok(())
+            } else {
+                Err(Malformed::Rule(text))
+            }
+        };
+        rule(
+            list.version == limits::VERSION,
+            "certificates of an unknown version",
+        )?;
+        rule(
+            list.suite == crypto::Suite::Default.id(),
+            "certificates of an unknown suite",
+        )?;
+        rule(
+            list.partner == self.partner(),
+            "certificates of another partner",
+        )?;
+        rule(
+            (1..=limits::WRITERS_PER_PARTNER).contains(&list.nodes.len()),
+            "a partner has one to four nodes",
+        )?;
+        let root = crypto::PublicKey::register(&self.root_key.0)
+            .map_err(|_| Malformed::Rule("not a root key"))?;
+        root.verify(TAG_CERTIFICATES, &list_digest(list), &self.root_signature.0)
+            .map_err(|_| Malformed::Rule("certificates that the root did not sign"))?;
+        list.nodes
+            .iter()
+            .map(|node| node.verify(list.partner))
+            .collect()
+    }
+}
+
+/// The id of the partner with these roots.
+pub fn partner_id(root_key: &KeyBytes, next_root: &Hash) -> PartnerId {
+    PartnerId(crypto::hash(TAG_PARTNER, &[&root_key.0, &next_root.0]))
+}
+
+/// The hash under which a root key is announced before it is in use.
+pub fn next_root_hash(next_root_key: &KeyBytes) -> Hash {
+    Hash(crypto::hash(TAG_NEXT_ROOT, &[&next_root_key.0]))
+}
+
+fn list_digest(list: &CertificateList) -> [u8; 32] {
+    crypto::hash(TAG_CERTIFICATES, &[&encode(list)])
+}
+
+impl Canonical for Identity {
+    const NAME: &'static str = "partner's identity";
+    const LIMIT: usize = 4 << 10;
+}

@@ -1,0 +1,68 @@
+//! Every limit of the protocol, with its reason. Those that bear on validity are fixed by the
+//! protocol's version; the others are this implementation's and may differ between nodes.
+
+/// The protocol version that this implementation writes, and the highest it reads.
+pub const VERSION: u8 = 1;
+
+// Validity: the same at every node.
+
+/// A header of 32 references of 75 bytes, twice, with a label, fits three times over.
+pub const HEADER_BYTES: usize = 16 << 10;
+/// Keeps one event's work bounded; what does not fit is cited by later events.
+pub const DEPS: usize = 32;
+/// As for [`DEPS`].
+pub const CONTROL_HEADS: usize = 32;
+/// The longest message of real chat seen is 4.4 kB; 32 key wraps of 1,240 bytes fit too.
+pub const BODY_BYTES: usize = 64 << 10;
+/// 32 wraps of 1,240 bytes fill 40 kB of a body.
+pub const WRAPS: usize = 32;
+/// Two key events' worth of wraps name every partner.
+pub const KEY_PARTS: usize = 2;
+/// A coalition's size; bounds every per-partner table.
+pub const PARTNERS: usize = 64;
+/// A headquarters, two ships and a standby.
+pub const WRITERS_PER_PARTNER: usize = 4;
+/// Room for `rank.surname.firstname` in any script.
+pub const USER_NAME_BYTES: usize = 64;
+/// A channel's or partner's name on a line of a terminal.
+pub const NAME_BYTES: usize = 64;
+/// One key serves at most this many events, then the writer draws another.
+pub const EPOCH_EVENTS: u64 = 4096;
+
+// Local: quotas delay, they never decide.
+
+/// A frame on a stream; QUIC delivers it whole or the link closes.
+pub const FRAME_BYTES: usize = 1 << 20;
+/// Events frames are cut near this size, so that precedence is felt and memory stays small.
+pub const EVENTS_FRAME_BYTES: usize = 64 << 10;
+/// Parked events per sending peer, in bytes; a peer that sends more loses its own oldest.
+pub const PARKED_BYTES_PER_PEER: usize = 16 << 20;
+/// Signatures under verification per peer, in bytes of events, before its ranges are paused.
+pub const VERIFYING_BYTES_PER_PEER: usize = 4 << 20;
+/// Events that one `want` may ask for.
+pub const WANT_EVENTS: u64 = 2048;
+/// Ranges asked of one peer at a time.
+pub const WANTS_PER_PEER: usize = 16;
+/// Lanes and logs a peer may tell of; bounds what its tables cost here.
+pub const LOGS_PER_PEER: usize = 8192;
+/// Channels that a peer may offer before this partner has accepted or refused one.
+pub const INVITATIONS_PER_PEER: usize = 256;
+/// Lanes in one `have` frame.
+pub const HAVE_LANES: usize = 4096;
+/// Log contexts open on one stream; the least recently opened gives way.
+pub const STREAM_LOGS: u32 = 4096;
+/// Views of a channel's control state kept for reuse.
+pub const VIEWS_CACHED: usize = 256;
+
+// Times of the sync machine, in milliseconds.
+
+/// Head adverts are gathered this long: it bounds the delay through a relay.
+pub const ADVERT_MS: u64 = 100;
+/// How long to wait for the author's own push before asking a relay.
+pub const RELAY_GRACE_MS: u64 = 400;
+/// A range that brings nothing for this long is asked for again, elsewhere where possible.
+pub const WANT_TIMEOUT_MS: u64 = 5_000;
+/// Every lane's digest is compared with every peer this often, traffic or none.
+pub const ANTI_ENTROPY_MS: u64 = 15_000;
+/// A key serves at most this long.
+pub const EPOCH_MS: u64 = 24 * 3600 * 1000;

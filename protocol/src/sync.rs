@@ -1,0 +1,887 @@
+//! Replication between this node and its peers.
+//!
+//! Own events are pushed at once to every peer that is known to hold all before them. Everything
+//! else is pulled: nodes tell each other their heads (digests when a link comes up and from time
+//! to time, adverts of what is new in between) and ask for the ranges they lack. So nothing
+//! depends on a push arriving, nor on the next message to reveal that one was missed; and any
+//! reader of a lane serves any other reader of it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::channel::Channel;
+use crate::event::Event;
+use crate::id::{ChannelId, Hash, LaneId, PartnerId, WriterId};
+use crate::lane;
+use crate::limits;
+use crate::replica::{Output, SendRange, StreamClass};
+use crate::time::Instant;
+use crate::wire::{
+    AskHeads, Events, Frame, Have, HaveLane, Head, Heads, Hello, LogId, PackedEvent, Packer,
+    REFUSED_NO_SUCH_LANE, RangeEnd, Refused, Unpacker, Want, heads_digest,
+};
+
+type Channels = BTreeMap<ChannelId, Channel>;
+
+/// How often the machine looks at what is due while anything is under way, in milliseconds.
+const TICK_MS: u64 = 50;
+/// What a peer announced may be on its way on another stream: wait this long before asking.
+const DIRECT_GRACE_MS: u64 = 100;
+/// A range that ended in events nobody here could judge yet is asked for again after this.
+const UNJUDGED_RETRY_MS: u64 = 200;
+
+/// All peers with a link.
+#[derive(Debug)]
+pub struct Sync {
+    own_writer: WriterId,
+    peers: BTreeMap<PartnerId, Peer>,
+    /// Ranges asked for and not ended yet.
+    wants: BTreeMap<LogId, Wanted>,
+    /// How far ranges came that are not all accepted yet, and until when to wait for that.
+    arrived: BTreeMap<LogId, (u64, Instant)>,
+    /// Since when a relay has had more of a log than is here, and what was here then.
+    behind_since: BTreeMap<LogId, (Instant, u64)>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    unpackers: BTreeMap<StreamClass, Unpacker>,
+    packers: BTreeMap<StreamClass, Packer>,
+    /// The transport's queue is full: pushes stop until it drained.
+    congested: bool,
+    /// How far the peer holds a log for sure, or will when what was sent arrives.
+    sent: BTreeMap<LogId, u64>,
+    /// The greatest position the peer has told of.
+    theirs: BTreeMap<LogId, u64>,
+    /// The digests of the peer's last `have`.
+    digests: BTreeMap<(ChannelId, LaneId), Hash>,
+    /// Logs of which the peer has more than is here.
+    ahead: BTreeSet<LogId>,
+    /// Logs whose new heads the peer is to be told.
+    adverts: BTreeSet<LogId>,
+    adverts_due: Instant,
+    /// Channels whose lanes are to be compared soon: their membership changed.
+    compare: BTreeSet<ChannelId>,
+    compare_all_at: Instant,
+    wants: usize,
+    verifying_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    peer: PartnerId,
+    deadline: Instant,
+}
+
+/// What a received frame asks of the replica beyond sync itself.
+#[derive(Debug)]
+pub enum Received {
+    Nothing,
+    /// Unpacked events, to be verified.
+    Events(Vec<Event>),
+    /// A peer shows more of this node's own log than the node has: it was restored from an old
+    /// copy, or the peer lies.
+    OwnLogAhead {
+        channel: ChannelId,
+        seq: u64,
+    },
+}
+
+impl Sync {
+    pub fn new(own_writer: WriterId) -> Sync {
+        Sync {
+            own_writer,
+            peers: BTreeMap::new(),
+            wants: BTreeMap::new(),
+            arrived: BTreeMap::new(),
+            behind_since: BTreeMap::new(),
+        }
+    }
+
+    /// A link came up: introduce oneself and compare everything.
+    pub fn up(
+        &mut self,
+        own: PartnerId,
+        peer: PartnerId,
+        channels: &Channels,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) {
+        self.down(&peer);
+        self.peers.insert(peer, Peer::new(now));
+        send(
+            peer,
+            &Frame::Hello(Hello {
+                version: limits::VERSION,
+                partner: own,
+            }),
+            out,
+        );
+        self.compare(peer, channels, None, out);
+    }
+
+    pub fn down(&mut self, peer: &PartnerId) {
+        self.peers.remove(peer);
+        self.wants.retain(|_, wanted| wanted.peer != *peer);
+    }
+
+    pub fn congested(&mut self, peer: &PartnerId) {
+        if let Some(peer) = self.peers.get_mut(peer) {
+            peer.congested = true;
+        }
+    }
+
+    /// The transport takes frames again. Some may have been dropped: compare everything.
+    pub fn drained(&mut self, peer: PartnerId, channels: &Channels, out: &mut VecDeque<Output>) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        state.congested = false;
+        state.sent.clear();
+        state.packers.clear();
+        self.compare(peer, channels, None, out);
+    }
+
+    /// Sends the digests of the lanes that a peer may read, of one channel or of all.
+    fn compare(
+        &mut self,
+        peer: PartnerId,
+        channels: &Channels,
+        only: Option<ChannelId>,
+        out: &mut VecDeque<Output>,
+    ) {
+        let lanes: Vec<HaveLane> = channels
+            .iter()
+            .filter(|(id, _)| only.is_none_or(|only| only == **id))
+            .flat_map(|(id, channel)| {
+                let readable = channel
+                    .lanes()
+                    .filter(|(lane, _)| may_read(channel, &peer, lane));
+                readable.map(|(lane, _)| HaveLane {
+                    channel: *id,
+                    lane: *lane,
+                    digest: heads_digest(&heads(channel, *lane)),
+                })
+            })
+            .collect();
+        for part in lanes.chunks(limits::HAVE_LANES) {
+            send(
+                peer,
+                &Frame::Have(Have {
+                    lanes: part.to_vec(),
+                }),
+                out,
+            );
+        }
+    }
+
+    /// Takes one frame of a peer.
+    pub fn received(
+        &mut self,
+        peer: PartnerId,
+        class: StreamClass,
+        frame: Frame,
+        channels: &Channels,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) -> Result<Received, &'static str> {
+        if !self.peers.contains_key(&peer) {
+            return Ok(Received::Nothing);
+        }
+        match frame {
+            Frame::Hello(hello) => {
+                if hello.partner != peer {
+                    return Err("it names itself another partner than the one whose key it holds");
+                }
+            }
+            Frame::Have(have) => self.on_have(peer, have, channels, out),
+            Frame::AskHeads(ask) => on_ask_heads(peer, &ask, channels, out),
+            Frame::Heads(heads) => return Ok(self.on_heads(peer, &heads, channels, now)),
+            Frame::Want(want) => self.on_want(peer, &want, channels, out),
+            Frame::Events(events) => {
+                return self.on_events(peer, class, events).map(Received::Events);
+            }
+            Frame::RangeEnd(end) => self.on_range_end(peer, &end, channels, now),
+            Frame::Refused(refused) => self.on_refused(peer, &refused),
+        }
+        Ok(Received::Nothing)
+    }
+
+    fn on_have(
+        &mut self,
+        peer: PartnerId,
+        have: Have,
+        channels: &Channels,
+        out: &mut VecDeque<Output>,
+    ) {
+        for theirs in have.lanes {
+            let Some(state) = self.peers.get_mut(&peer) else {
+                return;
+            };
+            let at = (theirs.channel, theirs.lane);
+            if state.digests.len() >= limits::LOGS_PER_PEER && !state.digests.contains_key(&at) {
+                continue;
+            }
+            state.digests.insert(at, theirs.digest);
+            self.compare_lane(peer, at, theirs.digest, channels, out);
+        }
+    }
+
+    fn compare_lane(
+        &mut self,
+        peer: PartnerId,
+        (channel_id, lane): (ChannelId, LaneId),
+        digest: Hash,
+        channels: &Channels,
+        out: &mut VecDeque<Output>,
+    ) {
+        let Some(channel) = channels.get(&channel_id) else {
+            if lane == lane::control_lane(channel_id) {
+                send(
+                    peer,
+                    &Frame::AskHeads(AskHeads {
+                        channel: channel_id,
+                        lane,
+                    }),
+                    out,
+                );
+            }
+            return;
+        };
+        let held = heads(channel, lane);
+        if !held.is_empty() && heads_digest(&held) == digest {
+            if let Some(state) = self.peers.get_mut(&peer) {
+                for head in held {
+                    let log = (channel_id, lane, head.writer);
+                    state.note_theirs(log, head.seq);
+                    raise(&mut state.sent, log, head.seq);
+                }
+            }
+        } else {
+            send(
+                peer,
+                &Frame::AskHeads(AskHeads {
+                    channel: channel_id,
+                    lane,
+                }),
+                out,
+            );
+        }
+    }
+
+    fn on_heads(
+        &mut self,
+        peer: PartnerId,
+        told: &Heads,
+        channels: &Channels,
+        now: Instant,
+    ) -> Received {
+        let channel = channels.get(&told.channel);
+        let mut result = Received::Nothing;
+        for head in &told.logs {
+            let log = (told.channel, told.lane, head.writer);
+            let held = channel.map_or(0, |channel| channel.graph().height(told.lane, head.writer));
+            if head.writer == self.own_writer && head.seq > held && channel.is_some() {
+                result = Received::OwnLogAhead {
+                    channel: told.channel,
+                    seq: head.seq,
+                };
+            }
+            let Some(state) = self.peers.get_mut(&peer) else {
+                break;
+            };
+            if !state.note_theirs(log, head.seq) {
+                break;
+            }
+            let same = channel.is_some_and(|channel| {
+                channel
+                    .graph()
+                    .find(told.lane, head.writer, head.seq, &head.id)
+                    .is_some()
+            });
+            if same {
+                raise(&mut state.sent, log, head.seq);
+            }
+            let unknown_branch = !same && head.seq <= held;
+            if head.seq > held || unknown_branch {
+                state.ahead.insert(log);
+            }
+            if head.seq > held {
+                self.behind_since.entry(log).or_insert((now, held));
+            }
+        }
+        result
+    }
+
+    fn on_want(
+        &mut self,
+        peer: PartnerId,
+        want: &Want,
+        channels: &Channels,
+        out: &mut VecDeque<Output>,
+    ) {
+        let readable = channels
+            .get(&want.channel)
+            .filter(|channel| may_read(channel, &peer, &want.lane));
+        let Some(channel) = readable else {
+            refuse(peer, want.channel, want.lane, out);
+            return;
+        };
+        let height = channel.graph().height(want.lane, want.writer);
+        let wanted_to = want
+            .to
+            .min(want.from.saturating_add(limits::WANT_EVENTS - 1));
+        // A little more than asked for lets pushes follow on without a gap.
+        let to = if wanted_to.saturating_add(limits::WANT_EVENTS / 4) >= height {
+            height
+        } else {
+            wanted_to
+        };
+        let log = (want.channel, want.lane, want.writer);
+        if let Some(state) = self.peers.get_mut(&peer) {
+            let reaches =
+                state.sent.get(&log).copied().unwrap_or(0) + 1 >= want.from || want.from == 1;
+            if reaches || to == height {
+                raise(&mut state.sent, log, to);
+            }
+        }
+        out.push_back(Output::SendRange(SendRange {
+            peer,
+            log,
+            from: want.from.max(1),
+            to,
+        }));
+    }
+
+    fn on_events(
+        &mut self,
+        peer: PartnerId,
+        class: StreamClass,
+        events: Events,
+    ) -> Result<Vec<Event>, &'static str> {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return Ok(Vec::new());
+        };
+        let unpacker = state.unpackers.entry(class).or_default();
+        let unpack = |packed: PackedEvent| {
+            unpacker
+                .unpack(packed)
+                .map_err(|_| "it sent a malformed event")
+        };
+        let events: Vec<Event> = events
+            .events
+            .into_iter()
+            .map(unpack)
+            .collect::<Result<_, _>>()?;
+        for event in &events {
+            let log = (event.header.channel, event.header.lane, event.header.writer);
+            state.note_theirs(log, event.header.seq);
+            state.verifying_bytes += event.weight();
+        }
+        Ok(events)
+    }
+
+    fn on_range_end(&mut self, peer: PartnerId, end: &RangeEnd, channels: &Channels, now: Instant) {
+        let log = (end.channel, end.lane, end.writer);
+        if self
+            .wants
+            .get(&log)
+            .is_some_and(|wanted| wanted.peer == peer)
+        {
+            self.unwant(&log);
+        }
+        let judged = channels
+            .get(&end.channel)
+            .is_some_and(|channel| channel.writer_partner(&end.writer).is_some());
+        let wait = if judged {
+            limits::WANT_TIMEOUT_MS
+        } else {
+            UNJUDGED_RETRY_MS
+        };
+        self.arrived.insert(log, (end.to, now.plus(wait)));
+    }
+
+    fn on_refused(&mut self, peer: PartnerId, refused: &Refused) {
+        let lane = |log: &LogId| log.0 == refused.channel && log.1 == refused.lane;
+        let asked: Vec<LogId> = self
+            .wants
+            .iter()
+            .filter(|(log, wanted)| lane(log) && wanted.peer == peer)
+            .map(|(log, _)| *log)
+            .collect();
+        for log in asked {
+            self.unwant(&log);
+        }
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.ahead.retain(|log| !lane(log));
+            state.theirs.retain(|log, _| !lane(log));
+            state.digests.remove(&(refused.channel, refused.lane));
+        }
+    }
+
+    fn unwant(&mut self, log: &LogId) {
+        if let Some(wanted) = self.wants.remove(log)
+            && let Some(state) = self.peers.get_mut(&wanted.peer)
+        {
+            state.wants = state.wants.saturating_sub(1);
+        }
+    }
+
+    /// Events of a peer left verification.
+    pub fn verified(&mut self, peer: &PartnerId, bytes: usize) {
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.verifying_bytes = state.verifying_bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// An event was accepted: push it if it is this node's own, tell others of it otherwise.
+    pub fn accepted(
+        &mut self,
+        event: &Event,
+        from: Option<PartnerId>,
+        channel: &Channel,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) {
+        let header = &event.header;
+        let log = (header.channel, header.lane, header.writer);
+        let own = header.writer == self.own_writer;
+        for (peer, state) in &mut self.peers {
+            if Some(*peer) == from {
+                state.holds_next(log, header.seq);
+                continue;
+            }
+            if !may_read(channel, peer, &header.lane) {
+                continue;
+            }
+            let follows = state.sent.get(&log).copied().unwrap_or(0) + 1 == header.seq;
+            if own && follows && !state.congested {
+                let class = class_of(event, channel);
+                let packed = state.packers.entry(class).or_default().pack(event);
+                raise(&mut state.sent, log, header.seq);
+                let bytes = Frame::Events(Events {
+                    events: vec![packed],
+                })
+                .to_bytes();
+                out.push_back(Output::Send {
+                    peer: *peer,
+                    class,
+                    bytes,
+                });
+            } else if state.theirs.get(&log).copied().unwrap_or(0) < header.seq {
+                if state.adverts.is_empty() {
+                    state.adverts_due = now.plus(limits::ADVERT_MS);
+                }
+                state.adverts.insert(log);
+            }
+        }
+    }
+
+    /// A parked event's past is with the peer that sent the event: ask it.
+    pub fn missing(
+        &mut self,
+        peer: PartnerId,
+        log: LogId,
+        seq: u64,
+        channel: &Channel,
+        out: &mut VecDeque<Output>,
+    ) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        state.note_theirs(log, seq);
+        if seq > channel.graph().height(log.1, log.2) {
+            state.ahead.insert(log);
+            return;
+        }
+        // Another event is held at that position: a branch of a fork.
+        let (channel, lane, writer) = log;
+        send(
+            peer,
+            &Frame::Want(Want {
+                channel,
+                lane,
+                writer,
+                from: seq,
+                to: seq,
+            }),
+            out,
+        );
+    }
+
+    /// A channel's membership or keys changed: its lanes are to be compared anew.
+    pub fn control_changed(&mut self, channel: ChannelId, now: Instant) {
+        for state in self.peers.values_mut() {
+            if state.compare.is_empty() {
+                state.adverts_due = state.adverts_due.min(now.plus(limits::ADVERT_MS));
+            }
+            state.compare.insert(channel);
+        }
+    }
+
+    /// Does what is due; returns when to look again.
+    pub fn tick(
+        &mut self,
+        channels: &Channels,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) -> Option<Instant> {
+        let peers: Vec<PartnerId> = self.peers.keys().copied().collect();
+        self.expire(now);
+        for peer in &peers {
+            self.flush(*peer, channels, now, out);
+        }
+        for peer in &peers {
+            self.want_what_is_ahead(*peer, channels, now, out);
+        }
+        self.next_tick(now)
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let late: Vec<LogId> = self
+            .wants
+            .iter()
+            .filter(|(_, wanted)| wanted.deadline <= now)
+            .map(|(log, _)| *log)
+            .collect();
+        for log in late {
+            self.unwant(&log);
+        }
+        self.arrived.retain(|_, (_, until)| *until > now);
+    }
+
+    fn flush(
+        &mut self,
+        peer: PartnerId,
+        channels: &Channels,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        if state.compare_all_at <= now {
+            state.compare_all_at = now.plus(limits::ANTI_ENTROPY_MS);
+            self.compare(peer, channels, None, out);
+            return;
+        }
+        if state.adverts_due > now || state.congested {
+            return;
+        }
+        let compare = std::mem::take(&mut state.compare);
+        let adverts = advert_frames(
+            peer,
+            &std::mem::take(&mut state.adverts),
+            &state.theirs,
+            channels,
+        );
+        let digests: Vec<((ChannelId, LaneId), Hash)> = state
+            .digests
+            .iter()
+            .filter(|((channel, _), _)| compare.contains(channel))
+            .map(|(lane, digest)| (*lane, *digest))
+            .collect();
+        for channel in compare {
+            self.compare(peer, channels, Some(channel), out);
+        }
+        for (lane, digest) in digests {
+            self.compare_lane(peer, lane, digest, channels, out);
+        }
+        for frame in adverts {
+            send(peer, &frame, out);
+        }
+    }
+
+    fn want_what_is_ahead(
+        &mut self,
+        peer: PartnerId,
+        channels: &Channels,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) {
+        let Some(state) = self.peers.get(&peer) else {
+            return;
+        };
+        let candidates: Vec<LogId> = state.ahead.iter().copied().collect();
+        for log in candidates {
+            let held = channels
+                .get(&log.0)
+                .map_or(0, |channel| channel.graph().height(log.1, log.2));
+            let Some(state) = self.peers.get_mut(&peer) else {
+                return;
+            };
+            let theirs = state.theirs.get(&log).copied().unwrap_or(0);
+            let arrived = self.arrived.get(&log).map_or(0, |(upto, _)| *upto);
+            if theirs <= held {
+                state.ahead.remove(&log);
+                self.behind_since.remove(&log);
+                continue;
+            }
+            let busy = state.wants >= limits::WANTS_PER_PEER
+                || state.verifying_bytes >= limits::VERIFYING_BYTES_PER_PEER;
+            if busy || theirs <= arrived || self.wants.contains_key(&log) {
+                continue;
+            }
+            if !self.may_ask(peer, log, held, channels, now) {
+                continue;
+            }
+            let from = held.max(arrived) + 1;
+            let to = theirs.min(from + limits::WANT_EVENTS - 1);
+            let (channel, lane, writer) = log;
+            send(
+                peer,
+                &Frame::Want(Want {
+                    channel,
+                    lane,
+                    writer,
+                    from,
+                    to,
+                }),
+                out,
+            );
+            self.wants.insert(
+                log,
+                Wanted {
+                    peer,
+                    deadline: now.plus(limits::WANT_TIMEOUT_MS),
+                },
+            );
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.wants += 1;
+            }
+        }
+    }
+
+    /// Whether it is time to ask this peer. A relay is asked only once the author itself, where it
+    /// is linked, has brought nothing for a while. A writer not introduced yet is not asked for
+    /// at all, except where the charter itself is still to come.
+    fn may_ask(
+        &mut self,
+        peer: PartnerId,
+        log: LogId,
+        held: u64,
+        channels: &Channels,
+        now: Instant,
+    ) -> bool {
+        let Some(channel) = channels.get(&log.0) else {
+            return log.1 == lane::control_lane(log.0);
+        };
+        let Some(author) = channel.writer_partner(&log.2) else {
+            return channel.charter.is_none() && log.1 == channel.control_lane;
+        };
+        let grace = if author == peer || !self.peers.contains_key(&author) {
+            DIRECT_GRACE_MS
+        } else {
+            limits::RELAY_GRACE_MS
+        };
+        let since = self.behind_since.entry(log).or_insert((now, held));
+        if since.1 != held {
+            *since = (now, held);
+        }
+        since.0.plus(grace) <= now
+    }
+
+    fn next_tick(&self, now: Instant) -> Option<Instant> {
+        let waiting = |peer: &Peer| {
+            !peer.ahead.is_empty() || !peer.adverts.is_empty() || !peer.compare.is_empty()
+        };
+        if !self.wants.is_empty() || self.peers.values().any(waiting) {
+            return Some(now.plus(TICK_MS));
+        }
+        self.peers.values().map(|peer| peer.compare_all_at).min()
+    }
+
+    /// Events that a connected peer is known to lack.
+    pub fn lag(&self, peer: &PartnerId, channels: &Channels) -> u64 {
+        let Some(state) = self.peers.get(peer) else {
+            return 0;
+        };
+        let lanes = channels.values().flat_map(|channel| {
+            let lanes = channel
+                .lanes()
+                .filter(|(lane, _)| may_read(channel, peer, lane));
+            lanes.map(move |(lane, _)| (channel, *lane))
+        });
+        let logs = lanes.flat_map(|(channel, lane)| {
+            heads(channel, lane)
+                .into_iter()
+                .map(move |head| (channel.id, lane, head))
+        });
+        logs.map(|(channel, lane, head)| {
+            let log = (channel, lane, head.writer);
+            let known = state
+                .sent
+                .get(&log)
+                .max(state.theirs.get(&log))
+                .copied()
+                .unwrap_or(0);
+            head.seq.saturating_sub(known)
+        })
+        .sum()
+    }
+}
+
+impl Peer {
+    fn new(now: Instant) -> Peer {
+        Peer {
+            unpackers: BTreeMap::new(),
+            packers: BTreeMap::new(),
+            congested: false,
+            sent: BTreeMap::new(),
+            theirs: BTreeMap::new(),
+            digests: BTreeMap::new(),
+            ahead: BTreeSet::new(),
+            adverts: BTreeSet::new(),
+            adverts_due: now,
+            compare: BTreeSet::new(),
+            compare_all_at: now.plus(limits::ANTI_ENTROPY_MS),
+            wants: 0,
+            verifying_bytes: 0,
+        }
+    }
+
+    /// Notes how far a peer says it holds a log; false when it tells of too many.
+    fn note_theirs(&mut self, log: LogId, seq: u64) -> bool {
+        if self.theirs.len() >= limits::LOGS_PER_PEER && !self.theirs.contains_key(&log) {
+            return false;
+        }
+        raise(&mut self.theirs, log, seq);
+        true
+    }
+
+    /// The peer itself brought the event at `seq`.
+    fn holds_next(&mut self, log: LogId, seq: u64) {
+        if self.sent.get(&log).copied().unwrap_or(0) + 1 == seq {
+            self.sent.insert(log, seq);
+        }
+    }
+}
+
+/// Whether `peer` may be sent events of a lane: it reads the lane and is a member (or, for the
+/// control lane, invited) in the present state. Whoever may not gets the answer that it would
+/// get for a lane that does not exist.
+pub fn may_read(channel: &Channel, peer: &PartnerId, lane: &LaneId) -> bool {
+    use crate::authority::Status;
+    let Some(status) = channel
+        .present()
+        .members
+        .get(peer)
+        .map(|member| member.status)
+    else {
+        return false;
+    };
+    if *lane == channel.control_lane {
+        return matches!(status, Status::Invited | Status::Active);
+    }
+    status == Status::Active
+        && channel
+            .lane(lane)
+            .is_some_and(|lane| lane.audience.contains(peer))
+}
+
+/// The heads of a lane, sorted.
+pub fn heads(channel: &Channel, lane: LaneId) -> Vec<Head> {
+    let graph = channel.graph();
+    let mut heads: Vec<Head> = graph
+        .logs_of(lane)
+        .flat_map(|(writer, chains)| {
+            chains.iter().map(move |&chain| {
+                let chain = graph.chain(chain);
+                Head {
+                    writer,
+                    seq: chain.head(),
+                    id: chain.last().id,
+                }
+            })
+        })
+        .collect();
+    heads.sort_unstable();
+    heads
+}
+
+fn on_ask_heads(peer: PartnerId, ask: &AskHeads, channels: &Channels, out: &mut VecDeque<Output>) {
+    match channels
+        .get(&ask.channel)
+        .filter(|channel| may_read(channel, &peer, &ask.lane))
+    {
+        Some(channel) => {
+            let logs = heads(channel, ask.lane);
+            send(
+                peer,
+                &Frame::Heads(Heads {
+                    channel: ask.channel,
+                    lane: ask.lane,
+                    all: true,
+                    logs,
+                }),
+                out,
+            );
+        }
+        None => refuse(peer, ask.channel, ask.lane, out),
+    }
+}
+
+fn refuse(peer: PartnerId, channel: ChannelId, lane: LaneId, out: &mut VecDeque<Output>) {
+    send(
+        peer,
+        &Frame::Refused(Refused {
+            channel,
+            lane,
+            reason: REFUSED_NO_SUCH_LANE,
+        }),
+        out,
+    );
+}
+
+/// One heads frame per lane, of the logs that the peer does not know to be as long.
+fn advert_frames(
+    peer: PartnerId,
+    logs: &BTreeSet<LogId>,
+    theirs: &BTreeMap<LogId, u64>,
+    channels: &Channels,
+) -> Vec<Frame> {
+    let mut by_lane: BTreeMap<(ChannelId, LaneId), Vec<Head>> = BTreeMap::new();
+    for log in logs {
+        let Some(channel) = channels
+            .get(&log.0)
+            .filter(|channel| may_read(channel, &peer, &log.1))
+        else {
+            continue;
+        };
+        let news = heads(channel, log.1).into_iter().filter(|head| {
+            head.writer == log.2 && theirs.get(log).copied().unwrap_or(0) < head.seq
+        });
+        by_lane.entry((log.0, log.1)).or_default().extend(news);
+    }
+    by_lane
+        .into_iter()
+        .filter(|(_, logs)| !logs.is_empty())
+        .map(|((channel, lane), logs)| {
+            Frame::Heads(Heads {
+                channel,
+                lane,
+                all: false,
+                logs,
+            })
+        })
+        .collect()
+}
+
+fn class_of(event: &Event, channel: &Channel) -> StreamClass {
+    if event.header.lane == channel.control_lane {
+        return StreamClass::Flash;
+    }
+    StreamClass::of(event.header.precedence())
+}
+
+fn send(peer: PartnerId, frame: &Frame, out: &mut VecDeque<Output>) {
+    out.push_back(Output::Send {
+        peer,
+        class: StreamClass::Control,
+        bytes: frame.to_bytes(),
+    });
+}
+
+fn raise(map: &mut BTreeMap<LogId, u64>, log: LogId, seq: u64) {
+    let held = map.entry(log).or_insert(0);
+    *held = (*held).max(seq);
+}

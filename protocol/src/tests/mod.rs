@@ -1,0 +1,6 @@
+mod debug;
+mod history;
+mod kit;
+mod node;
+mod oracle;
+mod properties;

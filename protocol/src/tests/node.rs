@@ -1,0 +1,220 @@
+//! The real merge under test: a channel that is offered events and checked at every step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::kit::{Dice, PARTNERS, cited, partner};
+use super::oracle::{Ids, Oracle, Status, Verdict};
+use crate::authority;
+use crate::body::Role;
+use crate::channel::{Channel, Outcome};
+use crate::event::Event;
+use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, WriterId};
+
+/// What two nodes that hold the same events must agree on, and with the oracle.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Merged {
+    pub accepted: Ids,
+    pub invalid: Ids,
+    pub effective: Ids,
+    /// Per partner its status and, where it is one that counts, its role; its seat and the event
+    /// that announced its sealing key.
+    pub members: BTreeMap<PartnerId, (Status, Option<Role>, WriterId, Option<EventId>)>,
+    pub timeline: Vec<EventId>,
+    pub erased: Ids,
+}
+
+impl Merged {
+    pub fn by(oracle: &Oracle) -> Merged {
+        let present = oracle.present();
+        let members = present.members.iter().map(|(partner, member)| {
+            let role = (member.status <= Status::Active).then_some(member.role);
+            (
+                *partner,
+                (
+                    member.status,
+                    role,
+                    member.seat,
+                    member.sealing_key.map(|(event, _)| event),
+                ),
+            )
+        });
+        Merged {
+            accepted: oracle.with_verdict(Verdict::Accepted),
+            invalid: oracle.with_verdict(Verdict::Invalid),
+            effective: present.effective.clone(),
+            members: members.collect(),
+            timeline: oracle.timeline(),
+            erased: oracle.erased(),
+        }
+    }
+
+    /// The first difference, in words.
+    pub fn agree(&self, other: &Merged) -> Result<(), String> {
+        let differ = |what: &str, one: &dyn std::fmt::Debug, two: &dyn std::fmt::Debug| {
+            Err(format!("{what} differ:\n  {one:?}\n  {two:?}"))
+        };
+        let only = |one: &Ids, two: &Ids| one.difference(two).copied().collect::<Ids>();
+        let sets = [
+            ("accepted", &self.accepted, &other.accepted),
+            ("invalid", &self.invalid, &other.invalid),
+            ("effective", &self.effective, &other.effective),
+            ("erased", &self.erased, &other.erased),
+        ];
+        for (what, one, two) in sets {
+            if one != two {
+                return differ(what, &only(one, two), &only(two, one));
+            }
+        }
+        if self.members != other.members {
+            return differ("members", &self.members, &other.members);
+        }
+        if self.timeline != other.timeline {
+            return differ("timelines", &self.timeline, &other.timeline);
+        }
+        Ok(())
+    }
+}
+
+/// One node's channel, and what was seen of it.
+pub struct Node {
+    pub channel: Channel,
+    pub accepted: Ids,
+    pub invalid: Ids,
+    timeline: Vec<EventId>,
+}
+
+impl Node {
+    pub fn new(channel: ChannelId) -> Node {
+        Node {
+            channel: Channel::new(channel),
+            accepted: Ids::new(),
+            invalid: Ids::new(),
+            timeline: Vec::new(),
+        }
+    }
+
+    /// Offers all events in this order, from peers that `seed` picks.
+    pub fn of(channel: ChannelId, events: &[Event], seed: u64) -> Result<Node, String> {
+        let mut dice = Dice(seed);
+        let mut node = Node::new(channel);
+        for event in events {
+            node.offer(event, dice.below(PARTNERS))?;
+        }
+        Ok(node)
+    }
+
+    /// Offers an event and checks what must hold at every step.
+    pub fn offer(&mut self, event: &Event, peer: usize) -> Result<Outcome, String> {
+        let outcome = self.channel.offer(event.clone(), Some(partner(peer).id));
+        self.invalid
+            .extend(outcome.invalid.iter().map(|(id, ..)| *id));
+        for accepted in &outcome.accepted {
+            self.check_past_is_accepted(&accepted.event)?;
+            self.accepted.insert(accepted.event.id);
+        }
+        if let Some(both) = self.accepted.intersection(&self.invalid).next() {
+            return Err(format!("{both} was found invalid and is accepted"));
+        }
+        self.check_nothing_swapped()?;
+        Ok(outcome)
+    }
+
+    fn check_past_is_accepted(&self, event: &Event) -> Result<(), String> {
+        match cited(&event.header).find(|id| !self.accepted.contains(id)) {
+            Some(missing) => Err(format!(
+                "{} was accepted before {missing}, which it cites",
+                event.id
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn check_nothing_swapped(&mut self) -> Result<(), String> {
+        let timeline: Vec<EventId> = self.ids(self.channel.timeline());
+        let mut later = timeline.iter();
+        if !self
+            .timeline
+            .iter()
+            .all(|id| later.any(|other| other == id))
+        {
+            return Err("events that were held have changed places".to_string());
+        }
+        self.timeline = timeline;
+        Ok(())
+    }
+
+    /// Checks that each event stands after all that is in its past.
+    pub fn check_timeline_extends_causality(&self, oracle: &Oracle) -> Result<(), String> {
+        let mut before = Ids::new();
+        let all: Ids = self.timeline.iter().copied().collect();
+        for id in &self.timeline {
+            if oracle
+                .past(id)
+                .iter()
+                .any(|earlier| all.contains(earlier) && !before.contains(earlier))
+            {
+                return Err(format!("{id} stands before something in its past"));
+            }
+            before.insert(*id);
+        }
+        Ok(())
+    }
+
+    pub fn merged(&self) -> Merged {
+        let present = self.channel.present();
+        let members = present.members.iter().map(|(partner, member)| {
+            let status = status(member.status);
+            let role = (status <= Status::Active).then_some(member.role);
+            let sealing_key = member.sealing_key.as_ref().map(|(event, _)| *event);
+            (*partner, (status, role, member.seat, sealing_key))
+        });
+        let effective: Vec<_> = present.effective.iter().copied().collect();
+        let erased: Vec<_> = self
+            .channel
+            .timeline()
+            .iter()
+            .copied()
+            .filter(|pos| self.channel.is_erased(*pos))
+            .collect();
+        Merged {
+            accepted: self.accepted.clone(),
+            invalid: self.invalid.clone(),
+            effective: self.ids(&effective).into_iter().collect(),
+            members: members.collect(),
+            timeline: self.ids(self.channel.timeline()),
+            erased: self.ids(&erased).into_iter().collect(),
+        }
+    }
+
+    /// Per lane, the digests of state and timeline.
+    pub fn digests(&self) -> BTreeMap<LaneId, (Hash, Hash)> {
+        let lanes: BTreeSet<LaneId> = self.channel.lanes().map(|(lane, _)| *lane).collect();
+        let digests = |lane: LaneId| {
+            (
+                self.channel.state_digest(lane),
+                self.channel.timeline_digest(lane),
+            )
+        };
+        lanes
+            .into_iter()
+            .map(|lane| (lane, digests(lane)))
+            .collect()
+    }
+
+    fn ids(&self, positions: &[crate::graph::Pos]) -> Vec<EventId> {
+        positions
+            .iter()
+            .map(|pos| self.channel.entry(*pos).id)
+            .collect()
+    }
+}
+
+fn status(status: authority::Status) -> Status {
+    match status {
+        authority::Status::Invited => Status::Invited,
+        authority::Status::Active => Status::Active,
+        authority::Status::Suspended => Status::Suspended,
+        authority::Status::Left => Status::Left,
+        authority::Status::Removed => Status::Removed,
+    }
+}
