@@ -5,6 +5,7 @@
 //! that followed them out. So nothing leaves the node that a crash could take back, and one sync
 //! serves as many writers as were waiting.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use comity_protocol::id::PartnerId;
@@ -39,6 +40,16 @@ pub enum Effect {
         reply: oneshot::Sender<Result<Written, CommandError>>,
         result: Result<Written, CommandError>,
     },
+    /// The machine knows that frames to the peer are dropped: it packs no events for it any more.
+    Quiet {
+        peer: PartnerId,
+        link: u64,
+    },
+    /// The transport has room for the peer again.
+    Drained {
+        peer: PartnerId,
+        link: u64,
+    },
     /// Everything before this is on disk.
     Barrier(oneshot::Sender<()>),
 }
@@ -46,8 +57,10 @@ pub enum Effect {
 /// What the committer tells the driver.
 #[derive(Debug)]
 pub enum Feedback {
-    /// A frame for the peer was dropped.
-    Congested { peer: PartnerId },
+    /// A frame for the peer was dropped, and so is every further one until [`Feedback::Resumed`].
+    Congested { peer: PartnerId, link: u64 },
+    /// Frames for the peer are sent again.
+    Resumed { peer: PartnerId, link: u64 },
     /// The store failed: the node must stop.
     Failed(String),
 }
@@ -68,6 +81,7 @@ pub fn start(
         transport,
         ranges,
         feedback,
+        holds: BTreeMap::new(),
     };
     let thread = std::thread::spawn(move || committer.run(queue));
     (effects, thread)
@@ -78,10 +92,21 @@ struct Committer {
     transport: Option<Arc<Transport>>,
     ranges: Ranges,
     feedback: mpsc::UnboundedSender<Feedback>,
+    /// Peers to whom nothing is sent: packed events rely on those before them, so once one frame
+    /// was dropped, all are, until the machine knows and begins anew.
+    holds: BTreeMap<PartnerId, Hold>,
+}
+
+struct Hold {
+    link: u64,
+    /// The machine knows.
+    quiet: bool,
+    /// The transport has room.
+    drained: bool,
 }
 
 impl Committer {
-    fn run(self, mut queue: mpsc::Receiver<Vec<Effect>>) {
+    fn run(mut self, mut queue: mpsc::Receiver<Vec<Effect>>) {
         while let Some(group) = queue.blocking_recv() {
             let mut rows = Vec::new();
             let mut actions = Vec::new();
@@ -105,7 +130,7 @@ impl Committer {
         }
     }
 
-    fn act(&self, action: Effect) {
+    fn act(&mut self, action: Effect) {
         match action {
             Effect::Append(_) => {}
             Effect::Send {
@@ -119,19 +144,44 @@ impl Committer {
                 number,
                 link,
             } => self.ranges.push(range, number, link),
+            Effect::Quiet { peer, link } => self.release(peer, link, |hold| hold.quiet = true),
+            Effect::Drained { peer, link } => self.release(peer, link, |hold| hold.drained = true),
             // Whoever asked may have gone; the write stands.
             Effect::Done { reply, result } => drop(reply.send(result)),
             Effect::Barrier(reached) => drop(reached.send(())),
         }
     }
 
-    fn send(&self, peer: PartnerId, link: u64, class: StreamClass, bytes: Vec<u8>) {
+    fn send(&mut self, peer: PartnerId, link: u64, class: StreamClass, bytes: Vec<u8>) {
         let Some(transport) = &self.transport else {
             return;
         };
+        match self.holds.get(&peer) {
+            Some(hold) if hold.link == link => return,
+            Some(_) => drop(self.holds.remove(&peer)),
+            None => {}
+        }
         if transport.send_on(&peer.0, link, class_of(class), bytes) == SendOutcome::Congested {
+            let hold = Hold {
+                link,
+                quiet: false,
+                drained: false,
+            };
+            self.holds.insert(peer, hold);
             // The driver is gone only when the node stops.
-            let _ = self.feedback.send(Feedback::Congested { peer });
+            let _ = self.feedback.send(Feedback::Congested { peer, link });
+        }
+    }
+
+    /// Ends a hold once the machine knows of it and the transport has room.
+    fn release(&mut self, peer: PartnerId, link: u64, note: impl FnOnce(&mut Hold)) {
+        let Some(hold) = self.holds.get_mut(&peer).filter(|hold| hold.link == link) else {
+            return;
+        };
+        note(hold);
+        if hold.quiet && hold.drained {
+            self.holds.remove(&peer);
+            let _ = self.feedback.send(Feedback::Resumed { peer, link });
         }
     }
 }

@@ -23,10 +23,12 @@ use crate::transport::{Class, LinkEvent, Transport};
 
 /// Link events and orders that are taken before the machine's wishes are handed on: one group.
 const INPUTS_PER_GROUP: usize = 256;
-/// Batches of signatures under verification before no more frames are taken: bounds memory.
-const VERIFYING_MAX: usize = 1024;
+/// Bytes of events under verification before no more frames are taken: bounds memory.
+const VERIFYING_BYTES_MAX: usize = 32 << 20;
 /// Signatures that one job verifies: small enough to use all cores, large enough to be worth it.
 const SIGNATURES_PER_JOB: usize = 48;
+/// The least time between two records of one kind of incident of one peer.
+const INCIDENT_PAUSE: Duration = Duration::from_secs(1);
 /// Orders that may wait for the driver.
 const ORDERS: usize = 1024;
 
@@ -37,6 +39,8 @@ pub enum Order {
         reply: oneshot::Sender<Result<Written, CommandError>>,
     },
     Look(Box<dyn FnOnce(&Replica) + Send>),
+    /// Answered once everything that the machine has accepted is on disk.
+    Settle(oneshot::Sender<()>),
     /// Ends the driver once everything before is on disk.
     Stop(oneshot::Sender<()>),
 }
@@ -45,7 +49,6 @@ pub enum Order {
 #[derive(Clone)]
 pub struct Handle {
     orders: mpsc::Sender<Order>,
-    barrier: Effects,
 }
 
 /// The driver has stopped.
@@ -93,10 +96,8 @@ impl Handle {
     /// Waits until everything that the machine has accepted is on disk.
     pub async fn settled(&self) -> Result<(), Stopped> {
         let (reached, settled) = oneshot::channel();
-        self.barrier
-            .send(vec![Effect::Barrier(reached)])
-            .await
-            .map_err(|_| Stopped)?;
+        let order = Order::Settle(reached);
+        self.orders.send(order).await.map_err(|_| Stopped)?;
         settled.await.map_err(|_| Stopped)
     }
 
@@ -115,6 +116,15 @@ pub struct Surroundings {
     pub feedback: mpsc::UnboundedReceiver<Feedback>,
     pub links: mpsc::Receiver<LinkEvent>,
     pub transport: Option<Arc<Transport>>,
+    /// What peers did wrong goes on record there.
+    pub incidents: mpsc::Sender<Incident>,
+}
+
+/// Something that a peer did or that was refused to it, for the audit record.
+#[derive(Debug)]
+pub struct Incident {
+    pub action: &'static str,
+    pub text: String,
 }
 
 /// Starts the driver on the current runtime. The second value ends with the driver: with the
@@ -124,15 +134,14 @@ pub fn start(
     surroundings: Surroundings,
 ) -> (Handle, tokio::task::JoinHandle<Result<(), String>>) {
     let (orders, received) = mpsc::channel(ORDERS);
-    let handle = Handle {
-        orders,
-        barrier: surroundings.effects.clone(),
-    };
+    let handle = Handle { orders };
     let (verified_in, verified_out) = mpsc::unbounded_channel();
     let driver = Driver {
         replica,
         effects: surroundings.effects,
         transport: surroundings.transport,
+        incidents: surroundings.incidents,
+        recorded: BTreeMap::new(),
         links: BTreeMap::new(),
         tickets: BTreeMap::new(),
         next_ticket: 0,
@@ -166,6 +175,9 @@ struct Driver {
     replica: Replica,
     effects: Effects,
     transport: Option<Arc<Transport>>,
+    incidents: mpsc::Sender<Incident>,
+    /// When the last incident of each peer and kind was.
+    recorded: BTreeMap<(PartnerId, &'static str), Clock>,
     /// The link over which each peer is reached now.
     links: BTreeMap<PartnerId, u64>,
     tickets: BTreeMap<u64, oneshot::Sender<Result<Written, CommandError>>>,
@@ -184,7 +196,7 @@ impl Driver {
     async fn run(mut self, mut inbox: Inbox) -> Result<(), String> {
         loop {
             let wake = self.wake_in();
-            let accept_frames = self.replica.verifying() < VERIFYING_MAX;
+            let accept_frames = self.replica.verifying_bytes() < VERIFYING_BYTES_MAX;
             tokio::select! {
                 Some(feedback) = inbox.feedback.recv() => self.feedback(feedback)?,
                 Some(verdicts) = inbox.verified.recv() => self.take_verdicts(verdicts),
@@ -222,7 +234,7 @@ impl Driver {
                 }
                 Err(_) => {}
             }
-            if self.replica.verifying() < VERIFYING_MAX
+            if self.replica.verifying_bytes() < VERIFYING_BYTES_MAX
                 && let Ok(event) = inbox.links.try_recv()
             {
                 self.link(event);
@@ -285,7 +297,15 @@ impl Driver {
 
     fn feedback(&mut self, feedback: Feedback) -> Result<(), String> {
         match feedback {
-            Feedback::Congested { peer } => self.handle(Input::Congested { peer }),
+            Feedback::Congested { peer, link } if self.links.get(&peer) == Some(&link) => {
+                self.handle(Input::Congested { peer });
+                self.group.push(Effect::Quiet { peer, link });
+            }
+            Feedback::Resumed { peer, link } if self.links.get(&peer) == Some(&link) => {
+                self.handle(Input::Drained { peer });
+            }
+            // Of a link that has ended since.
+            Feedback::Congested { .. } | Feedback::Resumed { .. } => {}
             Feedback::Failed(error) => return Err(error),
         }
         Ok(())
@@ -304,6 +324,7 @@ impl Driver {
                 });
             }
             Order::Look(look) => look(&self.replica),
+            Order::Settle(reached) => self.group.push(Effect::Barrier(reached)),
             // Both callers of this take it apart before.
             Order::Stop(reply) => drop(reply),
         }
@@ -326,8 +347,9 @@ impl Driver {
                     bytes,
                 });
             }
-            LinkEvent::Drained { peer, .. } => self.handle(Input::Drained {
+            LinkEvent::Drained { peer, link } => self.group.push(Effect::Drained {
                 peer: PartnerId(peer),
+                link,
             }),
             LinkEvent::Down { peer, .. } => {
                 self.links.remove(&PartnerId(peer));
@@ -381,27 +403,59 @@ impl Driver {
         }
     }
 
-    fn notice(&self, notice: Notice) {
+    fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Accepted { .. } | Notice::Membership { .. } => {}
             Notice::Misbehaved { peer, why } => {
-                tracing::warn!(%peer, %why, "peer misbehaved; its link is closed");
+                self.incident(
+                    "peer_misbehaved",
+                    &peer,
+                    format!("{why}; its link is closed"),
+                );
                 if let Some(transport) = &self.transport {
                     transport.disconnect(&peer.0, &why);
                 }
             }
-            Notice::Refused { peer, why } => tracing::warn!(%peer, %why, "refused"),
-            Notice::Fork { channel, id } => {
-                tracing::warn!(%channel, %id, "a writer signed two events for one position");
+            Notice::Refused { peer, why } => self.incident("refused", &peer, why),
+            Notice::Fork { channel, id, peer } => {
+                let text =
+                    format!("channel {channel}: event {id} is a second one for its position");
+                self.incident("fork", &peer, text);
             }
             Notice::BadKey { channel, id, why } => {
-                tracing::warn!(%channel, %id, %why, "bad key event")
+                let own = self.replica.partner();
+                self.incident(
+                    "bad_key",
+                    &own,
+                    format!("channel {channel}: key event {id}: {why}"),
+                );
             }
-            Notice::OwnLogAhead { channel, seq, peer } => tracing::error!(
-                %channel, seq, %peer,
-                "a peer holds more of this node's own log than this node: it was restored from an old copy, \
-                 or the peer lies; this node writes no more in the channel"
-            ),
+            Notice::OwnLogAhead { channel, seq, peer } => {
+                let text = format!(
+                    "channel {channel}: it holds an event of this node's own, position {seq}, that \
+                     the node does not: the store was restored from an old copy; nothing more is \
+                     written in the channel"
+                );
+                self.incident("own_log_ahead", &peer, text);
+            }
+        }
+    }
+
+    /// Puts something that a peer did on record, at most once a second for each kind: a peer that
+    /// floods must not fill the disk with the record of it.
+    fn incident(&mut self, action: &'static str, peer: &PartnerId, text: String) {
+        let last = self.recorded.insert((*peer, action), Clock::now());
+        if last.is_some_and(|last| last.elapsed() < INCIDENT_PAUSE) {
+            tracing::debug!(action, %peer, %text, "incident");
+            return;
+        }
+        tracing::warn!(action, %peer, %text, "incident");
+        let text = format!("{peer}: {text}");
+        if self.incidents.try_send(Incident { action, text }).is_err() {
+            tracing::warn!(
+                action,
+                "too many incidents at a time: this one is in the log only"
+            );
         }
     }
 

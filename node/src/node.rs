@@ -14,7 +14,7 @@ use crate::api::ApiError;
 use crate::audit::Audit;
 use crate::committer;
 use crate::config::{self, Config};
-use crate::driver::{self, Handle, Surroundings};
+use crate::driver::{self, Handle, Incident, Surroundings};
 use crate::keystore::{self, Keys};
 use crate::pacts::Pacts;
 use crate::ranges::Ranges;
@@ -24,6 +24,9 @@ use crate::transport::{Congestion, GroupProfile, LinkEvent, Transport, Transport
 
 /// Link events that may wait for the driver; each is at most a frame of 1 MiB.
 const LINK_EVENTS: usize = 512;
+
+/// Incidents that may wait for the audit record.
+const INCIDENTS: usize = 64;
 
 /// A node that is open, serving or for one command.
 pub struct Node {
@@ -35,7 +38,7 @@ pub struct Node {
     pub handle: Handle,
     pub transport: Option<Arc<Transport>>,
     pub pacts: Mutex<Pacts>,
-    pub audit: Audit,
+    pub audit: Arc<Audit>,
     /// One import at a time: marks move in order.
     pub importing: Mutex<()>,
     pub started: Instant,
@@ -85,11 +88,13 @@ impl Node {
         let (feedback_in, feedback) = mpsc::unbounded_channel();
         let (effects, committer) =
             committer::start(store.clone(), transport.clone(), ranges, feedback_in);
+        let audit = Arc::new(audit);
         let surroundings = Surroundings {
             effects,
             feedback,
             links,
             transport: transport.clone(),
+            incidents: record_incidents(audit.clone()),
         };
         let (handle, driver) = driver::start(replica, surroundings);
         if let Some(transport) = &transport {
@@ -139,18 +144,36 @@ impl Node {
         let introduced = self
             .handle
             .look(move |replica| {
-                let identity = replica
-                    .channels()
-                    .values()
-                    .find_map(|channel| channel.identity(&wanted));
+                let mut channels = replica.channels().values();
+                let identity = channels.find_map(|channel| channel.identity(&wanted));
                 identity.map(|identity| identity.name.as_str().to_string())
             })
             .await;
-        introduced
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| partner.to_hex()[..12].to_string())
+        let short = &partner.to_hex()[..12];
+        match introduced.ok().flatten() {
+            // Whoever introduces a partner chooses its name: it must not pass for one known here.
+            Some(name) if self.is_known_name(&name).await => format!("{name}-{short}"),
+            Some(name) => name,
+            None => short.to_string(),
+        }
     }
+
+    async fn is_known_name(&self, name: &str) -> bool {
+        self.identity.name.as_str() == name || self.pacts.lock().await.by_name(name).is_ok()
+    }
+}
+
+/// Puts incidents on record, off the driver's task.
+fn record_incidents(audit: Arc<Audit>) -> mpsc::Sender<Incident> {
+    let (incidents, mut received) = mpsc::channel::<Incident>(INCIDENTS);
+    tokio::task::spawn_blocking(move || {
+        while let Some(incident) = received.blocking_recv() {
+            if let Err(error) = audit.record(incident.action, &incident.text) {
+                tracing::error!(%error, "an incident could not be recorded");
+            }
+        }
+    });
+    incidents
 }
 
 fn restore(own: comity_protocol::replica::Own, store: &Store) -> Result<Replica, ApiError> {

@@ -245,6 +245,9 @@ impl Pacts {
         reply: impl FnOnce(Hash) -> SignedPeeringFile,
     ) -> Result<(SignedPeeringFile, Pact), PeeringError> {
         let file = invitation.open()?;
+        if file.answers.is_some() {
+            return Err(Malformed::Rule("a reply, not an invitation").into());
+        }
         if file.expires_at_ms < now_ms {
             return Err(PeeringError::Expired);
         }
@@ -360,10 +363,10 @@ impl Pacts {
     }
 
     fn keep(&mut self, pact: Pact, mut rows: Vec<Row>) -> Result<(), PeeringError> {
-        if self.pacts.len() >= PACTS_MAX {
+        let partner = pact.identity.partner();
+        if self.pacts.len() >= PACTS_MAX && !self.pacts.contains_key(&partner) {
             return Err(PeeringError::TooMany);
         }
-        let partner = pact.identity.partner();
         let mut key = vec![PACT_KEY];
         key.extend_from_slice(&partner.0);
         rows.push(Row::put(Table::Pacts, key, pact.to_bytes()));

@@ -78,6 +78,13 @@ impl Ranges {
     }
 }
 
+/// A frame's worth of a range, and the key and position of its last event.
+#[derive(Default)]
+struct Part {
+    events: Vec<PackedEvent>,
+    last: Option<(Vec<u8>, u64)>,
+}
+
 /// Sends one peer its ranges over one link.
 struct Server {
     store: Store,
@@ -104,19 +111,22 @@ impl Server {
     /// False when the link is gone.
     async fn serve(&mut self, range: SendRange, number: u32) -> Result<bool, StoreError> {
         let (channel, lane, writer) = range.log;
-        let mut at = range.from;
+        let mut start = rows::position_key(number, range.from);
         let mut reached = range.from.saturating_sub(1);
-        while at <= range.to {
-            let (events, next) = self.read(number, at, range.to)?;
-            let Some(next) = next else {
+        loop {
+            let part = self.read(number, start, range.to)?;
+            let Some((last_key, seq)) = part.last else {
                 break;
             };
-            let bytes = Frame::Events(Events { events }).to_bytes();
-            if !self.send(bytes).await {
+            let events = Events {
+                events: part.events,
+            };
+            if !self.send(Frame::Events(events).to_bytes()).await {
                 return Ok(false);
             }
-            reached = next - 1;
-            at = next;
+            reached = seq;
+            // The next key after the last one.
+            start = [last_key.as_slice(), &[0]].concat();
         }
         let end = RangeEnd {
             channel,
@@ -127,34 +137,29 @@ impl Server {
         Ok(self.send(Frame::RangeEnd(end).to_bytes()).await)
     }
 
-    /// Packs about a frame's worth of events; and the position to go on from, if any were found.
-    fn read(
-        &mut self,
-        number: u32,
-        from: u64,
-        to: u64,
-    ) -> Result<(Vec<PackedEvent>, Option<u64>), StoreError> {
-        let mut events = Vec::new();
+    /// Packs about a frame's worth of events from the key `start` on.
+    fn read(&mut self, number: u32, start: Vec<u8>, to: u64) -> Result<Part, StoreError> {
+        let mut part = Part::default();
         let mut bytes = 0;
-        let mut next = None;
         let store = self.store.clone();
-        let start = rows::position_key(number, from);
-        store.scan::<StoreError>(Table::Events, &number.to_be_bytes(), &start, |_, value| {
+        let log = number.to_be_bytes();
+        store.scan::<StoreError>(Table::Events, &log, &start, |key, value| {
             let Ok(stored) = rows::read_event(value) else {
                 tracing::error!("a stored event does not read back; the store is damaged");
                 return Ok(false);
             };
             let seq = stored.event.header.seq;
-            // A frame ends only between positions, so that all branches of one travel together.
-            if seq > to || (bytes >= limits::EVENTS_FRAME_BYTES && next != Some(seq + 1)) {
+            let full = bytes >= limits::EVENTS_FRAME_BYTES
+                || part.events.len() >= limits::EVENTS_PER_FRAME;
+            if seq > to || full {
                 return Ok(false);
             }
             bytes += value.len();
-            next = Some(seq + 1);
-            events.push(self.packer.pack(&stored.event));
+            part.last = Some((key.to_vec(), seq));
+            part.events.push(self.packer.pack(&stored.event));
             Ok(true)
         })?;
-        Ok((events, next))
+        Ok(part)
     }
 
     async fn send(&self, bytes: Vec<u8>) -> bool {

@@ -13,7 +13,7 @@ use crate::authority::{self, Act, Status, View};
 use crate::body::{
     Charter, EmptyBody, GrantBody, InviteBody, KeyBody, RemoveBody, Role, SealingKeyBody,
 };
-use crate::channel::{Channel, Epoch, KeyPart};
+use crate::channel::{Channel, Epoch, KeyPart, Keying};
 use crate::codec::{Canonical, Malformed};
 use crate::event::{Event, Header, Kind, Reference};
 use crate::graph::{FrontierIx, Pos};
@@ -65,6 +65,19 @@ pub fn channel_id(charter_bytes: &[u8]) -> ChannelId {
 /// Reads a charter event's body.
 pub fn charter_of(event: &Event) -> Result<Charter, Malformed> {
     Charter::from_bytes(&event.body)
+}
+
+/// The key that signs a charter event, as the charter itself names it, where the event is the
+/// charter of the channel it names.
+pub(crate) fn founder_key(event: &Event) -> Option<crypto::PublicKey> {
+    if event.header.kind() != Kind::Charter || channel_id(&event.body) != event.header.channel {
+        return None;
+    }
+    let writers = charter_of(event).ok()?.creator.verify().ok()?;
+    let seat = writers
+        .first()
+        .filter(|(writer, _)| *writer == event.header.writer)?;
+    Some(seat.1)
 }
 
 /// The partner that a charter or an invitation introduces, and its writers.
@@ -292,9 +305,14 @@ impl Past {
             .iter()
             .chain(&self.deps)
             .map(|pos| channel.graph.entry(*pos));
-        parents.fold((claimed_ms, 1), |(t, h), parent| {
+        let (t, h) = parents.fold((claimed_ms, 1), |(t, h), parent| {
             (t.max(parent.t), h.max(parent.h.saturating_add(1)))
-        })
+        });
+        #[cfg(test)]
+        if mutation::is(Mutation::TimelineByClaimedTime) {
+            return (claimed_ms, h);
+        }
+        (t, h)
     }
 }
 
@@ -471,7 +489,7 @@ fn place_message(
             KeyBody::from_bytes(&event.body),
             "a body that does not fit its kind",
         )?;
-        if place_key(channel, past, &body, &audience, view)? {
+        if place_key(channel, past, &body, &keying, view)? {
             epoch = Some(Epoch {
                 seq: header.seq,
                 key_event: event.id,
@@ -482,6 +500,7 @@ fn place_message(
             key_part = Some(KeyPart {
                 commitment: body.commitment,
                 partners,
+                keying,
             });
         }
     } else {
@@ -516,9 +535,10 @@ fn place_key(
     channel: &Channel,
     past: &Past,
     body: &KeyBody,
-    audience: &BTreeSet<PartnerId>,
+    keying: &Keying,
     view: &View,
 ) -> Result<bool, Refusal> {
+    let audience: BTreeSet<PartnerId> = keying.iter().map(|(partner, ..)| *partner).collect();
     demand(
         body.audience.is_none(),
         "an open lane's key event names no audience",
@@ -549,12 +569,16 @@ fn place_key(
             held.commitment == body.commitment,
             "key parts of several secrets",
         )?;
+        demand(
+            held.keying == *keying,
+            "a key part that the membership or its keys have left behind",
+        )?;
         named.extend(&held.partners);
         at = before(channel, pos);
     }
     let distinct: BTreeSet<PartnerId> = named.iter().copied().collect();
     demand(
-        distinct.len() == named.len() && distinct == *audience,
+        distinct.len() == named.len() && distinct == audience,
         "a key event that does not name exactly the readers",
     )?;
     Ok(true)

@@ -7,13 +7,14 @@
 //! each partner; where several are concurrent, the one that leaves the partner least decides. No
 //! clock and no order of arrival enters.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use comity_crypto as crypto;
 
 use crate::body::Role;
-use crate::graph::{FrontierIx, Graph, Pos};
+use crate::graph::{ChainIx, FrontierIx, Graph, Pos};
 use crate::id::{EventId, PartnerId, WriterId};
 use crate::limits;
 #[cfg(test)]
@@ -282,7 +283,7 @@ pub fn fold(graph: &Graph, controls: &BTreeMap<Pos, ControlEvent>, frontier: Fro
         .collect();
     held.sort_by_key(|event| {
         (
-            std::cmp::Reverse(event.judged.rank),
+            Reverse(event.judged.rank),
             !event.judged.revokes,
             event.h,
             event.id,
@@ -292,6 +293,7 @@ pub fn fold(graph: &Graph, controls: &BTreeMap<Pos, ControlEvent>, frontier: Fro
         graph,
         effective: BTreeMap::new(),
         by_target: BTreeMap::new(),
+        revocations: BTreeMap::new(),
     };
     for event in held {
         if fold.takes_effect(event) {
@@ -306,6 +308,8 @@ struct Fold<'a> {
     effective: BTreeMap<Pos, &'a ControlEvent>,
     /// Effective acts by the partner that they bear on, accepting and keys included.
     by_target: BTreeMap<PartnerId, Vec<&'a ControlEvent>>,
+    /// Of those, the ones that take something from the partner.
+    revocations: BTreeMap<PartnerId, Vec<&'a ControlEvent>>,
 }
 
 impl<'a> Fold<'a> {
@@ -313,6 +317,9 @@ impl<'a> Fold<'a> {
         let partner = event.target().unwrap_or(event.author);
         self.effective.insert(event.pos, event);
         self.by_target.entry(partner).or_default().push(event);
+        if event.judged.revokes {
+            self.revocations.entry(partner).or_default().push(event);
+        }
     }
 
     fn holds(&self, event: &ControlEvent, other: Pos) -> bool {
@@ -339,13 +346,12 @@ impl<'a> Fold<'a> {
         if mutation::is(Mutation::RevocationNeverHits) {
             return false;
         }
-        let acts = self
-            .by_target
+        let revocations = self
+            .revocations
             .get(&event.author)
             .map_or(&[][..], Vec::as_slice);
-        acts.iter().any(|revocation| {
-            revocation.judged.revokes
-                && revocation.author != event.author
+        revocations.iter().any(|revocation| {
+            revocation.author != event.author
                 && !self.holds(event, revocation.pos)
                 && !self.holds(revocation, event.pos)
                 && outranks(&revocation.judged, &event.judged)
@@ -375,30 +381,39 @@ impl<'a> Fold<'a> {
                 Act::Charter { seat, .. } | Act::Invite { seat, .. } => Some(*seat),
                 _ => None,
             })?;
-        let key = self
-            .last(
-                acts.iter()
-                    .copied()
-                    .filter(|act| act.sealing_key().is_some()),
-            )
-            .into_iter()
-            .max_by_key(|event| (event.h, event.id));
+        let keys = self.last(
+            acts.iter()
+                .copied()
+                .filter(|act| act.sealing_key().is_some()),
+        );
+        let key = keys.iter().max_by_key(|event| (event.h, event.id));
+        let status = status(&bearing, accepted);
+        // Whoever is gone has no rank left, whatever was granted at the same time.
+        let roles = bearing.iter().filter_map(|act| role_given(act));
+        let role = roles.min().filter(|_| status <= Status::Active);
         Some(Member {
-            status: status(&bearing, accepted),
-            role: bearing
-                .iter()
-                .filter_map(|act| role_given(act))
-                .min()
-                .unwrap_or(Role::Observer),
+            status,
+            role: role.unwrap_or(Role::Observer),
             seat,
-            admissions: admissions.iter().map(|event| event.id).collect(),
+            admissions: admissions
+                .iter()
+                .chain(&keys)
+                .map(|event| event.id)
+                .collect(),
             sealing_key: key.and_then(|event| Some((event.id, event.sealing_key()?.clone()))),
         })
     }
 
-    /// Those acts that lie in no other one's past.
+    /// Those acts that lie in no other one's past. Of one chain only the last can be.
     fn last(&self, acts: impl Iterator<Item = &'a ControlEvent>) -> Vec<&'a ControlEvent> {
-        let acts: Vec<&ControlEvent> = acts.collect();
+        let mut greatest: BTreeMap<ChainIx, &ControlEvent> = BTreeMap::new();
+        for act in acts {
+            let held = greatest.entry(act.pos.chain).or_insert(act);
+            if held.pos.seq < act.pos.seq {
+                *held = act;
+            }
+        }
+        let acts: Vec<&ControlEvent> = greatest.into_values().collect();
         acts.iter()
             .copied()
             .filter(|act| !acts.iter().any(|other| self.holds(other, act.pos)))
@@ -418,25 +433,22 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// Admissions beyond the limit of partners have no effect, by the order of their first
-    /// admission.
+    /// Admissions beyond the limit of partners have no effect: those by the higher rank stay, of
+    /// equal ones the earlier. Whoever is gone takes no place.
     fn drop_excess(&self, members: &mut BTreeMap<PartnerId, Member>) {
-        if members.len() <= limits::PARTNERS {
-            return;
-        }
-        let mut first: Vec<(u64, EventId, PartnerId)> = members
-            .keys()
-            .filter_map(|partner| {
-                let admissions = self
-                    .by_target
-                    .get(partner)?
-                    .iter()
-                    .filter(|act| act.admits());
-                admissions.map(|act| (act.h, act.id, *partner)).min()
+        let present = members
+            .iter()
+            .filter(|(_, member)| member.status <= Status::Suspended);
+        let mut first: Vec<_> = present
+            .filter_map(|(partner, _)| {
+                let acts = self.by_target.get(partner)?.iter();
+                let admissions = acts.filter(|act| act.admits());
+                let order = |act: &&ControlEvent| (Reverse(act.judged.rank), act.h, act.id);
+                admissions.map(order).min().map(|order| (order, *partner))
             })
             .collect();
         first.sort_unstable();
-        for (_, _, partner) in first.into_iter().skip(limits::PARTNERS) {
+        for (_, partner) in first.into_iter().skip(limits::PARTNERS) {
             members.remove(&partner);
         }
     }

@@ -44,7 +44,7 @@ impl From<Role> for u8 {
     }
 }
 
-/// The genesis of a channel ([`crate::Kind::Charter`]); the channel's id is the hash of its
+/// The genesis of a channel ([`crate::event::Kind::Charter`]); the channel's id is the hash of its
 /// bytes. Its author becomes the first owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charter {
@@ -105,12 +105,13 @@ impl Canonical for Charter {
                 .as_ref()
                 .is_none_or(|policy| policy.len() <= 64),
             "a label policy's name over 64 bytes",
-        )
+        )?;
+        self.label_ceiling.as_ref().map_or(Ok(()), Label::check)
     }
 }
 
-/// Joins a channel that one was invited to ([`crate::Kind::Accept`]), or announces a new
-/// sealing key ([`crate::Kind::SealingKey`]).
+/// Joins a channel that one was invited to ([`crate::event::Kind::Accept`]), or announces a new
+/// sealing key ([`crate::event::Kind::SealingKey`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealingKeyBody {
     /// An X-Wing public key, 1,216 bytes.
@@ -130,7 +131,7 @@ impl Canonical for SealingKeyBody {
     }
 }
 
-/// Admits a partner ([`crate::Kind::Invite`]).
+/// Admits a partner ([`crate::event::Kind::Invite`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InviteBody {
     pub partner: Identity,
@@ -144,7 +145,7 @@ impl Canonical for InviteBody {
     const LIMIT: usize = 8 << 10;
 }
 
-/// Changes a role ([`crate::Kind::Grant`]).
+/// Changes a role ([`crate::event::Kind::Grant`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantBody {
     pub partner: PartnerId,
@@ -157,7 +158,7 @@ impl Canonical for GrantBody {
     const LIMIT: usize = 4 << 10;
 }
 
-/// Ends a membership ([`crate::Kind::Remove`], [`crate::Kind::Suspend`]).
+/// Ends a membership ([`crate::event::Kind::Remove`], [`crate::event::Kind::Suspend`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoveBody {
     pub partner: PartnerId,
@@ -169,8 +170,8 @@ impl Canonical for RemoveBody {
     const LIMIT: usize = 4 << 10;
 }
 
-/// No content ([`crate::Kind::Leave`], [`crate::Kind::Cut`], [`crate::Kind::WriterRetire`] name
-/// all they need in the header): an empty array.
+/// No content ([`crate::event::Kind::Leave`] and [`crate::event::Kind::Cut`] say all they need in
+/// the header): an empty array.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmptyBody {}
 
@@ -179,7 +180,7 @@ impl Canonical for EmptyBody {
     const LIMIT: usize = 1;
 }
 
-/// A proposal that an owner endorses ([`crate::Kind::Endorse`]).
+/// A proposal that an owner endorses ([`crate::event::Kind::Endorse`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndorseBody {
     /// Hash of (kind, target, role) under `comity/v1/proposal`.
@@ -191,7 +192,7 @@ impl Canonical for EndorseBody {
     const LIMIT: usize = 64;
 }
 
-/// A lane epoch's secret for each of its readers ([`crate::Kind::Key`]).
+/// A lane epoch's secret for each of its readers ([`crate::event::Kind::Key`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyBody {
     /// The lane's readers, sorted, where the lane is directed; absent in open lanes, whose
@@ -256,7 +257,7 @@ impl Canonical for KeyBody {
     }
 }
 
-/// An acknowledgement ([`crate::Kind::Ack`]).
+/// An acknowledgement ([`crate::event::Kind::Ack`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AckBody {
     pub number: u64,
@@ -269,7 +270,7 @@ impl Canonical for AckBody {
     const LIMIT: usize = 64;
 }
 
-/// Where a lane's headers end ([`crate::Kind::Floor`]).
+/// Where a lane's headers end ([`crate::event::Kind::Floor`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FloorBody {
     /// The number of the barrier under which headers may go.
@@ -282,7 +283,7 @@ impl Canonical for FloorBody {
     const LIMIT: usize = 64;
 }
 
-/// Two signed headers for one position ([`crate::Kind::Evidence`]).
+/// Two signed headers for one position ([`crate::event::Kind::Evidence`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceBody {
     pub first: SignedHeader,
@@ -303,7 +304,7 @@ impl Canonical for EvidenceBody {
 
 // Sealed bodies.
 
-/// A message ([`crate::Kind::Post`], [`crate::Kind::Edit`]). Markdown, any Unicode, unaltered.
+/// A message ([`crate::event::Kind::Post`], [`crate::event::Kind::Edit`]). Markdown, any Unicode, unaltered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageBody {
     pub message: String,
@@ -314,7 +315,7 @@ impl Canonical for MessageBody {
     const LIMIT: usize = limits::BODY_BYTES;
 }
 
-/// A withdrawal ([`crate::Kind::Redact`]).
+/// A withdrawal ([`crate::event::Kind::Redact`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RedactBody {
     /// For the readers; may be empty.
@@ -326,7 +327,7 @@ impl Canonical for RedactBody {
     const LIMIT: usize = limits::BODY_BYTES;
 }
 
-/// A reaction given or taken back ([`crate::Kind::React`]).
+/// A reaction given or taken back ([`crate::event::Kind::React`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReactBody {
     /// A short name or the character itself, 1 to 64 bytes.

@@ -18,8 +18,6 @@ use crate::id::{ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, WriterId}
 use crate::identity::Identity;
 use crate::lane::{self, Lane};
 use crate::limits;
-#[cfg(test)]
-use crate::mutation::{self, Mutation};
 use crate::parking::Parking;
 
 /// Domain tag of a lane's timeline digest.
@@ -77,6 +75,7 @@ pub(crate) type Keying = Vec<(PartnerId, BTreeSet<EventId>, Option<EventId>)>;
 pub(crate) struct KeyPart {
     pub commitment: Hash,
     pub partners: Vec<PartnerId>,
+    pub keying: Keying,
 }
 
 /// One channel as this node holds it.
@@ -100,6 +99,7 @@ pub struct Channel {
     author_numbers: BTreeMap<Author, u32>,
     timeline: Vec<Pos>,
     about: BTreeMap<Pos, Vec<Pos>>,
+    parents: BTreeMap<Pos, Pos>,
     erased: BTreeSet<Pos>,
     pub(crate) parking: Parking,
     posts: u64,
@@ -129,6 +129,7 @@ impl Channel {
             author_numbers: BTreeMap::new(),
             timeline: Vec::new(),
             about: BTreeMap::new(),
+            parents: BTreeMap::new(),
             erased: BTreeSet::new(),
             parking: Parking::default(),
             posts: 0,
@@ -143,15 +144,7 @@ impl Channel {
         if let Some((_, key)) = self.writers.get(&event.header.writer) {
             return Some(*key);
         }
-        if event.header.kind() != Kind::Charter {
-            return None;
-        }
-        let charter = acceptance::charter_of(event).ok()?;
-        let writers = charter.creator.verify().ok()?;
-        let seat = writers
-            .first()
-            .filter(|(writer, _)| *writer == event.header.writer)?;
-        Some(seat.1)
+        acceptance::founder_key(event).filter(|_| event.header.channel == self.id)
     }
 
     /// Takes an event whose signature was verified. `from` is charged for it.
@@ -190,6 +183,14 @@ impl Channel {
         outcome
     }
 
+    /// What an event waits for, if it cannot be accepted yet.
+    pub(crate) fn missing_for(&mut self, event: &Event) -> Vec<Reference> {
+        match acceptance::place(self, event) {
+            Err(Refusal::Missing(missing)) => missing,
+            _ => Vec::new(),
+        }
+    }
+
     fn take_waiting(&mut self, id: &EventId, work: &mut Vec<(Event, Option<PartnerId>)>) {
         for waiter in self.parking.waiting_for(id) {
             if let Some(parked) = self.parking.remove(&waiter) {
@@ -217,20 +218,9 @@ impl Channel {
         let id = event.id;
         outcome.evicted += self.parking.park(event, from, &missing);
         // A branch of a fork that waits uncited is cited now.
-        for reference in &missing {
-            if self.parking.contains(&reference.id)
-                && let Some(parked) = self.parking.remove(&reference.id)
-            {
-                if self.parking.cited_by_another(&parked.event) {
-                    work.push((parked.event, Some(parked.from)));
-                } else {
-                    let waits_for = acceptance::place(self, &parked.event);
-                    let missing = match waits_for {
-                        Err(Refusal::Missing(missing)) => missing,
-                        _ => Vec::new(),
-                    };
-                    outcome.evicted += self.parking.park(parked.event, parked.from, &missing);
-                }
+        for branch in self.parking.branches_cited_by(&id) {
+            if let Some(parked) = self.parking.remove(&branch) {
+                work.push((parked.event, Some(parked.from)));
             }
         }
         if id == offered {
@@ -329,6 +319,7 @@ impl Channel {
         self.timeline.insert(at, pos);
         if let Some(target) = about {
             self.about.entry(target).or_default().push(pos);
+            self.parents.insert(pos, target);
             if kind == Kind::Redact {
                 self.erased.insert(target);
             }
@@ -357,10 +348,6 @@ impl Channel {
     pub fn timeline_key(&self, pos: Pos) -> (u64, u64, WriterId, LaneId, u64, EventId) {
         let chain = self.graph.chain(pos.chain);
         let entry = self.graph.entry(pos);
-        #[cfg(test)]
-        if mutation::is(Mutation::TimelineByClaimedTime) {
-            return (0, 0, chain.writer, chain.lane, pos.seq, entry.id);
-        }
         (
             entry.t,
             entry.h,
@@ -446,6 +433,15 @@ impl Channel {
         self.lanes.iter()
     }
 
+    /// The lanes that all present members read, by id: what nodes compare.
+    pub fn common_lanes(&self) -> impl Iterator<Item = LaneId> {
+        let active = self.present_view.active();
+        let common = self.lanes.iter().filter(move |(id, lane)| {
+            **id == self.control_lane || active.is_subset(&lane.audience)
+        });
+        common.map(|(id, _)| *id)
+    }
+
     /// The channel's messages and what was done to them, in timeline order.
     pub fn timeline(&self) -> &[Pos] {
         &self.timeline
@@ -456,6 +452,11 @@ impl Channel {
         let mut derived = self.about.get(&target).cloned().unwrap_or_default();
         derived.sort_by_key(|pos| self.timeline_key(*pos));
         derived
+    }
+
+    /// The event that an accepted event is about, where it has effect on it.
+    pub fn parent(&self, pos: Pos) -> Option<Pos> {
+        self.parents.get(&pos).copied()
     }
 
     pub fn is_erased(&self, pos: Pos) -> bool {

@@ -83,7 +83,8 @@ impl Channel {
     }
 
     /// Writes and accepts a message in the open lane of the present members, opening an epoch
-    /// before it where the last one no longer serves.
+    /// before it where the last one no longer serves. What was accepted is in `written`, also
+    /// where an error follows: it is part of the log from then on, and must be stored.
     pub fn write_message(
         &mut self,
         author: &Author<'_>,
@@ -91,17 +92,22 @@ impl Channel {
         keyring: &mut Keyring,
         entropy: &Entropy,
         now: WallTime,
-    ) -> Result<Vec<Accepted>, ComposeError> {
+        written: &mut Vec<Accepted>,
+    ) -> Result<(), ComposeError> {
+        let sealed_len = message.body.len() + crypto::SEAL_OVERHEAD;
+        if sealed_len > limits::BODY_BYTES {
+            let (len, limit) = (sealed_len, limits::BODY_BYTES);
+            return Err(ComposeError::TooLong { len, limit });
+        }
         let view = self.present().clone();
         let audience = view.active();
         let lane = lane_id(self.id, LaneForm::Open, &audience);
-        let mut written = Vec::new();
         let latest = self.own_epoch(author, lane, &view.keying(&audience));
         let seq = self.graph().height(lane, author.writer) + 1;
         let epoch = match keyring.usable(&lane, latest, seq, now.0) {
             Some(epoch) => epoch,
             None => {
-                written = self.open_epoch(author, lane, &audience, keyring, entropy, now)?;
+                self.open_epoch(author, lane, &audience, keyring, entropy, now, written)?;
                 written
                     .last()
                     .map_or(EventId([0; 32]), |last| last.event.id)
@@ -123,7 +129,7 @@ impl Channel {
         salt.copy_from_slice(&entropy.draw("salt", &lane, header.seq)[..crypto::SALT_LEN]);
         let event = keys::seal(header, &message.body, &secret, &salt, author.key)?;
         written.push(self.write(event)?);
-        Ok(written)
+        Ok(())
     }
 
     /// The own log's latest epoch in a lane, if it is still for these readers and keys.
@@ -143,6 +149,10 @@ impl Channel {
             .map(|epoch| epoch.key_event)
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the facts of one act, each its own"
+    )]
     fn open_epoch(
         &mut self,
         author: &Author<'_>,
@@ -151,7 +161,8 @@ impl Channel {
         keyring: &mut Keyring,
         entropy: &Entropy,
         now: WallTime,
-    ) -> Result<Vec<Accepted>, ComposeError> {
+        written: &mut Vec<Accepted>,
+    ) -> Result<(), ComposeError> {
         let seq = self.graph().height(lane, author.writer) + 1;
         let secret = crypto::EpochSecret::from_bytes(*entropy.draw("epoch", &lane, seq));
         let context = WrapContext {
@@ -165,7 +176,6 @@ impl Channel {
             .map_err(|_| ComposeError::SealingKey)?;
         let last = bodies.len().saturating_sub(1);
         let sources = self.citable_lanes(lane, audience);
-        let mut written: Vec<Accepted> = Vec::new();
         for (part, mut body) in bodies.into_iter().enumerate() {
             if part == last {
                 body.parts = Some(written.iter().map(|part| part.event.id).collect());
@@ -180,7 +190,7 @@ impl Channel {
         if let Some(last) = written.last() {
             keyring.drew(lane, last.event.id, secret, last.event.header.seq, now.0);
         }
-        Ok(written)
+        Ok(())
     }
 
     /// The own event goes through the same gate as everyone's.

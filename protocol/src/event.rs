@@ -120,6 +120,12 @@ impl Canonical for Header {
             self.author.is_some() == self.kind().names_author(),
             "this kind names its author, or must not",
         )?;
+        rule(
+            self.about
+                .as_ref()
+                .is_none_or(|about| about.lane != Some(self.lane)),
+            "a reference names its own lane",
+        )?;
         self.label.as_ref().map_or(Ok(()), Label::check)
     }
 }
@@ -367,7 +373,7 @@ impl Label {
     const CATEGORIES: usize = 16;
     const VALUES: usize = 64;
 
-    fn check(&self) -> Result<(), Malformed> {
+    pub(crate) fn check(&self) -> Result<(), Malformed> {
         let short = |text: &String| text.len() <= Self::STRING_BYTES;
         let category = |category: &Category| {
             short(&category.tag)

@@ -167,7 +167,8 @@ impl Identity {
             number: 1,
             nodes,
         };
-        let root_signature = Signature(root.sign(TAG_CERTIFICATES, &list_digest(&certificates)));
+        let root_signature =
+            Signature(root.sign(TAG_CERTIFICATES, &list_digest(&name, &certificates)));
         Identity {
             name,
             root_key,
@@ -210,8 +211,12 @@ impl Identity {
         )?;
         let root = crypto::PublicKey::register(&self.root_key.0)
             .map_err(|_| Malformed::Rule("not a root key"))?;
-        root.verify(TAG_CERTIFICATES, &list_digest(list), &self.root_signature.0)
-            .map_err(|_| Malformed::Rule("certificates that the root did not sign"))?;
+        root.verify(
+            TAG_CERTIFICATES,
+            &list_digest(&self.name, list),
+            &self.root_signature.0,
+        )
+        .map_err(|_| Malformed::Rule("certificates that the root did not sign"))?;
         list.nodes
             .iter()
             .map(|node| node.verify(list.partner))
@@ -229,8 +234,9 @@ pub fn next_root_hash(next_root_key: &KeyBytes) -> Hash {
     Hash(crypto::hash(TAG_NEXT_ROOT, &[&next_root_key.0]))
 }
 
-fn list_digest(list: &CertificateList) -> [u8; 32] {
-    crypto::hash(TAG_CERTIFICATES, &[&encode(list)])
+/// What the root signs: the partner's name and its nodes.
+fn list_digest(name: &Name, list: &CertificateList) -> [u8; 32] {
+    crypto::hash(TAG_CERTIFICATES, &[name.as_str().as_bytes(), &encode(list)])
 }
 
 impl Canonical for Identity {

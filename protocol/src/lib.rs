@@ -21,6 +21,7 @@ pub mod limits;
 mod mutation;
 pub mod parking;
 pub mod peering;
+pub mod pull;
 pub mod replica;
 pub mod reserved;
 pub mod rows;

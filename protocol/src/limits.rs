@@ -14,6 +14,8 @@ pub const DEPS: usize = 32;
 pub const CONTROL_HEADS: usize = 32;
 /// The longest message of real chat seen is 4.4 kB; 32 key wraps of 1,240 bytes fit too.
 pub const BODY_BYTES: usize = 64 << 10;
+/// The longest message, in bytes of UTF-8: a body less the seal and the encoding's own bytes.
+pub const MESSAGE_BYTES: usize = BODY_BYTES - 40;
 /// 32 wraps of 1,240 bytes fill 40 kB of a body.
 pub const WRAPS: usize = 32;
 /// Two key events' worth of wraps name every partner.
@@ -26,15 +28,17 @@ pub const WRITERS_PER_PARTNER: usize = 4;
 pub const USER_NAME_BYTES: usize = 64;
 /// A channel's or partner's name on a line of a terminal.
 pub const NAME_BYTES: usize = 64;
-/// One key serves at most this many events, then the writer draws another.
-pub const EPOCH_EVENTS: u64 = 4096;
 
 // Local: quotas delay, they never decide.
 
+/// One key serves at most this many events, then the writer draws another.
+pub const EPOCH_EVENTS: u64 = 4096;
 /// A frame on a stream; QUIC delivers it whole or the link closes.
 pub const FRAME_BYTES: usize = 1 << 20;
 /// Events frames are cut near this size, so that precedence is felt and memory stays small.
 pub const EVENTS_FRAME_BYTES: usize = 64 << 10;
+/// Events in one frame: unpacked they weigh a good ten times what they do packed.
+pub const EVENTS_PER_FRAME: usize = 1024;
 /// Parked events per sending peer, in bytes; a peer that sends more loses its own oldest.
 pub const PARKED_BYTES_PER_PEER: usize = 16 << 20;
 /// Signatures under verification per peer, in bytes of events, before its ranges are paused.
@@ -44,8 +48,8 @@ pub const WANT_EVENTS: u64 = 2048;
 /// Ranges asked of one peer at a time.
 pub const WANTS_PER_PEER: usize = 16;
 /// Lanes and logs a peer may tell of; bounds what its tables cost here.
-pub const LOGS_PER_PEER: usize = 8192;
-/// Channels that a peer may offer before this partner has accepted or refused one.
+pub const LOGS_PER_PEER: usize = 65_536;
+/// Channels that a peer may have on offer at a time, or have told of without an invitation.
 pub const INVITATIONS_PER_PEER: usize = 256;
 /// Lanes in one `have` frame.
 pub const HAVE_LANES: usize = 4096;

@@ -12,6 +12,10 @@ use crate::limits;
 pub struct Parked {
     pub event: Event,
     pub from: PartnerId,
+    /// It waits for nothing but to be cited: a further branch of a fork.
+    uncited_branch: bool,
+    /// An event of another writer has it in its past.
+    cited: bool,
 }
 
 /// The events of one channel that wait.
@@ -45,8 +49,42 @@ impl Parking {
         let share = self.by_peer.entry(from).or_default();
         share.bytes += event.weight();
         share.order.push_back(event.id);
-        self.events.insert(event.id, Parked { event, from });
+        let parked = Parked {
+            uncited_branch: missing.is_empty(),
+            cited: self.cited_by_another(&event),
+            event,
+            from,
+        };
+        self.events.insert(parked.event.id, parked);
         self.evict(from)
+    }
+
+    /// The branches that waited to be cited and that the parked event `id` cites, itself or
+    /// through what follows on them. Each parked event is marked once, so that a thicket of them
+    /// costs no more than its size.
+    pub fn branches_cited_by(&mut self, id: &EventId) -> Vec<EventId> {
+        let mut branches = Vec::new();
+        let mut work = vec![*id];
+        while let Some(id) = work.pop() {
+            let Some(citing) = self.events.get(&id) else {
+                continue;
+            };
+            let (writer, passes_on) = (citing.event.header.writer, citing.cited);
+            let references: Vec<EventId> = references(&citing.event).collect();
+            for id in references {
+                let Some(parked) = self.events.get_mut(&id) else {
+                    continue;
+                };
+                if !parked.cited && (passes_on || parked.event.header.writer != writer) {
+                    parked.cited = true;
+                    if parked.uncited_branch {
+                        branches.push(id);
+                    }
+                    work.push(id);
+                }
+            }
+        }
+        branches
     }
 
     fn evict(&mut self, from: PartnerId) -> usize {
@@ -81,13 +119,7 @@ impl Parking {
                 share.order.retain(|held| self.events.contains_key(held));
             }
         }
-        let header = &parked.event.header;
-        let cited = header
-            .deps
-            .iter()
-            .chain(&header.control_heads)
-            .map(|reference| reference.id);
-        for missing in cited.chain(header.prev) {
+        for missing in references(&parked.event) {
             if let Some(waiters) = self.waiting.get_mut(&missing) {
                 waiters.remove(id);
                 if waiters.is_empty() {
@@ -110,14 +142,34 @@ impl Parking {
             .unwrap_or_default()
     }
 
-    /// Whether a parked event of another writer cites `id`.
+    /// Whether a parked event of another writer cites `event`, itself or through what follows on
+    /// it in the same log.
     pub fn cited_by_another(&self, event: &Event) -> bool {
         self.waiting.get(&event.id).is_some_and(|waiters| {
             waiters
                 .iter()
                 .filter_map(|waiter| self.events.get(waiter))
-                .any(|waiter| waiter.event.header.writer != event.header.writer)
+                .any(|waiter| waiter.cited || waiter.event.header.writer != event.header.writer)
         })
+    }
+
+    /// What a peer's parked events weigh, in bytes.
+    pub fn bytes_of(&self, peer: &PartnerId) -> usize {
+        self.by_peer.get(peer).map_or(0, |share| share.bytes)
+    }
+
+    /// Drops all that a peer has parked.
+    pub fn drop_all_of(&mut self, peer: &PartnerId) {
+        let order = self.by_peer.get(peer).map(|share| share.order.clone());
+        for id in order.unwrap_or_default() {
+            if self
+                .events
+                .get(&id)
+                .is_some_and(|parked| parked.from == *peer)
+            {
+                self.remove(&id);
+            }
+        }
     }
 
     /// How many events wait, and what they weigh in bytes.
@@ -127,4 +179,11 @@ impl Parking {
             self.by_peer.values().map(|share| share.bytes).sum(),
         )
     }
+}
+
+/// All that an event refers to and must wait for.
+fn references(event: &Event) -> impl Iterator<Item = EventId> + '_ {
+    let header = &event.header;
+    let listed = header.deps.iter().chain(&header.control_heads);
+    listed.map(|reference| reference.id).chain(header.prev)
 }

@@ -58,7 +58,7 @@ impl Canonical for PeeringFile {
         if self.addresses.len() > ADDRESSES || !self.addresses.iter().all(legal) {
             return Err(Malformed::Rule("addresses that are none"));
         }
-        Ok(())
+        self.label_ceiling.as_ref().map_or(Ok(()), Label::check)
     }
 }
 

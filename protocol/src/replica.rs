@@ -17,11 +17,11 @@ use crate::codec::{Canonical, Malformed, encode};
 use crate::compose::{Author, ComposeError, Message};
 use crate::event::{Event, Kind, Precedence, Reference, UserName};
 use crate::graph::Pos;
-use crate::id::{ChannelId, EventId, Hash, PartnerId, Signature, WriterId};
+use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, Signature, WriterId};
 use crate::identity::{Identity, Name};
 use crate::keys::{Entropy, Keyring, opens_epoch};
 use crate::limits;
-use crate::rows::{self, LogNumbers, Row, StoredEvent, Table};
+use crate::rows::{self, ChannelNote, LogNumbers, Row, StoredEvent, Table};
 use crate::sync::{self, Sync};
 use crate::time::{Instant, Now};
 use crate::wire::{Frame, LogId};
@@ -157,7 +157,11 @@ pub enum Notice {
     /// Something of a peer's was refused or set aside; for the log and the metrics.
     Refused { peer: PartnerId, why: String },
     /// Two events of one writer for one position.
-    Fork { channel: ChannelId, id: EventId },
+    Fork {
+        channel: ChannelId,
+        id: EventId,
+        peer: PartnerId,
+    },
     /// A key event whose wrap for this partner is bad.
     BadKey {
         channel: ChannelId,
@@ -265,10 +269,10 @@ impl From<ComposeError> for CommandError {
     fn from(error: ComposeError) -> Self {
         match error {
             ComposeError::TooLong { len, limit } => {
-                let overhead = crypto::SEAL_OVERHEAD + 8;
+                let overhead = limits::BODY_BYTES - limits::MESSAGE_BYTES;
                 CommandError::TooLong {
                     len: len.saturating_sub(overhead),
-                    limit: limit - overhead,
+                    limit: limit.saturating_sub(overhead),
                 }
             }
             other => CommandError::Internal(other.to_string()),
@@ -286,9 +290,10 @@ pub struct Replica {
     numbers: LogNumbers,
     sync: Sync,
     verifying: BTreeMap<u64, Vec<(Event, PartnerId)>>,
+    verifying_bytes: usize,
     next_batch: u64,
-    /// Channels in which peers hold more of the own log than this node.
-    behind_self: BTreeMap<ChannelId, u64>,
+    /// What is stored of channels besides their events.
+    notes: BTreeMap<ChannelId, ChannelNote>,
     out: VecDeque<Output>,
 }
 
@@ -312,8 +317,9 @@ impl Replica {
             numbers: LogNumbers::default(),
             sync: Sync::new(writer),
             verifying: BTreeMap::new(),
+            verifying_bytes: 0,
             next_batch: 0,
-            behind_self: BTreeMap::new(),
+            notes: BTreeMap::new(),
             out: VecDeque::new(),
         }
     }
@@ -351,12 +357,25 @@ impl Replica {
 
     /// Channels whose own log was found shorter here than at a peer.
     pub fn behind_self(&self) -> impl Iterator<Item = &ChannelId> {
-        self.behind_self.keys()
+        self.notes
+            .iter()
+            .filter(|(_, note)| note.restored)
+            .map(|(channel, _)| channel)
     }
 
-    /// Events under verification: the driver holds back input while there are many.
-    pub fn verifying(&self) -> usize {
-        self.verifying.len()
+    /// The state of replication in words, for people who look for a fault.
+    pub fn describe_sync(&self) -> String {
+        format!(
+            "{:?}, {} batches under verification",
+            self.sync,
+            self.verifying.len()
+        )
+    }
+
+    /// The weight in bytes of the events under verification: the driver holds back input while
+    /// it is large.
+    pub fn verifying_bytes(&self) -> usize {
+        self.verifying_bytes
     }
 
     /// Takes a fact.
@@ -419,35 +438,31 @@ impl Replica {
             &mut self.out,
         ) {
             Ok(sync::Received::Nothing) => {}
-            Ok(sync::Received::Events(events)) => self.verify(peer, events),
-            Ok(sync::Received::OwnLogAhead { channel, seq }) => {
-                if self.behind_self.insert(channel, seq).is_none() {
-                    self.notify(Notice::OwnLogAhead { channel, seq, peer });
-                }
-            }
-            Err(why) => self.notify(Notice::Misbehaved {
-                peer,
-                why: why.to_string(),
-            }),
+            Ok(sync::Received::Events(events)) => self.verify(peer, events, now),
+            Err(why) => self.notify(Notice::Misbehaved { peer, why }),
         }
     }
 
     /// Hands the signatures of new events of known writers to the driver.
-    fn verify(&mut self, peer: PartnerId, events: Vec<Event>) {
+    fn verify(&mut self, peer: PartnerId, events: Vec<Event>, now: Now) {
         let mut items = Vec::new();
         let mut waiting = Vec::new();
         for event in events {
             let weight = event.weight();
-            match self.verifying_key(&event, peer) {
+            match self.verifying_key(&event) {
                 Some(key) => {
                     items.push(VerifyItem {
                         key,
                         id: event.id,
                         signature: event.signature,
                     });
+                    self.verifying_bytes += weight;
                     waiting.push((event, peer));
                 }
-                None => self.sync.verified(&peer, weight),
+                None => {
+                    self.sync.verified(&peer, weight);
+                    self.ask_again(&event, peer, now);
+                }
             }
         }
         if items.is_empty() {
@@ -459,12 +474,47 @@ impl Replica {
         self.out.push_back(Output::Verify { batch, items });
     }
 
+    /// An event that is parked already was brought again: perhaps its bringer has its past.
+    fn ask_again(&mut self, event: &Event, peer: PartnerId, now: Now) {
+        let id = event.header.channel;
+        let Some(channel) = self
+            .channels
+            .get_mut(&id)
+            .filter(|channel| channel.parking.contains(&event.id))
+        else {
+            return;
+        };
+        let missing = channel.missing_for(event);
+        self.ask_for(id, event.header.lane, &missing, peer, now);
+    }
+
+    fn ask_for(
+        &mut self,
+        channel: ChannelId,
+        lane: LaneId,
+        missing: &[Reference],
+        peer: PartnerId,
+        now: Now,
+    ) {
+        for missing in missing {
+            let log = (channel, missing.lane.unwrap_or(lane), missing.writer);
+            self.sync.missing(
+                peer,
+                log,
+                missing.seq,
+                &self.channels,
+                now.instant,
+                &mut self.out,
+            );
+        }
+    }
+
     /// The key for an event that is not held yet; none where it is held, or cannot be judged.
-    fn verifying_key(&mut self, event: &Event, peer: PartnerId) -> Option<crypto::PublicKey> {
+    fn verifying_key(&self, event: &Event) -> Option<crypto::PublicKey> {
         let header = &event.header;
-        let channel = match self.channels.get(&header.channel) {
-            Some(channel) => channel,
-            None => self.offered_channel(event, peer)?,
+        let Some(channel) = self.channels.get(&header.channel) else {
+            // A channel of which this node hears for the first time begins with its charter.
+            return acceptance::founder_key(event);
         };
         let held = channel
             .graph()
@@ -476,64 +526,115 @@ impl Replica {
         channel.verifying_key(event)
     }
 
-    /// A channel of which this node hears for the first time begins with its charter.
-    fn offered_channel(&mut self, event: &Event, peer: PartnerId) -> Option<&Channel> {
-        let id = event.header.channel;
-        let charter =
-            event.header.kind() == Kind::Charter && acceptance::channel_id(&event.body) == id;
-        if !charter {
-            return None;
+    /// A verified charter opens a channel; false where its bringer has too many on offer already.
+    fn has_channel(&mut self, id: ChannelId, peer: PartnerId) -> bool {
+        if self.channels.contains_key(&id) {
+            return true;
         }
-        let pending = self
-            .channels
-            .values()
-            .filter(|channel| self.status_in(channel).is_none_or(|s| s == Status::Invited));
+        let pending = self.channels.values().filter(|channel| {
+            let offered_by = self.notes.get(&channel.id).and_then(|note| note.offered_by);
+            let open = self
+                .status_in(channel)
+                .is_none_or(|status| status == Status::Invited);
+            open && offered_by == Some(peer)
+        });
         if pending.count() >= limits::INVITATIONS_PER_PEER {
-            self.notify(Notice::Refused {
-                peer,
-                why: "too many channels are on offer already".into(),
-            });
-            return None;
+            let why = "it has too many channels on offer already".into();
+            self.notify(Notice::Refused { peer, why });
+            return false;
         }
-        Some(self.channels.entry(id).or_insert_with(|| Channel::new(id)))
+        self.channels.insert(id, Channel::new(id));
+        self.note(id, |note| note.offered_by = Some(peer));
+        true
+    }
+
+    fn note(&mut self, id: ChannelId, change: impl FnOnce(&mut ChannelNote)) {
+        let note = self.notes.entry(id).or_default();
+        change(note);
+        let rows = vec![note.row(&id)];
+        self.out.push_back(Output::Append { rows });
     }
 
     fn verified(&mut self, batch: u64, valid: &[bool], now: Now) {
         let Some(events) = self.verifying.remove(&batch) else {
             return;
         };
+        let mut honest = true;
         for ((event, peer), valid) in events.into_iter().zip(valid) {
             self.sync.verified(&peer, event.weight());
-            if *valid {
+            self.verifying_bytes -= event.weight();
+            if *valid && honest {
+                self.notice_own_log(&event, peer);
                 self.offer(event, peer, now);
-            } else {
-                self.notify(Notice::Misbehaved {
-                    peer,
-                    why: format!("it sent a bad signature for event {}", event.id),
-                });
+            } else if honest {
+                honest = false;
+                let why = format!("it sent a bad signature for event {}", event.id);
+                self.notify(Notice::Misbehaved { peer, why });
             }
+        }
+    }
+
+    /// An event of this very node, validly signed, that it does not hold: it was restored from an
+    /// old copy. It must never write in these logs again, or it signs positions twice.
+    fn notice_own_log(&mut self, event: &Event, peer: PartnerId) {
+        let header = &event.header;
+        let channel = header.channel;
+        let held = self.channels.get(&channel).is_some_and(|channel| {
+            channel
+                .graph()
+                .find(header.lane, header.writer, header.seq, &event.id)
+                .is_some()
+        });
+        let known = self.notes.get(&channel).is_some_and(|note| note.restored);
+        if header.writer == self.writer && !held && !known {
+            self.note(channel, |note| note.restored = true);
+            self.notify(Notice::OwnLogAhead {
+                channel,
+                seq: header.seq,
+                peer,
+            });
         }
     }
 
     fn offer(&mut self, event: Event, peer: PartnerId, now: Now) {
         let (channel_id, lane) = (event.header.channel, event.header.lane);
+        let id = event.id;
+        if !self.has_channel(channel_id, peer) {
+            return;
+        }
         let Some(channel) = self.channels.get_mut(&channel_id) else {
             return;
         };
-        let id = event.id;
         let outcome = channel.offer(event, Some(peer));
-        for missing in &outcome.missing {
-            let log = (channel_id, missing.lane.unwrap_or(lane), missing.writer);
-            self.sync
-                .missing(peer, log, missing.seq, channel, &mut self.out);
-        }
+        self.ask_for(channel_id, lane, &outcome.missing, peer, now);
         if outcome.fork {
             self.notify(Notice::Fork {
                 channel: channel_id,
                 id,
+                peer,
             });
         }
+        if outcome.fork || !outcome.missing.is_empty() {
+            self.bound_parking(channel_id, peer);
+        }
         self.settle(channel_id, outcome, Vec::new(), now);
+    }
+
+    /// A peer's share of parked events is over all channels together.
+    fn bound_parking(&mut self, channel: ChannelId, peer: PartnerId) {
+        let parked: usize = self
+            .channels
+            .values()
+            .map(|channel| channel.parking.bytes_of(&peer))
+            .sum();
+        if parked > limits::PARKED_BYTES_PER_PEER
+            && let Some(channel) = self.channels.get_mut(&channel)
+        {
+            channel.parking.drop_all_of(&peer);
+            let why =
+                "its parked events are over its share; those of the channel were dropped".into();
+            self.notify(Notice::Refused { peer, why });
+        }
     }
 
     /// Stores, tells and hands on what was accepted; puts what was refused on record.
@@ -726,7 +827,7 @@ impl Replica {
             version: limits::VERSION,
             suite: crypto::Suite::Default.id(),
             name,
-            nonce: Hash(*entropy.draw("charter", &crate::id::LaneId([0; 32]), 0)),
+            nonce: Hash(*entropy.draw("charter", &LaneId([0; 32]), 0)),
             creator: self.own.identity.clone(),
             sealing_key,
             history: 1,
@@ -864,7 +965,7 @@ impl Replica {
     }
 
     fn demand_whole(&self, id: ChannelId) -> Result<(), CommandError> {
-        if self.behind_self.contains_key(&id) {
+        if self.notes.get(&id).is_some_and(|note| note.restored) {
             Err(CommandError::RestoredFromOldCopy)
         } else {
             Ok(())
@@ -916,26 +1017,31 @@ impl Replica {
             .channels
             .get_mut(&id)
             .ok_or(CommandError::NoSuchChannel)?;
-        let accepted =
-            channel.write_message(&author, &message, &mut self.keyring, entropy, now.wall)?;
-        let last = accepted
-            .last()
-            .ok_or_else(|| CommandError::Internal("nothing was written".into()))?;
-        let written = Written {
-            channel: id,
-            id: last.event.id,
-            audience: channel.present().active().into_iter().collect(),
-        };
-        self.settle(
-            id,
-            Outcome {
-                accepted,
-                ..Outcome::default()
-            },
-            extra,
-            now,
+        let mut accepted = Vec::new();
+        let result = channel.write_message(
+            &author,
+            &message,
+            &mut self.keyring,
+            entropy,
+            now.wall,
+            &mut accepted,
         );
-        Ok(written)
+        let audience = channel.present().active().into_iter().collect();
+        let last = accepted.last().map(|last| last.event.id);
+        // Even when the message itself failed: a key event before it is part of the log now.
+        let extra = if result.is_ok() { extra } else { Vec::new() };
+        let outcome = Outcome {
+            accepted,
+            ..Outcome::default()
+        };
+        self.settle(id, outcome, extra, now);
+        result?;
+        let written = last.ok_or_else(|| CommandError::Internal("nothing was written".into()))?;
+        Ok(Written {
+            channel: id,
+            id: written,
+            audience,
+        })
     }
 
     /// The reference to a target that this user may act on, before anything is written.
@@ -1006,8 +1112,18 @@ impl Restore {
                     // Acceptance never looks inside; the body stays in the store.
                     stored.event.body = Vec::new();
                 }
-                stored.event.header_bytes = Vec::new();
+                if stored.event.header.kind() != Kind::Key {
+                    stored.event.header_bytes = Vec::new();
+                }
                 self.events.push(stored);
+                Ok(())
+            }
+            Table::Channels => {
+                let id = key.try_into().map_err(|_| Malformed::Undecodable {
+                    expected: "channel id",
+                })?;
+                let note = ChannelNote::from_bytes(value)?;
+                self.replica.notes.insert(ChannelId(id), note);
                 Ok(())
             }
             Table::Meta | Table::Pacts | Table::Imports | Table::Audit => Ok(()),
@@ -1026,6 +1142,11 @@ impl Restore {
                 .channels
                 .entry(id)
                 .or_insert_with(|| Channel::new(id));
+            if stored.event.header.kind() == Kind::Key {
+                // Secrets of first parts are in no row until the last part is accepted. What did
+                // not open before does not open now, and was on record then.
+                let _ = self.replica.keyring.read(&stored.event);
+            }
             let outcome = channel.restore(stored.event);
             if outcome.accepted.is_empty() {
                 return Err(Malformed::Rule(

@@ -8,7 +8,7 @@ use serde_bytes::ByteBuf;
 
 use crate::codec::{Canonical, Malformed};
 use crate::event::Event;
-use crate::id::{ChannelId, EventId, LaneId, Signature, WriterId};
+use crate::id::{ChannelId, EventId, LaneId, PartnerId, Signature, WriterId};
 use crate::limits;
 use crate::wire::LogId;
 
@@ -19,9 +19,11 @@ pub enum Table {
     Meta,
     /// Pacts with other partners, by partner id.
     Pacts,
+    /// What is stored of channels besides their events, by channel id.
+    Channels,
     /// Log numbers: `u32` to channel, lane and writer.
     Logs,
-    /// Events: log number, position, first eight bytes of the id.
+    /// Events: log number, position, id.
     Events,
     /// Epoch secrets by key event id; sealed under the storage key.
     Secrets,
@@ -32,9 +34,10 @@ pub enum Table {
 }
 
 impl Table {
-    pub const ALL: [Table; 7] = [
+    pub const ALL: [Table; 8] = [
         Table::Meta,
         Table::Pacts,
+        Table::Channels,
         Table::Logs,
         Table::Events,
         Table::Secrets,
@@ -46,6 +49,7 @@ impl Table {
         match self {
             Table::Meta => "meta",
             Table::Pacts => "pacts",
+            Table::Channels => "channels",
             Table::Logs => "logs",
             Table::Events => "events",
             Table::Secrets => "secrets",
@@ -104,6 +108,27 @@ struct EventRow {
 impl Canonical for EventRow {
     const NAME: &'static str = "event row";
     const LIMIT: usize = limits::HEADER_BYTES + limits::BODY_BYTES + 256;
+}
+
+/// What is stored of a channel besides its events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelNote {
+    /// The peer that first told of it; absent for own channels.
+    pub offered_by: Option<PartnerId>,
+    /// A peer showed an event of this node's own that the node did not hold: the store was
+    /// restored from an old copy, and nothing more may be written in the channel.
+    pub restored: bool,
+}
+
+impl Canonical for ChannelNote {
+    const NAME: &'static str = "channel note";
+    const LIMIT: usize = 64;
+}
+
+impl ChannelNote {
+    pub(crate) fn row(&self, channel: &ChannelId) -> Row {
+        Row::put(Table::Channels, channel.0.to_vec(), self.to_bytes())
+    }
 }
 
 /// An event as it was stored, with its height.
@@ -181,13 +206,13 @@ impl LogNumbers {
 /// The key of an event's row.
 pub fn event_key(log: u32, seq: u64, id: &EventId) -> Vec<u8> {
     let mut key = position_key(log, seq);
-    key.extend_from_slice(&id.0[..8]);
+    key.extend_from_slice(&id.0);
     key
 }
 
 /// The start of the keys of a log's events at one position.
 pub fn position_key(log: u32, seq: u64) -> Vec<u8> {
-    let mut key = Vec::with_capacity(20);
+    let mut key = Vec::with_capacity(44);
     key.extend_from_slice(&log.to_be_bytes());
     key.extend_from_slice(&seq.to_be_bytes());
     key

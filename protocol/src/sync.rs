@@ -13,33 +13,30 @@ use crate::event::Event;
 use crate::id::{ChannelId, Hash, LaneId, PartnerId, WriterId};
 use crate::lane;
 use crate::limits;
+use crate::pull::Pull;
 use crate::replica::{Output, SendRange, StreamClass};
 use crate::time::Instant;
 use crate::wire::{
     AskHeads, Events, Frame, Have, HaveLane, Head, Heads, Hello, LogId, PackedEvent, Packer,
-    REFUSED_NO_SUCH_LANE, RangeEnd, Refused, Unpacker, Want, heads_digest,
+    REFUSED_NO_SUCH_LANE, Refused, Unpacker, Want, heads_digest,
 };
 
 type Channels = BTreeMap<ChannelId, Channel>;
 
 /// How often the machine looks at what is due while anything is under way, in milliseconds.
 const TICK_MS: u64 = 50;
-/// What a peer announced may be on its way on another stream: wait this long before asking.
-const DIRECT_GRACE_MS: u64 = 100;
-/// A range that ended in events nobody here could judge yet is asked for again after this.
-const UNJUDGED_RETRY_MS: u64 = 200;
+/// The least time between two looks at what is due, in milliseconds: bounds their cost under a
+/// flood of inputs.
+const LOOK_MS: u64 = 10;
 
 /// All peers with a link.
 #[derive(Debug)]
 pub struct Sync {
     own_writer: WriterId,
     peers: BTreeMap<PartnerId, Peer>,
-    /// Ranges asked for and not ended yet.
-    wants: BTreeMap<LogId, Wanted>,
-    /// How far ranges came that are not all accepted yet, and until when to wait for that.
-    arrived: BTreeMap<LogId, (u64, Instant)>,
-    /// Since when a relay has had more of a log than is here, and what was here then.
-    behind_since: BTreeMap<LogId, (Instant, u64)>,
+    pull: Pull,
+    /// When the last look at what is due was.
+    looked: Instant,
 }
 
 #[derive(Debug)]
@@ -54,22 +51,12 @@ struct Peer {
     theirs: BTreeMap<LogId, u64>,
     /// The digests of the peer's last `have`.
     digests: BTreeMap<(ChannelId, LaneId), Hash>,
-    /// Logs of which the peer has more than is here.
-    ahead: BTreeSet<LogId>,
     /// Logs whose new heads the peer is to be told.
     adverts: BTreeSet<LogId>,
     adverts_due: Instant,
     /// Channels whose lanes are to be compared soon: their membership changed.
     compare: BTreeSet<ChannelId>,
     compare_all_at: Instant,
-    wants: usize,
-    verifying_bytes: usize,
-}
-
-#[derive(Debug)]
-struct Wanted {
-    peer: PartnerId,
-    deadline: Instant,
 }
 
 /// What a received frame asks of the replica beyond sync itself.
@@ -78,12 +65,6 @@ pub enum Received {
     Nothing,
     /// Unpacked events, to be verified.
     Events(Vec<Event>),
-    /// A peer shows more of this node's own log than the node has: it was restored from an old
-    /// copy, or the peer lies.
-    OwnLogAhead {
-        channel: ChannelId,
-        seq: u64,
-    },
 }
 
 impl Sync {
@@ -91,9 +72,8 @@ impl Sync {
         Sync {
             own_writer,
             peers: BTreeMap::new(),
-            wants: BTreeMap::new(),
-            arrived: BTreeMap::new(),
-            behind_since: BTreeMap::new(),
+            pull: Pull::default(),
+            looked: Instant::default(),
         }
     }
 
@@ -108,6 +88,7 @@ impl Sync {
     ) {
         self.down(&peer);
         self.peers.insert(peer, Peer::new(now));
+        self.pull.up(peer);
         send(
             peer,
             &Frame::Hello(Hello {
@@ -121,7 +102,7 @@ impl Sync {
 
     pub fn down(&mut self, peer: &PartnerId) {
         self.peers.remove(peer);
-        self.wants.retain(|_, wanted| wanted.peer != *peer);
+        self.pull.down(peer);
     }
 
     pub fn congested(&mut self, peer: &PartnerId) {
@@ -135,7 +116,9 @@ impl Sync {
         let Some(state) = self.peers.get_mut(&peer) else {
             return;
         };
-        state.congested = false;
+        if !std::mem::take(&mut state.congested) {
+            return;
+        }
         state.sent.clear();
         state.packers.clear();
         self.compare(peer, channels, None, out);
@@ -183,24 +166,30 @@ impl Sync {
         channels: &Channels,
         now: Instant,
         out: &mut VecDeque<Output>,
-    ) -> Result<Received, &'static str> {
+    ) -> Result<Received, String> {
         if !self.peers.contains_key(&peer) {
             return Ok(Received::Nothing);
         }
         match frame {
             Frame::Hello(hello) => {
                 if hello.partner != peer {
-                    return Err("it names itself another partner than the one whose key it holds");
+                    let why = "it names itself another partner than the one whose key it holds";
+                    return Err(why.into());
                 }
             }
             Frame::Have(have) => self.on_have(peer, have, channels, out),
             Frame::AskHeads(ask) => on_ask_heads(peer, &ask, channels, out),
-            Frame::Heads(heads) => return Ok(self.on_heads(peer, &heads, channels, now)),
+            Frame::Heads(heads) => self.on_heads(peer, &heads, channels, now),
             Frame::Want(want) => self.on_want(peer, &want, channels, out),
             Frame::Events(events) => {
-                return self.on_events(peer, class, events).map(Received::Events);
+                return self
+                    .on_events(peer, class, events, now)
+                    .map(Received::Events);
             }
-            Frame::RangeEnd(end) => self.on_range_end(peer, &end, channels, now),
+            Frame::RangeEnd(end) => {
+                self.pull
+                    .range_ended(peer, &end, channels.get(&end.channel), now);
+            }
             Frame::Refused(refused) => self.on_refused(peer, &refused),
         }
         Ok(Received::Nothing)
@@ -234,18 +223,15 @@ impl Sync {
         channels: &Channels,
         out: &mut VecDeque<Output>,
     ) {
-        let Some(channel) = channels.get(&channel_id) else {
-            if lane == lane::control_lane(channel_id) {
-                send(
-                    peer,
-                    &Frame::AskHeads(AskHeads {
-                        channel: channel_id,
-                        lane,
-                    }),
-                    out,
-                );
-            }
+        if !may_tell(channels, &peer, channel_id, lane) {
             return;
+        }
+        let ask = Frame::AskHeads(AskHeads {
+            channel: channel_id,
+            lane,
+        });
+        let Some(channel) = channels.get(&channel_id) else {
+            return send(peer, &ask, out);
         };
         let held = heads(channel, lane);
         if !held.is_empty() && heads_digest(&held) == digest {
@@ -257,41 +243,26 @@ impl Sync {
                 }
             }
         } else {
-            send(
-                peer,
-                &Frame::AskHeads(AskHeads {
-                    channel: channel_id,
-                    lane,
-                }),
-                out,
-            );
+            send(peer, &ask, out);
         }
     }
 
-    fn on_heads(
-        &mut self,
-        peer: PartnerId,
-        told: &Heads,
-        channels: &Channels,
-        now: Instant,
-    ) -> Received {
+    /// Notes what a peer holds. What it says of a lane that it may not read itself is not
+    /// answered by any act: the act would tell it what is held here.
+    fn on_heads(&mut self, peer: PartnerId, told: &Heads, channels: &Channels, now: Instant) {
+        if !may_tell(channels, &peer, told.channel, told.lane) {
+            return;
+        }
         let channel = channels.get(&told.channel);
-        let mut result = Received::Nothing;
         for head in &told.logs {
             let log = (told.channel, told.lane, head.writer);
-            let held = channel.map_or(0, |channel| channel.graph().height(told.lane, head.writer));
-            if head.writer == self.own_writer && head.seq > held && channel.is_some() {
-                result = Received::OwnLogAhead {
-                    channel: told.channel,
-                    seq: head.seq,
-                };
-            }
             let Some(state) = self.peers.get_mut(&peer) else {
-                break;
+                return;
             };
             if !state.note_theirs(log, head.seq) {
-                break;
+                return;
             }
+            let held = channel.map_or(0, |channel| channel.graph().height(told.lane, head.writer));
             let same = channel.is_some_and(|channel| {
                 channel
                     .graph()
@@ -301,15 +272,10 @@ impl Sync {
             if same {
                 raise(&mut state.sent, log, head.seq);
             }
-            let unknown_branch = !same && head.seq <= held;
-            if head.seq > held || unknown_branch {
-                state.ahead.insert(log);
-            }
             if head.seq > held {
-                self.behind_since.entry(log).or_insert((now, held));
+                self.pull.ahead(peer, log, head.seq, held, now);
             }
         }
-        result
     }
 
     fn on_want(
@@ -357,7 +323,8 @@ impl Sync {
         peer: PartnerId,
         class: StreamClass,
         events: Events,
-    ) -> Result<Vec<Event>, &'static str> {
+        now: Instant,
+    ) -> Result<Vec<Event>, String> {
         let Some(state) = self.peers.get_mut(&peer) else {
             return Ok(Vec::new());
         };
@@ -365,7 +332,7 @@ impl Sync {
         let unpack = |packed: PackedEvent| {
             unpacker
                 .unpack(packed)
-                .map_err(|_| "it sent a malformed event")
+                .map_err(|malformed| format!("it sent a malformed event: {malformed}"))
         };
         let events: Vec<Event> = events
             .events
@@ -375,62 +342,28 @@ impl Sync {
         for event in &events {
             let log = (event.header.channel, event.header.lane, event.header.writer);
             state.note_theirs(log, event.header.seq);
-            state.verifying_bytes += event.weight();
+            self.pull.verifying(&peer, event.weight());
+        }
+        if let (StreamClass::Backfill, Some(event)) = (class, events.first()) {
+            let header = &event.header;
+            let log = (header.channel, header.lane, header.writer);
+            self.pull.range_goes_on(&peer, &log, now);
         }
         Ok(events)
     }
 
-    fn on_range_end(&mut self, peer: PartnerId, end: &RangeEnd, channels: &Channels, now: Instant) {
-        let log = (end.channel, end.lane, end.writer);
-        if self
-            .wants
-            .get(&log)
-            .is_some_and(|wanted| wanted.peer == peer)
-        {
-            self.unwant(&log);
-        }
-        let judged = channels
-            .get(&end.channel)
-            .is_some_and(|channel| channel.writer_partner(&end.writer).is_some());
-        let wait = if judged {
-            limits::WANT_TIMEOUT_MS
-        } else {
-            UNJUDGED_RETRY_MS
-        };
-        self.arrived.insert(log, (end.to, now.plus(wait)));
-    }
-
     fn on_refused(&mut self, peer: PartnerId, refused: &Refused) {
-        let lane = |log: &LogId| log.0 == refused.channel && log.1 == refused.lane;
-        let asked: Vec<LogId> = self
-            .wants
-            .iter()
-            .filter(|(log, wanted)| lane(log) && wanted.peer == peer)
-            .map(|(log, _)| *log)
-            .collect();
-        for log in asked {
-            self.unwant(&log);
-        }
+        self.pull.refused(peer, refused.channel, refused.lane);
         if let Some(state) = self.peers.get_mut(&peer) {
-            state.ahead.retain(|log| !lane(log));
-            state.theirs.retain(|log, _| !lane(log));
+            let of_lane = |log: &LogId| log.0 == refused.channel && log.1 == refused.lane;
+            state.theirs.retain(|log, _| !of_lane(log));
             state.digests.remove(&(refused.channel, refused.lane));
-        }
-    }
-
-    fn unwant(&mut self, log: &LogId) {
-        if let Some(wanted) = self.wants.remove(log)
-            && let Some(state) = self.peers.get_mut(&wanted.peer)
-        {
-            state.wants = state.wants.saturating_sub(1);
         }
     }
 
     /// Events of a peer left verification.
     pub fn verified(&mut self, peer: &PartnerId, bytes: usize) {
-        if let Some(state) = self.peers.get_mut(peer) {
-            state.verifying_bytes = state.verifying_bytes.saturating_sub(bytes);
-        }
+        self.pull.verified(peer, bytes);
     }
 
     /// An event was accepted: push it if it is this node's own, tell others of it otherwise.
@@ -482,30 +415,30 @@ impl Sync {
         peer: PartnerId,
         log: LogId,
         seq: u64,
-        channel: &Channel,
+        channels: &Channels,
+        now: Instant,
         out: &mut VecDeque<Output>,
     ) {
-        let Some(state) = self.peers.get_mut(&peer) else {
-            return;
-        };
-        state.note_theirs(log, seq);
-        if seq > channel.graph().height(log.1, log.2) {
-            state.ahead.insert(log);
+        if !self.peers.contains_key(&peer) || !may_tell(channels, &peer, log.0, log.1) {
             return;
         }
-        // Another event is held at that position: a branch of a fork.
-        let (channel, lane, writer) = log;
-        send(
-            peer,
-            &Frame::Want(Want {
-                channel,
-                lane,
-                writer,
-                from: seq,
-                to: seq,
-            }),
-            out,
-        );
+        let (id, lane, writer) = log;
+        let held = channels
+            .get(&id)
+            .map_or(0, |channel| channel.graph().height(lane, writer));
+        if seq > held {
+            return self.pull.ahead(peer, log, seq, held, now);
+        }
+        // Another event is held at that position: a branch of a fork. It is asked for again
+        // whenever the event that cites it is brought again.
+        let want = Want {
+            channel: id,
+            lane,
+            writer,
+            from: seq,
+            to: seq,
+        };
+        send(peer, &Frame::Want(want), out);
     }
 
     /// A channel's membership or keys changed: its lanes are to be compared anew.
@@ -525,28 +458,18 @@ impl Sync {
         now: Instant,
         out: &mut VecDeque<Output>,
     ) -> Option<Instant> {
+        if now < self.looked.plus(LOOK_MS) && self.looked != Instant::default() {
+            return Some(self.looked.plus(LOOK_MS));
+        }
+        self.looked = now;
         let peers: Vec<PartnerId> = self.peers.keys().copied().collect();
-        self.expire(now);
         for peer in &peers {
             self.flush(*peer, channels, now, out);
         }
-        for peer in &peers {
-            self.want_what_is_ahead(*peer, channels, now, out);
+        for (peer, want) in self.pull.due(channels, now) {
+            send(peer, &Frame::Want(want), out);
         }
         self.next_tick(now)
-    }
-
-    fn expire(&mut self, now: Instant) {
-        let late: Vec<LogId> = self
-            .wants
-            .iter()
-            .filter(|(_, wanted)| wanted.deadline <= now)
-            .map(|(log, _)| *log)
-            .collect();
-        for log in late {
-            self.unwant(&log);
-        }
-        self.arrived.retain(|_, (_, until)| *until > now);
     }
 
     fn flush(
@@ -591,100 +514,9 @@ impl Sync {
         }
     }
 
-    fn want_what_is_ahead(
-        &mut self,
-        peer: PartnerId,
-        channels: &Channels,
-        now: Instant,
-        out: &mut VecDeque<Output>,
-    ) {
-        let Some(state) = self.peers.get(&peer) else {
-            return;
-        };
-        let candidates: Vec<LogId> = state.ahead.iter().copied().collect();
-        for log in candidates {
-            let held = channels
-                .get(&log.0)
-                .map_or(0, |channel| channel.graph().height(log.1, log.2));
-            let Some(state) = self.peers.get_mut(&peer) else {
-                return;
-            };
-            let theirs = state.theirs.get(&log).copied().unwrap_or(0);
-            let arrived = self.arrived.get(&log).map_or(0, |(upto, _)| *upto);
-            if theirs <= held {
-                state.ahead.remove(&log);
-                self.behind_since.remove(&log);
-                continue;
-            }
-            let busy = state.wants >= limits::WANTS_PER_PEER
-                || state.verifying_bytes >= limits::VERIFYING_BYTES_PER_PEER;
-            if busy || theirs <= arrived || self.wants.contains_key(&log) {
-                continue;
-            }
-            if !self.may_ask(peer, log, held, channels, now) {
-                continue;
-            }
-            let from = held.max(arrived) + 1;
-            let to = theirs.min(from + limits::WANT_EVENTS - 1);
-            let (channel, lane, writer) = log;
-            send(
-                peer,
-                &Frame::Want(Want {
-                    channel,
-                    lane,
-                    writer,
-                    from,
-                    to,
-                }),
-                out,
-            );
-            self.wants.insert(
-                log,
-                Wanted {
-                    peer,
-                    deadline: now.plus(limits::WANT_TIMEOUT_MS),
-                },
-            );
-            if let Some(state) = self.peers.get_mut(&peer) {
-                state.wants += 1;
-            }
-        }
-    }
-
-    /// Whether it is time to ask this peer. A relay is asked only once the author itself, where it
-    /// is linked, has brought nothing for a while. A writer not introduced yet is not asked for
-    /// at all, except where the charter itself is still to come.
-    fn may_ask(
-        &mut self,
-        peer: PartnerId,
-        log: LogId,
-        held: u64,
-        channels: &Channels,
-        now: Instant,
-    ) -> bool {
-        let Some(channel) = channels.get(&log.0) else {
-            return log.1 == lane::control_lane(log.0);
-        };
-        let Some(author) = channel.writer_partner(&log.2) else {
-            return channel.charter.is_none() && log.1 == channel.control_lane;
-        };
-        let grace = if author == peer || !self.peers.contains_key(&author) {
-            DIRECT_GRACE_MS
-        } else {
-            limits::RELAY_GRACE_MS
-        };
-        let since = self.behind_since.entry(log).or_insert((now, held));
-        if since.1 != held {
-            *since = (now, held);
-        }
-        since.0.plus(grace) <= now
-    }
-
     fn next_tick(&self, now: Instant) -> Option<Instant> {
-        let waiting = |peer: &Peer| {
-            !peer.ahead.is_empty() || !peer.adverts.is_empty() || !peer.compare.is_empty()
-        };
-        if !self.wants.is_empty() || self.peers.values().any(waiting) {
+        let waiting = |peer: &Peer| !peer.adverts.is_empty() || !peer.compare.is_empty();
+        if self.pull.is_busy() || self.peers.values().any(waiting) {
             return Some(now.plus(TICK_MS));
         }
         self.peers.values().map(|peer| peer.compare_all_at).min()
@@ -729,13 +561,10 @@ impl Peer {
             sent: BTreeMap::new(),
             theirs: BTreeMap::new(),
             digests: BTreeMap::new(),
-            ahead: BTreeSet::new(),
             adverts: BTreeSet::new(),
             adverts_due: now,
             compare: BTreeSet::new(),
             compare_all_at: now.plus(limits::ANTI_ENTROPY_MS),
-            wants: 0,
-            verifying_bytes: 0,
         }
     }
 
@@ -776,6 +605,21 @@ pub fn may_read(channel: &Channel, peer: &PartnerId, lane: &LaneId) -> bool {
         && channel
             .lane(lane)
             .is_some_and(|lane| lane.audience.contains(peer))
+}
+
+/// Whether what a peer says of a lane may move this node to ask for it. Asking shows how much is
+/// held here, so the peer must be entitled to know that: it reads the lane, or nothing of the lane
+/// is held here and there is nothing to show. To learn of a channel at all, anybody may be asked
+/// for a control lane in which it has no place yet as far as is known here.
+fn may_tell(channels: &Channels, peer: &PartnerId, channel: ChannelId, lane: LaneId) -> bool {
+    let Some(held) = channels.get(&channel) else {
+        return lane == lane::control_lane(channel);
+    };
+    if lane == held.control_lane {
+        return may_read(held, peer, &lane) || !held.present().members.contains_key(peer);
+    }
+    held.present().member(peer).is_some()
+        && (held.lane(&lane).is_none() || may_read(held, peer, &lane))
 }
 
 /// The heads of a lane, sorted.

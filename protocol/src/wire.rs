@@ -171,7 +171,19 @@ frame_payload! {
     Want, "want frame", 192;
     RangeEnd, "range-end frame", 192;
     Refused, "refused frame", 128;
-    Events, "events frame", limits::FRAME_BYTES;
+}
+
+impl Canonical for Events {
+    const NAME: &'static str = "events frame";
+    const LIMIT: usize = limits::FRAME_BYTES;
+
+    fn check(&self) -> Result<(), Malformed> {
+        if self.events.len() <= limits::EVENTS_PER_FRAME {
+            Ok(())
+        } else {
+            Err(Malformed::Rule("too many events in a frame"))
+        }
+    }
 }
 
 impl Canonical for Have {

@@ -1,1 +1,14 @@
+//! The machines of Comity under simulated time, network and disk.
+//!
+//! A [`World`] runs one [`Replica`](comity_protocol::replica::Replica) per partner on links that
+//! delay, cut and overflow, and on disks that lose what was not synced when a process is killed.
+//! Everything that happens is drawn from a seed by name, so a run can be repeated exactly;
+//! [`World::trace`] tells two runs apart.
 
+mod chance;
+mod disk;
+mod partner;
+mod world;
+
+pub use chance::Chance;
+pub use world::{Acknowledged, World};

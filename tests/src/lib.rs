@@ -1,1 +1,43 @@
+//! What the end-to-end tests are made of: nodes that are real `comity serve` processes, set up by
+//! the commands that a sysadmin types.
+//!
+//! A test begins with a [`Site`], which makes and starts nodes, peers them and shares channels;
+//! `site["alpha"]` is a [`Node`], whose methods are commands. Everything is killed and removed
+//! when the site is dropped, and a test that fails shows the end of every node's log.
+//!
+//! Nothing sleeps for a guessed time: what has to happen is awaited with [`eventually`].
 
+pub mod admin;
+mod binary;
+pub mod chat;
+mod node;
+mod outcome;
+mod proxy;
+mod seed;
+mod site;
+pub mod store;
+mod wait;
+
+pub use binary::comity;
+pub use node::Node;
+pub use outcome::Outcome;
+pub use proxy::Proxy;
+pub use seed::Dice;
+pub use site::{Site, free_address};
+pub use wait::{PATIENCE, at, eventually, past};
+
+use std::io::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Prints a figure or a seed, past the test harness, which would keep it from a test that passes.
+pub fn say(text: &str) {
+    // Nobody is left to be told when standard error is gone.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Held by a test that needs the processors for itself.
+pub fn heavy() -> MutexGuard<'static, ()> {
+    static HEAVY: Mutex<()> = Mutex::new(());
+    // A test that failed has left nothing behind that the next could trip over.
+    HEAVY.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -182,8 +182,12 @@ impl Connection {
     }
 }
 
+/// A reset is what a node that is just closing its socket leaves to whoever waits at it.
 fn is_absence(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+    matches!(
+        kind,
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
+    )
 }
 
 fn unreachable_socket(path: &Path, error: &std::io::Error) -> ApiError {

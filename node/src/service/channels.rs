@@ -81,7 +81,7 @@ pub async fn share(node: &Node, channel: &str, partner: &str, role: Role) -> Res
 }
 
 pub async fn accept(node: &Node, channel: &str) -> Result<(), ApiError> {
-    let id = names::channel(node, channel).await?;
+    let id = names::invitation(node, channel).await?;
     peering::record(node, "channel_accepted", channel)?;
     command(node, Command::Accept { channel: id })
         .await

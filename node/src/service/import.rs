@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use comity_protocol::id::{ChannelId, hex};
-use comity_protocol::replica::Command;
+use comity_protocol::limits;
+use comity_protocol::replica::{Command, CommandError};
 use comity_protocol::rows::{Row, Table};
 
 use super::{failure, messages, names};
@@ -58,7 +59,7 @@ pub async fn import(
     }
     let _one_at_a_time = node.importing.lock().await;
     let mut marks: BTreeMap<String, (ChannelId, u64)> = BTreeMap::new();
-    let mut answers = Vec::with_capacity(posts.len());
+    let mut commands = Vec::with_capacity(posts.len());
     let mut skipped = 0;
     for post in posts {
         let (channel, mark) = match marks.get(&post.channel) {
@@ -70,21 +71,35 @@ pub async fn import(
             marks.insert(post.channel, (channel, mark));
             continue;
         }
+        if post.message.len() > limits::MESSAGE_BYTES {
+            let (len, limit) = (post.message.len(), limits::MESSAGE_BYTES);
+            return Err(failure::command(CommandError::TooLong { len, limit }));
+        }
         let draft = messages::draft(&post.user, Some(post.create_at_ms), Precedence::Routine)?;
         let row = Row::put(
             Table::Imports,
             mark_key(&import, &channel),
             post.line.to_be_bytes().to_vec(),
         );
-        let command = Command::Post {
+        commands.push(Command::Post {
             channel,
             draft,
             text: post.message,
             reply_to: None,
             rows: vec![row],
-        };
-        answers.push(node.handle.order(command).await.map_err(failure::stopped)?);
+        });
         marks.insert(post.channel, (channel, post.line));
+    }
+    let posted = give(node, commands).await?;
+    Ok(Imported { posted, skipped })
+}
+
+/// Gives all orders, which were checked before, and waits for all answers: an order that was
+/// refused must not be followed by one that moves the mark past it.
+async fn give(node: &Node, commands: Vec<Command>) -> Result<u64, ApiError> {
+    let mut answers = Vec::with_capacity(commands.len());
+    for command in commands {
+        answers.push(node.handle.order(command).await.map_err(failure::stopped)?);
     }
     let mut posted = 0;
     let mut refused = None;
@@ -99,7 +114,7 @@ pub async fn import(
     }
     match refused {
         Some(error) => Err(failure::command(error)),
-        None => Ok(Imported { posted, skipped }),
+        None => Ok(posted),
     }
 }
 

@@ -13,12 +13,23 @@ use crate::node::Node;
 /// The fewest digits of an id that name something.
 const PREFIX_DIGITS: usize = 6;
 
-/// A channel in which this partner has a place, by its name or the start of its id.
+/// A channel by its name or the start of its id. Where several have the name, those count in
+/// which this partner is active, then those that it is invited to: an invitation cannot take the
+/// name of a channel that is in use.
 pub async fn channel(node: &Node, name: &str) -> Result<ChannelId, ApiError> {
+    find(node, name, &[Status::Active, Status::Invited]).await
+}
+
+/// A channel to whose invitation `name` refers.
+pub async fn invitation(node: &Node, name: &str) -> Result<ChannelId, ApiError> {
+    find(node, name, &[Status::Invited, Status::Active]).await
+}
+
+async fn find(node: &Node, name: &str, order: &'static [Status]) -> Result<ChannelId, ApiError> {
     let wanted = name.to_string();
     let found = node
         .handle
-        .look(move |replica| channels_named(replica, &wanted))
+        .look(move |replica| channels_named(replica, &wanted, order))
         .await
         .map_err(failure::stopped)?;
     match found.as_slice() {
@@ -36,19 +47,26 @@ pub async fn channel(node: &Node, name: &str) -> Result<ChannelId, ApiError> {
     }
 }
 
-fn channels_named(replica: &Replica, name: &str) -> Vec<ChannelId> {
-    let matches = |channel: &&Channel| {
-        name_of(channel) == name
-            || (name.len() >= PREFIX_DIGITS && channel.id.to_hex().starts_with(name))
-    };
+fn channels_named(replica: &Replica, name: &str, order: &[Status]) -> Vec<ChannelId> {
     let own = replica.partner();
-    replica
+    let by_id =
+        |channel: &&Channel| name.len() >= PREFIX_DIGITS && channel.id.to_hex().starts_with(name);
+    let matches = |channel: &&Channel| name_of(channel) == name || by_id(channel);
+    let placed: Vec<(&Channel, Status)> = replica
         .channels()
         .values()
-        .filter(|channel| place(channel, &own).is_some())
         .filter(matches)
-        .map(|c| c.id)
-        .collect()
+        .filter_map(|channel| Some((channel, place(channel, &own)?)))
+        .collect();
+    let with = |status: Status| -> Vec<ChannelId> {
+        let of_status = placed.iter().filter(|(_, place)| *place == status);
+        of_status.map(|(channel, _)| channel.id).collect()
+    };
+    let preferred = order
+        .iter()
+        .map(|status| with(*status))
+        .find(|found| !found.is_empty());
+    preferred.unwrap_or_else(|| placed.iter().map(|(channel, _)| channel.id).collect())
 }
 
 /// What this partner is in a channel, if anything.

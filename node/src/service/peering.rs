@@ -122,51 +122,75 @@ async fn accept_reply(node: &Node, reply: &SignedPeeringFile) -> Result<PeeringF
 
 /// Puts the pact in force.
 pub async fn approve(node: &Node, partner: &str, words: &[String]) -> Result<(), ApiError> {
-    let indices = unspell(words).ok_or_else(|| failure::peering(PeeringError::WordsDiffer))?;
-    change(node, "peer_approved", partner, |pacts| {
+    let indices = unspell(words);
+    widen(node, "peer_approved", partner, |pacts| {
+        let indices = indices.ok_or(PeeringError::WordsDiffer)?;
         pacts.approve(partner, &indices)
     })
     .await
 }
 
 pub async fn suspend(node: &Node, partner: &str) -> Result<(), ApiError> {
-    change(node, "peer_suspended", partner, |pacts| {
+    narrow(node, "peer_suspended", partner, |pacts| {
         pacts.change(partner, PactState::Suspended)
     })
     .await
 }
 
 pub async fn resume(node: &Node, partner: &str) -> Result<(), ApiError> {
-    change(node, "peer_resumed", partner, |pacts| {
+    widen(node, "peer_resumed", partner, |pacts| {
         pacts.change(partner, PactState::Active)
     })
     .await
 }
 
 pub async fn revoke(node: &Node, partner: &str) -> Result<(), ApiError> {
-    change(node, "peer_revoked", partner, |pacts| {
+    narrow(node, "peer_revoked", partner, |pacts| {
         pacts.change(partner, PactState::Revoked)
     })
     .await
 }
 
-/// Changes a pact, on disk and on record first, then at the links.
-async fn change(
+/// Widens a pact: on record first, then on disk, then at the links.
+async fn widen(
     node: &Node,
     action: &str,
     partner: &str,
     change: impl FnOnce(&mut Pacts) -> Result<(), PeeringError>,
 ) -> Result<(), ApiError> {
     let mut pacts = node.pacts.lock().await;
-    if let Err(error) = change(&mut pacts) {
-        record(node, "refused", &format!("{action} {partner}: {error}"))?;
-        return Err(failure::peering(error));
-    }
     record(node, action, partner)?;
+    apply(node, action, partner, &mut pacts, change)
+}
+
+/// Narrows a pact: at the links at once, whatever becomes of the record.
+async fn narrow(
+    node: &Node,
+    action: &str,
+    partner: &str,
+    change: impl FnOnce(&mut Pacts) -> Result<(), PeeringError>,
+) -> Result<(), ApiError> {
+    let mut pacts = node.pacts.lock().await;
+    apply(node, action, partner, &mut pacts, change)?;
+    record(node, action, partner)
+}
+
+fn apply(
+    node: &Node,
+    action: &str,
+    partner: &str,
+    pacts: &mut Pacts,
+    change: impl FnOnce(&mut Pacts) -> Result<(), PeeringError>,
+) -> Result<(), ApiError> {
+    let changed = change(pacts);
     if let Some(transport) = &node.transport {
         transport.set_peers(pacts.peers());
     }
-    Ok(())
+    changed.map_err(|error| {
+        // The refusal stands whether it can be recorded or not.
+        let _ = record(node, "refused", &format!("{action} {partner}: {error}"));
+        failure::peering(error)
+    })
 }
 
 pub fn record(node: &Node, action: &str, text: &str) -> Result<(), ApiError> {

@@ -41,6 +41,8 @@ struct Found {
     post: Located,
     audience: BTreeSet<PartnerId>,
     erased: bool,
+    /// The post replied to.
+    parent: Option<EventId>,
     about: Vec<Located>,
 }
 
@@ -178,6 +180,7 @@ fn locate_post(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Found> 
         post: locate(replica, channel, pos)?,
         audience: channel.lane(&channel.lane_of(pos))?.audience.clone(),
         erased: channel.is_erased(pos),
+        parent: channel.parent(pos).map(|parent| channel.entry(parent).id),
         about: about
             .into_iter()
             .filter_map(|pos| locate(replica, channel, pos))
@@ -279,9 +282,7 @@ impl Reader<'_> {
             create_at: event.map_or(0, |event| event.header.claimed_ms),
             message,
             audience,
-            reply_to: event
-                .and_then(|event| event.header.about.as_ref())
-                .map(|parent| parent.id.to_hex()),
+            reply_to: found.parent.map(|parent| parent.to_hex()),
             edit_at,
             state: state.into(),
             reactions: self.reactions(found),

@@ -152,7 +152,8 @@ fn describe(pact: &Pact, link: Option<&LinkStatus>, behind_events: u64) -> PeerI
     }
 }
 
-/// Digests over all lanes of the channels in which this partner has a place.
+/// Digests over the lanes that all present members read, of the channels in which this partner
+/// has a place.
 pub async fn digests(node: &Node) -> Result<Digests, ApiError> {
     let own = node.partner;
     node.handle
@@ -200,12 +201,12 @@ struct Lanes {
 impl Lanes {
     fn of(channel: &Channel) -> Lanes {
         let mut lanes = Lanes::default();
-        for (lane, _) in channel.lanes() {
+        for lane in channel.common_lanes() {
             let place = |digest: Hash| [Hash(channel.id.0), Hash(lane.0), digest];
-            if *lane != channel.control_lane {
-                lanes.timelines.push(place(channel.timeline_digest(*lane)));
+            if lane != channel.control_lane {
+                lanes.timelines.push(place(channel.timeline_digest(lane)));
             }
-            lanes.states.push(place(channel.state_digest(*lane)));
+            lanes.states.push(place(channel.state_digest(lane)));
         }
         lanes
     }

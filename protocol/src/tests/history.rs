@@ -9,10 +9,18 @@ use crate::body::Role;
 use crate::event::{Event, Header, Kind, Reference};
 use crate::id::{EventId, Hash, LaneId};
 
+/// Partners who are there at the beginning, and how many of them rule: an owner, then admins.
+const MEMBERS: usize = 4;
+const ADMINS: usize = 3;
+
 /// One thing that happens. Numbers pick among what there is, whatever their size.
 #[derive(Debug, Clone)]
 pub enum Step {
     Write(usize, Intent),
+    /// Invites somebody, who hears of it and accepts.
+    Join(usize, usize, Role),
+    /// Revokes an admin, who does something itself before it hears of that.
+    Race(usize, usize, Intent, Intent),
     /// Sees one event of the world.
     Hear(usize, usize),
     /// Sees all that another has seen.
@@ -75,17 +83,32 @@ pub fn steps(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Step>>
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let who = 0..PARTNERS;
+    let who = || prop_oneof![8 => 0..MEMBERS, 1 => 0..PARTNERS];
     prop_oneof![
-        12 => (who.clone(), intent()).prop_map(|(who, intent)| Step::Write(who, intent)),
-        4 => (who.clone(), any::<usize>()).prop_map(|(who, at)| Step::Hear(who, at)),
-        5 => (who.clone(), who.clone()).prop_map(|(who, whom)| Step::HearFrom(who, whom)),
+        12 => (who(), intent()).prop_map(|(who, intent)| Step::Write(who, intent)),
+        5 => (0..ADMINS, rule()).prop_map(|(who, rule)| Step::Write(who, rule)),
+        2 => (0..ADMINS, 0..PARTNERS, role()).prop_map(|(who, whom, role)| Step::Join(who, whom, role)),
+        2 => race(),
+        4 => (who(), any::<usize>()).prop_map(|(who, at)| Step::Hear(who, at)),
+        6 => (who(), who()).prop_map(|(who, whom)| Step::HearFrom(who, whom)),
         1 => Just(Step::EverybodyHears),
-        2 => (who.clone(), any::<usize>(), intent()).prop_map(|(who, at, intent)| Step::Fork(who, at, intent)),
-        2 => (who.clone(), any::<usize>(), intent()).prop_map(|(who, at, intent)| Step::Stale(who, at, intent)),
-        4 => (who, any::<usize>(), trick(), intent())
+        3 => (who(), any::<usize>(), intent()).prop_map(|(who, at, intent)| Step::Fork(who, at, intent)),
+        1 => (0..ADMINS, any::<usize>(), rule()).prop_map(|(who, at, rule)| Step::Fork(who, at, rule)),
+        2 => (who(), any::<usize>(), intent()).prop_map(|(who, at, intent)| Step::Stale(who, at, intent)),
+        4 => (who(), any::<usize>(), trick(), intent())
             .prop_map(|(who, at, trick, intent)| Step::Hostile(who, at, trick, intent)),
     ]
+}
+
+fn race() -> impl Strategy<Value = Step> {
+    (0..ADMINS, 1..ADMINS, 0..4, rule()).prop_map(|(who, whom, how, act)| {
+        let revocation = match how {
+            0 => Intent::Remove(whom),
+            1 => Intent::Suspend(whom),
+            _ => Intent::Grant(whom, Role::Contributor),
+        };
+        Step::Race(who, whom, revocation, act)
+    })
 }
 
 fn intent() -> impl Strategy<Value = Intent> {
@@ -95,24 +118,33 @@ fn intent() -> impl Strategy<Value = Intent> {
         Just(Derivation::Redact),
         Just(Derivation::React)
     ];
-    let role = prop_oneof![
+    prop_oneof![
+        8 => Just(Intent::Post),
+        6 => (derivation, any::<usize>()).prop_map(|(how, at)| Intent::Derived(how, at)),
+        3 => rule(),
+        1 => Just(Intent::Accept),
+        1 => Just(Intent::Leave),
+        1 => (0usize..4).prop_map(Intent::SealingKey),
+        1 => (1usize..3).prop_map(Intent::Key),
+    ]
+}
+
+/// What somebody does to another, or to itself.
+fn rule() -> impl Strategy<Value = Intent> {
+    prop_oneof![
+        2 => (0..PARTNERS, role()).prop_map(|(whom, role)| Intent::Invite(whom, role)),
+        3 => (0..PARTNERS, role()).prop_map(|(whom, role)| Intent::Grant(whom, role)),
+        2 => (0..PARTNERS).prop_map(Intent::Remove),
+        1 => (0..PARTNERS).prop_map(Intent::Suspend),
+    ]
+}
+
+fn role() -> impl Strategy<Value = Role> {
+    prop_oneof![
         Just(Role::Observer),
         Just(Role::Contributor),
         Just(Role::Admin),
         Just(Role::Owner)
-    ];
-    let whom = 0..PARTNERS;
-    prop_oneof![
-        8 => Just(Intent::Post),
-        5 => (derivation, any::<usize>()).prop_map(|(how, at)| Intent::Derived(how, at)),
-        3 => (whom.clone(), role.clone()).prop_map(|(whom, role)| Intent::Invite(whom, role)),
-        3 => Just(Intent::Accept),
-        3 => (whom.clone(), role).prop_map(|(whom, role)| Intent::Grant(whom, role)),
-        2 => whom.clone().prop_map(Intent::Remove),
-        1 => whom.prop_map(Intent::Suspend),
-        1 => Just(Intent::Leave),
-        1 => (0usize..4).prop_map(Intent::SealingKey),
-        1 => (1usize..3).prop_map(Intent::Key),
     ]
 }
 
@@ -139,9 +171,11 @@ fn trick() -> impl Strategy<Value = Trick> {
     ]
 }
 
-/// Plays the steps in a channel of four members and two who may yet join.
+/// Plays the steps in a channel of an owner, two admins, a contributor and two who may yet join.
 pub fn play(steps: &[Step]) -> World {
-    let mut world = World::with_members(4);
+    let mut world = World::with_members(MEMBERS);
+    world.write(0, Wish::Grant(2, Role::Admin));
+    world.everybody_hears_all();
     for step in steps {
         take(&mut world, step);
     }
@@ -153,6 +187,18 @@ fn take(world: &mut World, step: &Step) {
         Step::Write(who, intent) => {
             if let Some(wish) = wish(world, *who, intent) {
                 world.write(*who, wish);
+            }
+        }
+        Step::Join(who, whom, role) => {
+            world.write(*who, Wish::Invite(*whom, *role));
+            world.hear_from(*whom, *who);
+            world.write(*whom, Wish::Accept);
+        }
+        Step::Race(who, whom, revocation, act) => {
+            for (who, intent) in [(*who, revocation), (*whom, act)] {
+                if let Some(wish) = wish(world, who, intent) {
+                    world.write(who, wish);
+                }
             }
         }
         Step::Hear(who, at) => {
@@ -180,12 +226,7 @@ fn wish(world: &World, who: usize, intent: &Intent) -> Option<Wish> {
     Some(match intent {
         Intent::Post => Wish::Post,
         Intent::Derived(how, at) => {
-            let posts: Ids = world.seen[who]
-                .iter()
-                .filter(|id| world.event(id).header.kind() == Kind::Post)
-                .copied()
-                .collect();
-            let target = pick(&posts, *at)?;
+            let target = pick(&posts_to(world, who, *how), *at)?;
             match how {
                 Derivation::Reply => Wish::Reply(target),
                 Derivation::Edit => Wish::Edit(target),
@@ -204,6 +245,22 @@ fn wish(world: &World, who: usize, intent: &Intent) -> Option<Wish> {
     })
 }
 
+/// The posts that `who` has seen; to edit or redact, its own, if it has any.
+fn posts_to(world: &World, who: usize, how: Derivation) -> Ids {
+    let is_post = |id: &EventId| world.event(id).header.kind() == Kind::Post;
+    let is_own = |id: &EventId| world.event(id).header.writer == partner(who).writer;
+    let posts: Ids = world.seen[who]
+        .iter()
+        .filter(|id| is_post(id))
+        .copied()
+        .collect();
+    let own: Ids = posts.iter().filter(|id| is_own(id)).copied().collect();
+    match how {
+        Derivation::Edit | Derivation::Redact if !own.is_empty() => own,
+        _ => posts,
+    }
+}
+
 /// Writes on the past of one of its own events, and lets two others take up one branch each.
 fn fork(world: &mut World, who: usize, at: usize, intent: &Intent) {
     let own = |id: &&EventId| world.event(id).header.writer == partner(who).writer;
@@ -215,7 +272,7 @@ fn fork(world: &mut World, who: usize, at: usize, intent: &Intent) {
     };
     let second = world.write_on(who, &mut past, wish);
     for (step, branch) in [first, second].into_iter().enumerate() {
-        let witness = (who + 1 + (at + step) % (PARTNERS - 1)) % PARTNERS;
+        let witness = (who + 1 + (at % 3 + step) % (MEMBERS - 1)) % MEMBERS;
         world.hear(witness, branch);
         world.write(witness, Wish::Post);
     }
@@ -228,6 +285,12 @@ fn hostile(world: &mut World, who: usize, at: usize, trick: Trick, intent: &Inte
     let Some(wish) = wish(world, who, intent) else {
         return;
     };
+    if let Trick::ClaimedTime(claimed_ms) = trick {
+        let truth_ms = std::mem::replace(&mut world.now_ms, claimed_ms.saturating_sub(1000));
+        world.write(who, wish);
+        world.now_ms = truth_ms;
+        return;
+    }
     let seen = world.seen[who].clone();
     let (mut header, mut body) = world.compose(who, &seen, &wish);
     if header.kind().is_sealed() {
@@ -238,9 +301,7 @@ fn hostile(world: &mut World, who: usize, at: usize, trick: Trick, intent: &Inte
         body.push(0xc0);
     }
     twist(world, &seen, &mut header, trick, at);
-    if header.kind().is_sealed() == header.key_event.is_some() || header.kind().is_sealed() {
-        world.publish(who, header, body);
-    }
+    world.publish(who, header, body);
 }
 
 fn twist(world: &World, seen: &Ids, header: &mut Header, trick: Trick, at: usize) {
@@ -278,7 +339,6 @@ fn twist(world: &World, seen: &Ids, header: &mut Header, trick: Trick, at: usize
             header.seq += 1;
             header.prev = header.prev.or(Some(id));
         }
-        Trick::ClaimedTime(claimed_ms) => header.claimed_ms = claimed_ms,
         Trick::OtherChannel => header.channel.0[0] ^= 1,
         _ => {}
     }

@@ -1,6 +1,11 @@
-mod debug;
+//! Tests of the merge and the decoders: a naive second merge to compare with, random histories
+//! in every order of arrival, and stories of a few lines each.
+
+mod decoders;
 mod history;
 mod kit;
+mod mutations;
 mod node;
 mod oracle;
 mod properties;
+mod scenarios;

@@ -245,8 +245,7 @@ impl Oracle {
         })
     }
 
-    /// Whether an epoch has, in the control frontier of each of its key events, every effective
-    /// removal, suspension, admission and sealing-key change of `audience` in `frontier`.
+    /// Whether the epoch of a last key event is still that of `audience` by `frontier`.
     pub fn is_current(
         &self,
         key_event: &EventId,
@@ -258,19 +257,31 @@ impl Oracle {
         };
         let mut parts: Vec<EventId> = body.parts.unwrap_or_default();
         parts.push(*key_event);
-        self.state(frontier).effective.iter().all(|act| {
-            let facts = &self.facts[act];
-            let bears = match facts.act.as_ref() {
+        self.hold_all_changes(&parts, audience, frontier)
+    }
+
+    /// Whether each of the key events has in its control frontier every effective removal,
+    /// suspension, admission and sealing-key change of `audience` that is in `frontier`.
+    fn hold_all_changes(
+        &self,
+        key_events: &[EventId],
+        audience: &BTreeSet<PartnerId>,
+        frontier: &Ids,
+    ) -> bool {
+        let state = self.state(frontier);
+        let mut changes = state
+            .effective
+            .iter()
+            .filter(|id| match &self.facts[*id].act {
                 Some(Act::Grant(..)) | None => false,
-                Some(act) => audience.contains(&target(act).unwrap_or(facts.author)),
-            };
-            !bears
-                || parts.iter().all(|part| {
-                    self.facts
-                        .get(part)
-                        .is_some_and(|part| part.past.contains(act))
-                })
-        })
+                Some(act) => audience.contains(&target(act).unwrap_or(self.author(id))),
+            });
+        let holds = |key_event: &EventId, id: &EventId| {
+            self.facts
+                .get(key_event)
+                .is_some_and(|key| key.past.contains(id))
+        };
+        changes.all(|id| key_events.iter().all(|key_event| holds(key_event, id)))
     }
 
     fn judge(&self, event: &Event) -> (Verdict, Option<Facts>) {
@@ -497,7 +508,7 @@ impl Oracle {
             return None;
         }
         let sealed_well = if header.kind() == Kind::Key {
-            self.key_event_names(event, &audience, &state)
+            self.key_event_names(event, &audience, frontier)
         } else {
             let latest = self.latest_epoch(header.prev?);
             latest == header.key_event && self.is_current(&header.key_event?, &audience, frontier)
@@ -518,11 +529,12 @@ impl Oracle {
         &self,
         event: &Event,
         audience: &BTreeSet<PartnerId>,
-        state: &State,
+        frontier: &Ids,
     ) -> bool {
         let Ok(body) = KeyBody::from_bytes(&event.body) else {
             return false;
         };
+        let state = self.state(frontier);
         let is_current = |wrap: &crate::body::Wrap| {
             let key = state
                 .members
@@ -535,6 +547,9 @@ impl Oracle {
             return false;
         }
         let Some(parts) = body.parts else { return true };
+        if !self.hold_all_changes(&parts, audience, frontier) {
+            return false;
+        }
         let mut named: Vec<PartnerId> = body.wraps.iter().map(|wrap| wrap.partner).collect();
         let mut before = event.header.prev;
         for part in parts.iter().rev() {
@@ -740,18 +755,16 @@ impl<'a> Fold<'a> {
     }
 
     /// Whether the author's place, by the effective acts of the event's own past, suffices.
+    /// Sovereign acts come first: nothing that could undo their author's place is weighed yet.
     fn author_may(&self, id: &EventId) -> bool {
         let facts = self.facts(id);
-        let place = self.standing(facts.author, &facts.past);
-        let status = place.as_ref().map(|place| place.status);
-        match (&facts.act, facts.above) {
-            (Some(Act::Charter(..)), _) => true,
-            (Some(Act::Accept(_)), _) => status == Some(Status::Invited),
-            (_, None) => status == Some(Status::Active),
-            (_, Some(above)) => place.is_some_and(|place| {
+        let Some(above) = facts.above else {
+            return true;
+        };
+        self.standing(facts.author, &facts.past)
+            .is_some_and(|place| {
                 place.status == Status::Active && place.role >= Role::Admin && place.role > above
-            }),
-        }
+            })
     }
 
     /// Whether `other` is an effective concurrent revocation of the author of `id`: one of higher

@@ -22,7 +22,7 @@ const ORDERS: u64 = 3;
 
 #[test]
 fn every_order_of_arrival_gives_what_the_oracle_says() {
-    let histories = (steps(1..40), any::<u64>());
+    let histories = (steps(1..60), any::<u64>());
     for_all(&histories, |(steps, seed)| {
         orders_agree_with_the_oracle(&steps, seed)
     });
@@ -30,7 +30,7 @@ fn every_order_of_arrival_gives_what_the_oracle_says() {
 
 #[test]
 fn verdicts_are_never_opposite_even_where_branches_of_a_fork_are_uncited() {
-    let histories = (steps(1..40), any::<u64>());
+    let histories = (steps(1..60), any::<u64>());
     for_all(&histories, |(steps, seed)| {
         let world = play(&steps);
         let one = Node::of(world.channel, &arrival(&world.events, seed), seed)?;
@@ -59,7 +59,7 @@ fn verdicts_are_never_opposite_even_where_branches_of_a_fork_are_uncited() {
 
 #[test]
 fn nodes_that_hear_the_rest_later_agree_with_those_that_heard_all_at_once() {
-    let histories = (steps(1..40), any::<u64>(), any::<usize>());
+    let histories = (steps(1..60), any::<u64>(), any::<usize>());
     for_all(&histories, |(steps, seed, cut)| {
         let (events, oracle) = settled(&play(&steps));
         let (early, late) = events.split_at(cut % events.len());
@@ -71,7 +71,7 @@ fn nodes_that_hear_the_rest_later_agree_with_those_that_heard_all_at_once() {
 
 #[test]
 fn nothing_of_a_removed_partner_takes_effect_outside_the_removers_past() {
-    let histories = (steps(5..40), any::<u64>());
+    let histories = (steps(10..60), any::<u64>());
     for_all(&histories, |(steps, seed)| {
         let (events, oracle) = settled(&play(&steps));
         let node = Node::of(oracle.channel(), &arrival(&events, seed), seed)?;
@@ -95,9 +95,9 @@ fn nothing_of_a_removed_partner_takes_effect_outside_the_removers_past() {
 #[test]
 fn what_a_partner_writes_after_it_was_removed_or_has_left_is_invalid() {
     let endings = prop_oneof![
-        Just((0, Wish::Remove(2))),
-        Just((1, Wish::Suspend(2))),
-        Just((2, Wish::Leave))
+        Just((0, Wish::Remove(3))),
+        Just((1, Wish::Suspend(3))),
+        Just((3, Wish::Leave))
     ];
     let attempts = prop_oneof![
         Just(Wish::Post),
@@ -116,11 +116,11 @@ fn what_a_partner_writes_after_it_was_removed_or_has_left_is_invalid() {
             world.everybody_hears_all();
             let present = world.oracle.present();
             let in_force = world.is_accepted(&ending) && present.effective.contains(&ending);
-            let gone = !present.active().contains(&partner(2).id);
-            if !in_force || !gone || !world.seen[2].contains(&ending) {
+            let gone = !present.active().contains(&partner(3).id);
+            if !in_force || !gone || !world.seen[3].contains(&ending) {
                 return Ok(());
             }
-            let attempt = world.write(2, attempt);
+            let attempt = world.write(3, attempt);
             let node = Node::of(world.channel, &world.events, 1)?;
             check(
                 !node.accepted.contains(&attempt),
@@ -150,7 +150,7 @@ fn a_branch_is_cited_by_whoever_cites_what_follows_on_it() {
     let mut world = World::with_members(4);
     let first = world.write(2, Wish::Post);
     let mut past = world.oracle.past(&first).clone();
-    let second = world.write_on(2, &mut past, Wish::React(first_post(&world)));
+    let second = world.write_on(2, &mut past, Wish::Key(1));
     let following = world.write_on(2, &mut past, Wish::Post);
     world.hear(3, following);
     let citing = world.write(3, Wish::Post);
@@ -301,17 +301,6 @@ fn fork_taken_up_by_two() -> (World, Vec<EventId>) {
     world.everybody_hears_all();
     world.write(1, Wish::Post);
     (world, vec![first, second])
-}
-
-fn first_post(world: &World) -> EventId {
-    let posts = world
-        .events
-        .iter()
-        .filter(|event| event.header.kind() == Kind::Post);
-    posts
-        .map(|event| event.id)
-        .next()
-        .expect("somebody has posted")
 }
 
 /// Effective removals by the founder, with whom they remove.

@@ -1,0 +1,1124 @@
+#!/usr/bin/env python3
+"""Computes the test vectors of Comity's protocol, version 1.
+
+A second, independent implementation of what docs/protocol.md says, as far as the vectors go: it
+shares no code with the Rust one. It needs Python 3.9 or newer and the package `cryptography`, for
+Ed25519, X25519 and AES-256-GCM. SHA-2, SHA-3, HMAC are Python's own. ML-KEM-768, HKDF, HPKE and
+MessagePack are written out below.
+
+    python3 vectors.py            writes the files beside this program
+    python3 vectors.py --check    compares them instead, and fails if one differs
+
+Every input is in this file. No randomness, no clock.
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import pathlib
+import sys
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+HERE = pathlib.Path(__file__).resolve().parent
+SOURCE = "docs/vectors/vectors.py"
+
+
+# --- MessagePack, canonical -------------------------------------------------------------------
+
+
+def be(number, length):
+    return number.to_bytes(length, "big")
+
+
+def msgpack(value):
+    """The one encoding of a value: shortest forms, bytes as bin, records as arrays."""
+    if value is None:
+        return b"\xc0"
+    if value is True or value is False:
+        return b"\xc3" if value else b"\xc2"
+    if isinstance(value, int):
+        return pack_int(value)
+    if isinstance(value, str):
+        data = value.encode()
+        return sized(len(data), [(31, 0xA0), (1, 0xD9), (2, 0xDA), (4, 0xDB)]) + data
+    if isinstance(value, (bytes, bytearray)):
+        return sized(len(value), [(1, 0xC4), (2, 0xC5), (4, 0xC6)]) + bytes(value)
+    items = b"".join(msgpack(item) for item in value)
+    return sized(len(value), [(15, 0x90), (2, 0xDC), (4, 0xDD)]) + items
+
+
+def pack_int(value):
+    assert 0 <= value < 1 << 64
+    if value < 128:
+        return bytes([value])
+    for marker, length in ((0xCC, 1), (0xCD, 2), (0xCE, 4), (0xCF, 8)):
+        if value < 1 << (8 * length):
+            return bytes([marker]) + be(value, length)
+
+
+def sized(length, forms):
+    for limit, marker in forms:
+        if marker in (0xA0, 0x90):
+            if length <= limit:
+                return bytes([marker | length])
+        elif length < 1 << (8 * limit):
+            return bytes([marker]) + be(length, limit)
+
+
+# --- Hashes, keys, signatures ----------------------------------------------------------------
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def tagged(tag, parts):
+    out = be(len(tag), 1) + tag.encode()
+    for part in parts:
+        out += be(len(part), 8) + part
+    return out
+
+
+def H(tag, *parts):
+    return sha256(tagged(tag, parts))
+
+
+def hkdf_extract(salt, ikm):
+    return hmac.new(salt or bytes(32), ikm, hashlib.sha256).digest()
+
+
+def hkdf_expand(prk, info, length):
+    out, block, number = b"", b"", 1
+    while len(out) < length:
+        block = hmac.new(prk, block + info + be(number, 1), hashlib.sha256).digest()
+        out, number = out + block, number + 1
+    return out[:length]
+
+
+def derive(secret, tag, *parts):
+    return hkdf_expand(hkdf_extract(b"", secret), tagged(tag, parts), 32)
+
+
+def raw_public(key):
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def ed25519_public(seed):
+    return raw_public(Ed25519PrivateKey.from_private_bytes(seed))
+
+
+def sign(seed, tag, digest):
+    message = be(len(tag), 1) + tag.encode() + digest
+    return Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+
+
+def aes_gcm(key, nonce, aad, plaintext):
+    return AESGCM(key).encrypt(nonce, plaintext, aad)
+
+
+# --- ML-KEM-768 (FIPS 203), X-Wing, HPKE ------------------------------------------------------
+
+Q, K = 3329, 3
+ZETAS = [pow(17, int(f"{i:07b}"[::-1], 2), Q) for i in range(128)]
+GAMMAS = [pow(17, 2 * int(f"{i:07b}"[::-1], 2) + 1, Q) for i in range(128)]
+
+
+def ntt(f):
+    f, i, length = list(f), 1, 128
+    while length >= 2:
+        for start in range(0, 256, 2 * length):
+            zeta, i = ZETAS[i], i + 1
+            for j in range(start, start + length):
+                t = zeta * f[j + length] % Q
+                f[j + length], f[j] = (f[j] - t) % Q, (f[j] + t) % Q
+        length //= 2
+    return f
+
+
+def ntt_inverse(f):
+    f, i, length = list(f), 127, 2
+    while length <= 128:
+        for start in range(0, 256, 2 * length):
+            zeta, i = ZETAS[i], i - 1
+            for j in range(start, start + length):
+                t = f[j]
+                f[j] = (t + f[j + length]) % Q
+                f[j + length] = zeta * (f[j + length] - t) % Q
+        length *= 2
+    return [x * 3303 % Q for x in f]
+
+
+def multiply(f, g):
+    out = []
+    for i, gamma in enumerate(GAMMAS):
+        a0, a1, b0, b1 = f[2 * i], f[2 * i + 1], g[2 * i], g[2 * i + 1]
+        out += [(a0 * b0 + a1 * b1 * gamma) % Q, (a0 * b1 + a1 * b0) % Q]
+    return out
+
+
+def add(f, g):
+    return [(a + b) % Q for a, b in zip(f, g)]
+
+
+def dot(row, vector):
+    out = [0] * 256
+    for f, g in zip(row, vector):
+        out = add(out, multiply(f, g))
+    return out
+
+
+def sample_matrix(rho, transposed):
+    def sample(i, j):
+        stream, out = hashlib.shake_128(rho + bytes([j, i])).digest(1344), []
+        for at in range(0, len(stream), 3):
+            a, b, c = stream[at : at + 3]
+            out += [x for x in (a + 256 * (b % 16), b // 16 + 16 * c) if x < Q]
+        return out[:256]
+
+    return [[sample(j, i) if transposed else sample(i, j) for j in range(K)] for i in range(K)]
+
+
+def sample_noise(seed, number):
+    data = hashlib.shake_256(seed + bytes([number])).digest(128)
+    bits = [(byte >> bit) & 1 for byte in data for bit in range(8)]
+    return [(sum(bits[4 * i : 4 * i + 2]) - sum(bits[4 * i + 2 : 4 * i + 4])) % Q for i in range(256)]
+
+
+def encode_poly(f, width):
+    number = sum(x << (width * i) for i, x in enumerate(f))
+    return number.to_bytes(32 * width, "little")
+
+
+def decode_poly(data, width):
+    number = int.from_bytes(data, "little")
+    return [(number >> (width * i)) & ((1 << width) - 1) for i in range(256)]
+
+
+def compress(f, width):
+    return [((x << width) + Q // 2) // Q % (1 << width) for x in f]
+
+
+def ml_kem_public(d):
+    """The encapsulation key of the seed d (its other half, z, is for decapsulating only)."""
+    expanded = hashlib.sha3_512(d + bytes([K])).digest()
+    rho, sigma = expanded[:32], expanded[32:]
+    matrix = sample_matrix(rho, False)
+    secret = [ntt(sample_noise(sigma, i)) for i in range(K)]
+    noise = [ntt(sample_noise(sigma, K + i)) for i in range(K)]
+    public = [add(dot(row, secret), e) for row, e in zip(matrix, noise)]
+    return b"".join(encode_poly(f, 12) for f in public) + rho
+
+
+def ml_kem_encapsulate(public, message):
+    """Shared secret and ciphertext for a given message of 32 bytes."""
+    expanded = hashlib.sha3_512(message + hashlib.sha3_256(public).digest()).digest()
+    shared, seed = expanded[:32], expanded[32:]
+    t = [decode_poly(public[384 * i : 384 * (i + 1)], 12) for i in range(K)]
+    matrix = sample_matrix(public[-32:], True)
+    y = [ntt(sample_noise(seed, i)) for i in range(K)]
+    e1 = [sample_noise(seed, K + i) for i in range(K)]
+    e2 = sample_noise(seed, 2 * K)
+    u = [add(ntt_inverse(dot(row, y)), e) for row, e in zip(matrix, e1)]
+    bits = [(Q + 1) // 2 * bit for bit in decode_poly(message, 1)]
+    v = add(add(ntt_inverse(dot(t, y)), e2), bits)
+    return shared, b"".join(encode_poly(compress(f, 10), 10) for f in u) + encode_poly(compress(v, 4), 4)
+
+
+def x_wing_expand(seed):
+    expanded = hashlib.shake_256(seed).digest(96)
+    return expanded[:32], expanded[32:64], X25519PrivateKey.from_private_bytes(expanded[64:])
+
+
+def x_wing_public(seed):
+    d, _, x = x_wing_expand(seed)
+    return ml_kem_public(d) + raw_public(x)
+
+
+def x_wing_encapsulate(public, randomness):
+    shared_m, ciphertext_m = ml_kem_encapsulate(public[:1184], randomness[:32])
+    ephemeral = X25519PrivateKey.from_private_bytes(randomness[32:])
+    ciphertext_x = raw_public(ephemeral)
+    shared_x = ephemeral.exchange(X25519PublicKey.from_public_bytes(public[1184:]))
+    label = b"\\.//^\\"
+    shared = hashlib.sha3_256(shared_m + shared_x + ciphertext_x + public[1184:] + label).digest()
+    return shared, ciphertext_m + ciphertext_x
+
+
+def hpke_seal(public, info, plaintext, randomness):
+    """HPKE (RFC 9180), base mode, X-Wing with HKDF-SHA256 and AES-256-GCM, one message."""
+    shared, encapsulation = x_wing_encapsulate(public, randomness)
+    suite = b"HPKE" + be(0x647A, 2) + be(0x0001, 2) + be(0x0002, 2)
+
+    def extract(salt, label, ikm):
+        return hkdf_extract(salt, b"HPKE-v1" + suite + label + ikm)
+
+    def expand(prk, label, context, length):
+        return hkdf_expand(prk, be(length, 2) + b"HPKE-v1" + suite + label + context, length)
+
+    context = b"\0" + extract(b"", b"psk_id_hash", b"") + extract(b"", b"info_hash", info)
+    secret = extract(shared, b"secret", b"")
+    key, nonce = expand(secret, b"key", context, 32), expand(secret, b"base_nonce", context, 12)
+    return encapsulation + aes_gcm(key, nonce, b"", plaintext)
+
+
+def cross_check_ml_kem():
+    """Compares with the package's own ML-KEM, where this version of it has one."""
+    try:
+        from cryptography.hazmat.primitives.asymmetric import mlkem
+
+        seed = sha256(b"cross-check") + sha256(b"z")
+        private = mlkem.MLKEM768PrivateKey.from_seed_bytes(seed)
+    except Exception:
+        return "not compared: this version of the package has no ML-KEM"
+    public = ml_kem_public(seed[:32])
+    assert private.public_key().public_bytes_raw() == public
+    shared, ciphertext = ml_kem_encapsulate(public, sha256(b"m"))
+    assert private.decapsulate(ciphertext) == shared
+    return "agrees with the package's"
+
+
+# --- Identities -------------------------------------------------------------------------------
+
+ROLES = {"observer": 1, "contributor": 2, "admin": 3, "owner": 4}
+
+
+def seed(text):
+    return sha256(b"comity vectors: " + text.encode())
+
+
+class Partner:
+    def __init__(self, name):
+        self.name = name
+        self.root_seed, self.next_root_seed = seed(name + " root"), seed(name + " next root")
+        self.signing_seed = seed(name + " signing")
+        self.tls_pin = seed(name + " tls pin")
+        self.node_name = name + "-1"
+        self.validity = (1767225600000, 1798761600000)
+        self.root = ed25519_public(self.root_seed)
+        self.next_root = H("comity/v1/next-root", ed25519_public(self.next_root_seed))
+        self.id = H("comity/v1/partner", self.root, self.next_root)
+        self.signing = ed25519_public(self.signing_seed)
+        self.writer = H("comity/v1/writer", self.signing)
+        self.possession_digest = H(
+            "comity/v1/possession", self.id, self.signing, self.tls_pin, self.node_name.encode()
+        )
+        self.possession = sign(self.signing_seed, "comity/v1/possession", self.possession_digest)
+        node = [self.signing, self.tls_pin, self.node_name, *self.validity, self.possession]
+        self.list = [1, 1, self.id, 1, [node]]
+        self.list_digest = H("comity/v1/certificates", self.name.encode(), msgpack(self.list))
+        self.root_signature = sign(self.root_seed, "comity/v1/certificates", self.list_digest)
+        self.identity = [self.name, self.root, self.next_root, self.list, self.root_signature]
+        self.sealing_seed = seed(name + " sealing 1")
+
+    def vector(self):
+        public = x_wing_public(self.sealing_seed)
+        return {
+            "name": self.name,
+            "root_seed": self.root_seed,
+            "next_root_seed": self.next_root_seed,
+            "signing_seed": self.signing_seed,
+            "tls_pin": self.tls_pin,
+            "node_name": self.node_name,
+            "not_before_ms": self.validity[0],
+            "not_after_ms": self.validity[1],
+            "sealing_seed": self.sealing_seed,
+            "root_key": self.root,
+            "next_root": self.next_root,
+            "partner": self.id,
+            "signing_key": self.signing,
+            "writer": self.writer,
+            "possession_digest": self.possession_digest,
+            "possession": self.possession,
+            "certificates": msgpack(self.list),
+            "certificates_digest": self.list_digest,
+            "root_signature": self.root_signature,
+            "identity": msgpack(self.identity),
+            "sealing_key": public,
+            "sealing_key_id": H("comity/v1/sealing-key", public),
+        }
+
+
+# --- Events -----------------------------------------------------------------------------------
+
+KINDS = {
+    "charter": 1, "accept": 2, "invite": 3, "grant": 4, "remove": 5, "suspend": 6, "leave": 7,
+    "sealing-key": 8, "key": 32, "post": 33, "edit": 34, "redact": 35, "react": 36,
+}  # fmt: skip
+FIELDS = [
+    "version", "suite", "channel", "lane", "writer", "seq", "prev", "deps", "control_heads",
+    "claimed_ms", "kind", "precedence", "author", "about", "label", "key_event", "body_len",
+    "commitment", "body_hash",
+]  # fmt: skip
+
+
+def lane_id(channel, form, partners):
+    return H("comity/v1/lane", channel, form.encode(), *sorted(p.id for p in partners))
+
+
+class Event:
+    """A composed event, and what its past makes of its time and height."""
+
+    def __init__(self, header, body, signer, parents, inputs):
+        self.header, self.body, self.parents, self.inputs = header, body, parents, inputs
+        self.signing_seed = signer.signing_seed
+        self.bytes = msgpack([header[field] for field in FIELDS])
+        self.id = H("comity/v1/event", self.bytes)
+        self.signature = sign(signer.signing_seed, "comity/v1/event-signature", self.id)
+        self.lane, self.writer, self.seq = header["lane"], header["writer"], header["seq"]
+        self.kind = header["kind"]
+        self.t = max([header["claimed_ms"]] + [parent.t for parent in parents])
+        self.h = 1 + max([0] + [parent.h for parent in parents])
+
+    def reference(self, lane, control_lane=None):
+        named = None if self.lane in (lane, control_lane) else self.lane
+        return [named, self.writer, self.seq, self.id]
+
+    def timeline_key(self):
+        return (self.t, self.h, self.writer, self.lane, self.seq, self.id)
+
+    def vector(self, name):
+        out = {"name": name, "signing_seed": self.signing_seed}
+        out["header"] = {field: self.header[field] for field in FIELDS}
+        out.update(self.inputs)
+        out["body"] = self.body
+        out["header_bytes"] = self.bytes
+        out["associated_data"] = self.bytes[:-34]
+        out["id"] = self.id
+        out["signature"] = self.signature
+        out["t"], out["h"] = self.t, self.h
+        return out
+
+
+class World:
+    def __init__(self):
+        self.partners = {name: Partner(name) for name in ("alfa", "bravo", "charlie", "delta")}
+        self.events, self.names = [], []
+        self.clock = 1767225600000
+        self.charter = None
+        self.channel = None
+        self.secrets = {}
+
+    def found(self, by):
+        creator = self.partners[by]
+        self.charter = [
+            1, 1, "operations", seed("charter nonce"), creator.identity,
+            x_wing_public(creator.sealing_seed), 1, 1, 0, None, None, None, 0,
+        ]  # fmt: skip
+        body = msgpack(self.charter)
+        self.channel = H("comity/v1/channel", body)
+        self.control = lane_id(self.channel, "control", [])
+        return self.event("charter", by, "charter", self.control, body=body)
+
+    def head(self, lane, writer):
+        log = [e for e in self.events if e.lane == lane and e.writer == writer]
+        return log[-1] if log else None
+
+    def named(self, name):
+        return self.events[self.names.index(name)]
+
+    def event(self, name, by, kind, lane, body=None, deps=(), heads=(), about=None, seal=None, **more):
+        partner = self.partners[by]
+        prev = self.head(lane, partner.writer)
+        self.clock += 1000
+        deps, heads = [self.named(d) for d in deps], [self.named(h) for h in heads]
+        header = {
+            "version": 1, "suite": 1, "channel": self.channel, "lane": lane,
+            "writer": partner.writer, "seq": prev.seq + 1 if prev else 1,
+            "prev": prev.id if prev else None,
+            "deps": sorted((d.reference(lane) for d in deps), key=msgpack),
+            "control_heads": sorted((h.reference(lane, self.control) for h in heads), key=msgpack),
+            "claimed_ms": more.pop("claimed_ms", self.clock), "kind": KINDS[kind],
+            "precedence": more.pop("precedence", 0), "author": more.pop("author", None),
+            "about": self.named(about).reference(lane) if about else None,
+            "label": more.pop("label", None), "key_event": None, "body_len": 0,
+            "commitment": None, "body_hash": None,
+        }  # fmt: skip
+        inputs = more.pop("inputs", {})
+        assert not more
+        if seal:
+            body, sealing = self.seal(header, *seal)
+            inputs = {"sealing": sealing}
+        header["body_len"], header["body_hash"] = len(body), H("comity/v1/body", body)
+        parents = ([prev] if prev else []) + deps
+        event = Event(header, body, partner, parents, inputs)
+        self.events.append(event)
+        self.names.append(name)
+        return event
+
+    def seal(self, header, key_event, plaintext):
+        """Seals a body, filling in what the header says of it."""
+        opened = self.named(key_event)
+        secret = self.secrets[key_event]
+        position = (header["lane"], header["writer"], be(header["seq"], 8))
+        salt = H("comity/v1/test", b"salt", *position)[:16]
+        commitment = H("comity/v1/plaintext", salt, plaintext)
+        header["key_event"], header["commitment"] = opened.id, commitment
+        header["body_len"] = 16 + len(plaintext) + 16
+        header["body_hash"] = bytes(32)
+        associated = msgpack([header[field] for field in FIELDS])[:-34]
+        key = derive(secret, "comity/v1/event-key", *position)
+        sealed = aes_gcm(key, commitment[:12], associated, salt + plaintext)
+        return sealed, {
+            "secret": secret,
+            "salt": salt,
+            "plaintext": plaintext,
+            "event_key": key,
+            "nonce": commitment[:12],
+        }
+
+    def key_event(self, name, by, lane, readers, secret=None, parts=(), last=True, **more):
+        """One key event, wrapping a secret to each of the readers named."""
+        partner = self.partners[by]
+        prev = self.head(lane, partner.writer)
+        seq = prev.seq + 1 if prev else 1
+        secret = secret or seed("epoch " + name)
+        self.secrets[name] = secret
+        wraps, inputs = [], []
+        for reader in sorted((self.partners[r] for r in readers), key=lambda p: p.id):
+            public = x_wing_public(reader.sealing_seed)
+            key_id = H("comity/v1/sealing-key", public)
+            info = H(
+                "comity/v1/wrap", b"\x01", self.channel, lane, partner.writer, be(seq, 8),
+                reader.id, key_id,
+            )  # fmt: skip
+            randomness = seed(f"{name} {reader.name} 1") + seed(f"{name} {reader.name} 2")
+            wrap = hpke_seal(public, info, secret, randomness)
+            wraps.append([reader.id, key_id, wrap])
+            inputs.append({
+                "partner": reader.id,
+                "sealing_seed": reader.sealing_seed,
+                "randomness": randomness,
+                "info": info,
+                "wrap": wrap,
+            })  # fmt: skip
+        commitment = H("comity/v1/epoch-commitment", secret)
+        parts = [self.named(part).id for part in parts] if last else None
+        body = msgpack([None, parts, commitment, wraps])
+        epoch = {"secret": secret, "commitment": commitment, "parts": parts, "wraps": inputs}
+        return self.event(name, by, "key", lane, body=body, inputs={"epoch": epoch}, **more)
+
+
+def message(text):
+    return msgpack([text])
+
+
+LABEL = [
+    "COMITY-DEMO", "RESTRICTED",
+    [["REL TO", 2, ["ALFA", "BRAVO"]], ["EXERCISE", 3, []]],
+    "alfa", 1767225600000,
+]  # fmt: skip
+
+
+def history(world):
+    """A tiny history: members come and go, keys change, messages answer one another."""
+    p = world.partners
+    world.found("alfa")
+    c = world.control
+
+    def invite(name, whom, role, **more):
+        body = msgpack([p[whom].identity, ROLES[role], []])
+        world.event(name, "alfa", "invite", c, body=body, **more)
+
+    def accept(name, whom, **more):
+        body = msgpack([x_wing_public(p[whom].sealing_seed)])
+        world.event(name, whom, "accept", c, body=body, **more)
+
+    invite("invite bravo", "bravo", "contributor")
+    invite("invite charlie", "charlie", "contributor")
+    accept("bravo accepts", "bravo", deps=["invite charlie"])
+
+    two = lane_id(world.channel, "open", [p["alfa"], p["bravo"]])
+    world.key_event("alfa's key", "alfa", two, ["alfa", "bravo"], heads=["bravo accepts"])
+    world.event("post", "alfa", "post", two, author="anna", seal=("alfa's key", message("Bridge is open.")))
+    world.key_event("bravo's key", "bravo", two, ["alfa", "bravo"], deps=["post"])
+    world.event(
+        "reply", "bravo", "post", two, author="bo.larsen", about="post", precedence=3, label=LABEL,
+        seal=("bravo's key", message("Zwölf Lkw unterwegs → ok?")), claimed_ms=0,
+    )  # fmt: skip
+    world.event(
+        "reaction", "alfa", "react", two, author="anna", about="reply", deps=["reply"],
+        seal=("alfa's key", msgpack(["+1", False])),
+    )  # fmt: skip
+    world.event(
+        "edit", "alfa", "edit", two, author="anna", about="post",
+        seal=("alfa's key", message("Bridge is open again.")),
+    )  # fmt: skip
+
+    accept("charlie accepts", "charlie", deps=["bravo accepts"])
+    three = lane_id(world.channel, "open", [p["alfa"], p["bravo"], p["charlie"]])
+    world.key_event(
+        "charlie's key", "charlie", three, ["alfa", "bravo", "charlie"], heads=["charlie accepts"]
+    )
+    world.event(
+        "charlie's post", "charlie", "post", three, author="chen",
+        seal=("charlie's key", message("Charlie here.")), precedence=1,
+    )  # fmt: skip
+    world.key_event("alfa's second key", "alfa", three, ["alfa", "bravo", "charlie"], deps=["charlie's post"])
+    world.event(
+        "post to three", "alfa", "post", three, author="anna",
+        seal=("alfa's second key", message("Wrong room.")),
+    )  # fmt: skip
+
+    world.event("bravo an admin", "alfa", "grant", c, body=msgpack([p["bravo"].id, 3, []]), deps=["charlie accepts"])
+    world.event("charlie leaves", "charlie", "leave", c, body=msgpack([]), deps=["bravo an admin"])
+    invite("invite delta", "delta", "observer", deps=["charlie leaves"])
+    world.event("delta suspended", "bravo", "suspend", c, body=msgpack([p["delta"].id, []]), deps=["invite delta"])
+    world.event("delta removed", "alfa", "remove", c, body=msgpack([p["delta"].id, []]), deps=["delta suspended"])
+    world.event(
+        "redaction", "alfa", "redact", two, author="anna", about="post to three",
+        deps=["post to three"], heads=["delta removed"], seal=("alfa's key", msgpack(["wrong room"])),
+    )  # fmt: skip
+
+    p["bravo"].sealing_seed = seed("bravo sealing 2")
+    body = msgpack([x_wing_public(p["bravo"].sealing_seed)])
+    world.event("bravo's new key", "bravo", "sealing-key", c, body=body, deps=["delta removed"])
+    secret = seed("epoch in two parts")
+    world.key_event(
+        "part one", "bravo", two, ["alfa"], secret=secret, last=False,
+        deps=["redaction"], heads=["bravo's new key"],
+    )  # fmt: skip
+    world.key_event("part two", "bravo", two, ["bravo"], secret=secret, parts=["part one"])
+    world.event(
+        "last post", "bravo", "post", two, author="bo.larsen", precedence=2,
+        seal=("part two", message("")),
+    )  # fmt: skip
+    return {"control": c, "two": two, "three": three}
+
+
+# --- Digests ----------------------------------------------------------------------------------
+
+
+def heads(world, events, lane):
+    latest = {}
+    for event in events:
+        if event.lane == lane:
+            latest[event.writer] = [event.writer, event.seq, event.id]
+    return sorted(latest.values())
+
+
+def timeline(events, lane, erased):
+    shown = [e for e in events if e.lane == lane and e.kind in (33, 34, 35, 36) and e.id not in erased]
+    return H("comity/v1/timeline", b"".join(e.id for e in sorted(shown, key=Event.timeline_key)))
+
+
+def control_state(world, members, effective):
+    """Members by partner: status, role, admissions and keys by event names."""
+    rows = []
+    for name, (status, role, admissions, key) in members.items():
+        partner = world.partners[name]
+        ids = sorted(world.named(event).id for event in admissions)
+        rows.append([partner.id, status, role, partner.writer, ids, world.named(key).id if key else None])
+    rows.sort()
+    return msgpack([rows, sorted(world.named(name).id for name in effective)])
+
+
+def digests(world, lanes):
+    """Digests in mid-history and at its end. The members are read off the history by hand."""
+    acts = [name for name, e in zip(world.names, world.events) if e.kind < 32]
+
+    def moment(upto, members, erased):
+        events = world.events[: world.names.index(upto) + 1]
+        names = world.names[: len(events)]
+        out = []
+        for name, lane in sorted(lanes.items(), key=lambda item: item[1]):
+            if not any(event.lane == lane for event in events):
+                continue
+            if name == "control":
+                state = control_state(world, members, [act for act in acts if act in names])
+            else:
+                gone = [world.named(e) for e in erased]
+                state = msgpack([sorted(e.id for e in gone if e.lane == lane), []])
+            listed = heads(world, events, lane)
+            out.append({
+                "name": name,
+                "lane": lane,
+                "timeline": timeline(events, lane, {world.named(e).id for e in erased}),
+                "state_bytes": state,
+                "state": H("comity/v1/state", state),
+                "heads": [{"writer": w, "seq": s, "id": i} for w, s, i in listed],
+                "heads_digest": H("comity/v1/heads", msgpack(listed)),
+            })  # fmt: skip
+        # Nodes compare the lanes that all present members read.
+        active = {name for name, (status, *_) in members.items() if status == 1}
+        readers = {"control": active, "two": {"alfa", "bravo"}, "three": {"alfa", "bravo", "charlie"}}
+        common = [lane for lane in out if active <= readers[lane["name"]]]
+        joined = {
+            kind: b"".join(world.channel + lane["lane"] + lane[kind] for lane in common
+                           if kind == "state" or lane["name"] != "control")
+            for kind in ("timeline", "state")
+        }  # fmt: skip
+        return {
+            "upto": upto,
+            "lanes": out,
+            "node_timeline": H("comity/v1/lanes", joined["timeline"]),
+            "node_state": H("comity/v1/lanes", joined["state"]),
+        }
+
+    early = {
+        "alfa": (1, 4, ["charter"], "charter"),
+        "bravo": (1, 2, ["invite bravo", "bravo accepts"], "bravo accepts"),
+        "charlie": (0, 2, ["invite charlie"], None),
+    }
+    middle = {
+        **early,
+        "charlie": (1, 2, ["invite charlie", "charlie accepts"], "charlie accepts"),
+    }
+    late = {
+        "alfa": (1, 4, ["charter"], "charter"),
+        "bravo": (1, 3, ["invite bravo", "bravo's new key"], "bravo's new key"),
+        "charlie": (3, 1, ["invite charlie", "charlie accepts"], "charlie accepts"),
+        "delta": (4, 1, ["invite delta"], None),
+    }
+    return [
+        moment("edit", early, []),
+        moment("post to three", middle, []),
+        moment("last post", late, ["post to three"]),
+    ]
+
+
+# --- Frames -----------------------------------------------------------------------------------
+
+
+def frame(number, contents):
+    return bytes([number]) + msgpack(contents)
+
+
+class Packer:
+    """The sending end of one stream."""
+
+    def __init__(self):
+        self.contexts = {}
+
+    def pack(self, event):
+        h = event.header
+        log = (h["channel"], h["lane"], h["writer"])
+        number = self.contexts.setdefault(log, [len(self.contexts), None, None, None])[0]
+        _, seq, last, known = self.contexts[log]
+        follows = seq is not None and seq + 1 == h["seq"] and last == h["prev"]
+        known = known if follows else None
+        start = None if follows else [h["channel"], h["lane"], h["writer"], h["seq"], h["prev"]]
+        key = event.id if h["kind"] == 32 else h["key_event"] or known
+        self.contexts[log] = [number, h["seq"], event.id, key]
+        return [
+            number, start, event.signature, h["claimed_ms"], h["kind"], h["precedence"], h["author"],
+            h["deps"], h["control_heads"], h["about"], h["label"],
+            None if h["key_event"] == known else h["key_event"], h["commitment"], event.body,
+        ]  # fmt: skip
+
+
+def frames(world, lanes, moments):
+    """A frame of every type, as fields and as bytes."""
+    two, c, channel = lanes["two"], lanes["control"], world.channel
+    alfa, bravo = world.partners["alfa"], world.partners["bravo"]
+    have = [{"channel": channel, "lane": x["lane"], "digest": x["heads_digest"]} for x in moments[-1]["lanes"]]
+    told = [{"writer": w, "seq": s, "id": i} for w, s, i in heads(world, world.events, two)]
+    in_control = {"channel": channel, "lane": c, "writer": alfa.writer}
+    in_two = {"channel": channel, "lane": two, "writer": bravo.writer}
+    post = Packer().pack(world.named("post"))
+    listed = [
+        ("hello", 1, {"version": 1, "partner": alfa.id}),
+        ("have", 2, {"lanes": have}),
+        ("have, empty", 2, {"lanes": []}),
+        ("ask-heads", 3, {"channel": channel, "lane": two}),
+        ("heads, all", 4, {"channel": channel, "lane": two, "all": True, "logs": told}),
+        ("heads, an advert", 4, {"channel": channel, "lane": two, "all": False, "logs": told[:1]}),
+        ("want", 5, {**in_control, "from": 1, "to": 2048}),
+        ("want, high positions", 5, {**in_two, "from": 70000, "to": (1 << 64) - 1}),
+        ("events", 6, {"events": ["post"]}),
+        ("range-end", 7, {**in_control, "to": 300}),
+        ("refused, no such lane", 8, {"channel": channel, "lane": two, "reason": 1}),
+        ("refused, later", 8, {"channel": channel, "lane": two, "reason": 2}),
+    ]
+
+    def contents(value):
+        if isinstance(value, dict):
+            return [contents(item) for item in value.values()]
+        if isinstance(value, list):
+            return [post if item == "post" else contents(item) for item in value]
+        return value
+
+    return [{"name": name, "type": number, **fields, "frame": frame(number, contents(fields))} for name, number, fields in listed]
+
+
+PACKED = [
+    "alfa's key", "post", "bravo's key", "reply", "reaction", "charter", "invite bravo", "redaction",
+    "part one", "part two", "last post", "charlie's key", "charlie's post", "bravo accepts",
+]  # fmt: skip
+
+
+def packed_stream(world):
+    packer = Packer()
+    packed = [packer.pack(world.named(name)) for name in PACKED]
+    return [
+        {
+            "event": name,
+            "log": item[0],
+            "opens": item[1] is not None,
+            "key_event_travels": item[11] is not None,
+            "packed": msgpack(item),
+            "frame": frame(6, [[item]]),
+        }
+        for name, item in zip(PACKED, packed)
+    ]
+
+
+# --- Bodies -----------------------------------------------------------------------------------
+
+
+def bodies(world):
+    """A body of every form, of version 1 and reserved."""
+    bravo = world.partners["bravo"]
+    one, two = world.events[0], world.events[1]
+    signed = [[e.bytes, e.signature] for e in (one, two)]
+    a, b, x = H("comity/v1/test", b"a"), H("comity/v1/test", b"b"), H("comity/v1/test", b"x")
+    full = [
+        1, 1, "name.with-all_3", x, bravo.identity, x_wing_public(bravo.sealing_seed), 1, 2, 64,
+        "policy", LABEL, 365, 1 << 40,
+    ]  # fmt: skip
+    samples = [
+        ("charter", world.charter),
+        ("charter", full),
+        ("sealing-key", [x_wing_public(bravo.sealing_seed)]),
+        ("invite", [bravo.identity, 2, []]),
+        ("invite", [bravo.identity, 4, sorted([a, b])]),
+        ("grant", [bravo.id, 3, []]),
+        ("remove", [bravo.id, []]),
+        ("empty", []),
+        ("endorse", [x]),
+        ("key", [None, [], x, [[bravo.id, a, bytes(range(256)) * 4 + bytes(144)]]]),
+        ("key", [sorted([bravo.id, one.id]), [b], x, [[bravo.id, a, bytes(1168)]]]),
+        ("key", [None, None, x, [[bravo.id, a, bytes(1168)]]]),
+        ("ack", [7, x]),
+        ("floor", [3, x]),
+        ("evidence", signed),
+        ("message", ["text \u202e with *any* Unicode: e\u0301, \U0001f600"]),
+        ("message", [""]),
+        ("redact", ["a reason"]),
+        ("react", ["\U0001f44d", True]),
+        ("writer", [bravo.writer]),
+        ("certificates", [bravo.identity]),
+        ("seat-transfer", [bravo.list, bravo.writer, bravo.root_signature]),
+        ("retention", [30]),
+        ("pin", [False]),
+        ("receipt", [2]),
+        ("file", ["plan.pdf", "application/pdf", 70000, [a, b]]),
+        ("roster", [[["bo.larsen", "Bo Larsen", True]]]),
+    ]
+    return [{"form": form, "bytes": msgpack(value)} for form, value in samples]
+
+
+# --- Peering ----------------------------------------------------------------------------------
+
+
+def armour(tag, data):
+    text = base64.b64encode(data).decode()
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    return "".join(line + "\r\n" for line in [f"-----BEGIN {tag}-----", *lines, f"-----END {tag}-----"])
+
+
+def peering(world):
+    words = (HERE / "bip-39-english.txt").read_text().split()
+    assert len(words) == 2048
+
+    def one(partner, answers, nonce, addresses, ceiling, tag):
+        contents = [1, answers, nonce, partner.identity, addresses, 1767830400000, ceiling]
+        data = msgpack(contents)
+        digest = H("comity/v1/peering-file", data)
+        signature = sign(partner.signing_seed, "comity/v1/peering-file", digest)
+        signed = msgpack([data, partner.writer, signature])
+        return {
+            "signing_seed": partner.signing_seed,
+            "answers": answers,
+            "nonce": nonce,
+            "identity": msgpack(partner.identity),
+            "addresses": addresses,
+            "expires_at_ms": 1767830400000,
+            "label_ceiling": ceiling,
+            "file": data,
+            "digest": digest,
+            "signer": partner.writer,
+            "signature": signature,
+            "signed": signed,
+            "hash": H("comity/v1/peering-file", signed),
+            "armour": armour(tag, signed),
+        }
+
+    alfa, bravo = world.partners["alfa"], world.partners["bravo"]
+    invitation = one(alfa, None, seed("invitation"), ["node.alfa.example:7443"], None, "COMITY INVITATION")
+    addresses = ["192.0.2.7:7443", "[2001:db8::7]:7443"]
+    reply = one(bravo, invitation["hash"], seed("reply"), addresses, LABEL, "COMITY REPLY")
+    digest = H("comity/v1/peering-words", invitation["signed"], reply["signed"])
+    number = int.from_bytes(digest, "big") >> (256 - 132)
+    indices = [(number >> (11 * (11 - i))) & 2047 for i in range(12)]
+    return {
+        "invitation": invitation,
+        "reply": reply,
+        "words_digest": digest,
+        "indices": indices,
+        "words": [words[index] for index in indices],
+    }
+
+
+# --- What must be refused ---------------------------------------------------------------------
+
+
+def refused(world):
+    event = world.named("reply")
+    header = [event.header[field] for field in FIELDS]
+    out = []
+
+    def bad(form, why, data):
+        out.append({"form": form, "why": why, "bytes": data})
+
+    def with_field(name, value):
+        changed = list(header)
+        changed[FIELDS.index(name)] = value
+        return msgpack(changed)
+
+    def replaced(data, old, new):
+        assert data.count(old) == 1, (old.hex(), data.count(old))
+        return data.replace(old, new)
+
+    raw = event.bytes
+    bad("header", "a byte after the end", raw + b"\0")
+    bad("header", "a byte too few", raw[:-1])
+    bad("header", "no bytes", b"")
+    bad("header", "version in two bytes", raw[:3] + b"\xcc\x01" + raw[4:])
+    bad("header", "an array of 32-bit length", b"\xdd" + be(19, 4) + raw[3:])
+    bad("header", "18 fields", msgpack(header[:-1]))
+    bad("header", "20 fields", msgpack(header + [None]))
+    as_map = b"\xde" + be(19, 2) + b"".join(msgpack(f) + msgpack(v) for f, v in zip(FIELDS, header))
+    bad("header", "a map instead of an array", as_map)
+    wide = replaced(raw, msgpack(event.writer), b"\xc5" + be(32, 2) + event.writer)
+    bad("header", "an id as bin 16", wide)
+    as_text = replaced(raw, msgpack(event.writer), b"\xd9\x20" + b"w" * 32)
+    bad("header", "an id as text", as_text)
+    as_list = replaced(raw, msgpack(event.writer), b"\xdc" + be(32, 2) + bytes(32))
+    bad("header", "an id as an array of integers", as_list)
+    bad("header", "an id of 31 bytes", with_field("writer", event.writer[:31]))
+    bad("header", "an id of 33 bytes", with_field("writer", event.writer + b"\0"))
+    bad("header", "a name as bin", with_field("author", b"bo.larsen"))
+    bad("header", "a name as str 8 that fits a fixstr", replaced(raw, msgpack("bo.larsen"), b"\xd9\x09bo.larsen"))
+    bad("header", "seq as a float", replaced(raw, msgpack(event.writer) + b"\x02", msgpack(event.writer) + b"\xca" + b"\x40\0\0\0"))
+    bad("header", "seq as a signed integer", replaced(raw, msgpack(event.writer) + b"\x02", msgpack(event.writer) + b"\xd0\x02"))
+    negative = replaced(raw, b"\x90\x90\x00\x21", b"\x90\x90\xff\x21")
+    bad("header", "a negative claimed time", negative)
+    bad("header", "version 2", with_field("version", 2))
+    bad("header", "suite 2", with_field("suite", 2))
+    bad("header", "position 0", with_field("seq", 0))
+    bad("header", "position 1 with prev", with_field("seq", 1))
+    bad("header", "position 2 without prev", with_field("prev", None))
+    bad("header", "kind 0", with_field("kind", 0))
+    bad("header", "kind 16", with_field("kind", 16))
+    bad("header", "kind 45", with_field("kind", 45))
+    bad("header", "precedence 4", with_field("precedence", 4))
+    bad("header", "a post without an author", with_field("author", None))
+    of_key = [world.named("alfa's key").header[field] for field in FIELDS]
+    bad("header", "a key event with an author", msgpack(of_key[:12] + ["anna"] + of_key[13:]))
+    bad("header", "a public kind with a key event", with_field("kind", 32))
+    bad("header", "a sealed kind without a key event", with_field("key_event", None))
+    bad("header", "a sealed kind without a commitment", with_field("commitment", None))
+    bad("header", "a body over 64 KiB", with_field("body_len", 65537))
+    for name, text in (("empty", ""), ("with a blank", "bo larsen"), ("with '@'", "bo@x"), ("with ':'", "bo:x"),
+                       ("with a control character", "bo\x7f"), ("of 65 bytes", "a" * 65)):
+        bad("header", f"a user name {name}", with_field("author", text))
+
+    def ref(number, lane=None):
+        return [lane, H("comity/v1/test", b"w", be(number, 1)), 1, H("comity/v1/test", b"i", be(number, 1))]
+
+    refs = sorted((ref(n) for n in range(33)), key=msgpack)
+    bad("header", "33 deps", with_field("deps", refs))
+    bad("header", "unsorted deps", with_field("deps", [refs[1], refs[0]]))
+    bad("header", "a dep twice", with_field("deps", [refs[0], refs[0]]))
+    bad("header", "a dep that names its own lane", with_field("deps", [ref(1, event.lane)]))
+    bad("header", "33 control heads", with_field("control_heads", refs))
+    bad("header", "unsorted control heads", with_field("control_heads", [refs[1], refs[0]]))
+    bad("header", "a control head that names a lane", with_field("control_heads", [ref(1, world.control)]))
+    bad("header", "a reference of 3 elements", with_field("about", event.header["about"][:3]))
+
+    def label(at, value):
+        changed = list(LABEL)
+        changed[at] = value
+        return with_field("label", changed)
+
+    bad("header", "a label's policy over 64 bytes", label(0, "p" * 65))
+    bad("header", "17 categories", label(2, [["t", 1, []]] * 17))
+    bad("header", "a category of form 0", label(2, [["t", 0, []]]))
+    bad("header", "a category of form 4", label(2, [["t", 4, []]]))
+    bad("header", "unsorted values", label(2, [["t", 1, ["b", "a"]]]))
+    bad("header", "65 values", label(2, [["t", 1, [f"{n:02}" for n in range(65)]]]))
+    tags = [["t", 1, [f"{n:02}" + "v" * 62 for n in range(64)]]] * 4
+    bad("header", "over 16 KiB", label(2, tags))
+
+    # Bodies.
+    charter = world.charter
+    def of_charter(at, value):
+        changed = list(charter)
+        changed[at] = value
+        return msgpack(changed)
+
+    bad("charter", "a byte after the end", msgpack(charter) + b"\0")
+    bad("charter", "version 2", of_charter(0, 2))
+    bad("charter", "suite 2", of_charter(1, 2))
+    for why, name in (("empty", ""), ("with an upper-case letter", "Ops"), ("beginning with '-'", "-ops"),
+                      ("with a blank", "o ps"), ("of 65 bytes", "a" * 65), ("not ASCII", "é")):
+        bad("charter", f"a name {why}", of_charter(2, name))
+    bad("charter", "a sealing key of 1,215 bytes", of_charter(5, charter[5][:-1]))
+    bad("charter", "history rule 2", of_charter(6, 2))
+    bad("charter", "finality rule 3", of_charter(7, 3))
+    bad("charter", "a quorum of 65", of_charter(8, 65))
+    bad("charter", "a label policy of 65 bytes", of_charter(9, "p" * 65))
+    bravo = world.partners["bravo"]
+    bad("invite", "role 0", msgpack([bravo.identity, 0, []]))
+    bad("invite", "role 5", msgpack([bravo.identity, 5, []]))
+    bad("invite", "two fields", msgpack([bravo.identity, 2]))
+    bad("grant", "a role as text", msgpack([bravo.id, "2", []]))
+    bad("remove", "three fields", msgpack([bravo.id, [], None]))
+    bad("empty", "nil", b"\xc0")
+    bad("empty", "one field", b"\x91\xc0")
+    bad("sealing-key", "1,217 bytes", msgpack([bytes(1217)]))
+    x, wrap = bytes(32), [bravo.id, bytes(32), bytes(1168)]
+    other = [world.partners["alfa"].id, bytes(32), bytes(1168)]
+    pair = sorted([wrap, other])
+    bad("key", "no wrap", msgpack([None, [], x, []]))
+    bad("key", "33 wraps", msgpack([None, [], x, [[be(n, 32), x, bytes(1168)] for n in range(33)]]))
+    bad("key", "unsorted wraps", msgpack([None, [], x, [pair[1], pair[0]]]))
+    bad("key", "a partner twice", msgpack([None, [], x, [wrap, wrap]]))
+    bad("key", "a wrap of 1,167 bytes", msgpack([None, [], x, [[bravo.id, x, bytes(1167)]]]))
+    bad("key", "two earlier parts", msgpack([None, [x, x], x, [wrap]]))
+    bad("key", "an unsorted audience", msgpack([[pair[1][0], pair[0][0]], [], x, [wrap]]))
+    bad("key", "an audience of 65", msgpack([[be(n, 32) for n in range(65)], [], x, [wrap]]))
+    bad("message", "bin instead of text", msgpack([b"text"]))
+    bad("message", "text that is not UTF-8", b"\x91\xa1\xff")
+    bad("message", "a bare text", msgpack("text"))
+    bad("react", "no bytes", msgpack(["", False]))
+    bad("react", "65 bytes", msgpack(["a" * 65, False]))
+    bad("react", "withdrawn as an integer", msgpack(["a", 0]))
+
+    # Identities.
+    name, root, next_root, nodes, signature = bravo.identity
+    bad("identity", "a byte after the end", msgpack(bravo.identity) + b"\0")
+    bad("identity", "another name", msgpack(["Bravo", root, next_root, nodes, signature]))
+    bad("identity", "another next root", msgpack([name, root, bytes(32), nodes, signature]))
+    bad("identity", "a list with another number", msgpack([name, root, next_root, nodes[:3] + [2] + nodes[4:], signature]))
+    bad("identity", "another root's signature", msgpack([name, root, next_root, nodes, bravo.possession]))
+
+    def resigned(nodes):
+        changed = [1, 1, bravo.id, 1, nodes]
+        digest = H("comity/v1/certificates", name.encode(), msgpack(changed))
+        return msgpack([name, root, next_root, changed, sign(bravo.root_seed, "comity/v1/certificates", digest)])
+
+    node = nodes[4][0]
+    alfas = world.partners["alfa"].list[4][0]
+    bad("identity", "no node", resigned([]))
+    bad("identity", "five nodes", resigned([node] * 5))
+    bad("identity", "another partner's node", resigned([alfas]))
+    bad("identity", "a node whose name was changed", resigned([node[:2] + ["other"] + node[3:]]))
+
+    # Frames.
+    channel, lane = world.channel, world.control
+    entry = [channel, lane, bytes(32)]
+    low, high = [bytes(32), 1, bytes(32)], [bytes([1] * 32), 1, bytes(32)]
+    hello = frame(1, [1, bravo.id])
+    bad("frame", "no bytes", b"")
+    bad("frame", "type 0", bytes([0]) + hello[1:])
+    bad("frame", "type 9", bytes([9]) + hello[1:])
+    bad("frame", "hello with a byte after the end", hello + b"\0")
+    bad("frame", "hello without a partner", frame(1, [1]))
+    bad("frame", "hello as a map", bytes([1, 0x82]) + msgpack("version") + b"\x01" + msgpack("partner") + msgpack(bravo.id))
+    bad("frame", "have with a lane twice", frame(2, [[entry, entry]]))
+    bad("frame", "have, unsorted", frame(2, [[[channel, bytes([1] * 32), bytes(32)], [channel, bytes(32), bytes(32)]]]))
+    bad("frame", "heads, unsorted", frame(4, [channel, lane, True, [high, low]]))
+    bad("frame", "heads with 'all' as an integer", frame(4, [channel, lane, 1, []]))
+    bad("frame", "want with a position in nine bytes", bytes([5]) + msgpack([channel, lane, bytes(32), 1, 1])[:-1] + b"\xcf" + be(1, 8))
+    bad("frame", "refused without a reason", frame(8, [channel, lane]))
+    packed = Packer().pack(world.named("post"))
+    bad("frame", "a packed event of 13 fields", frame(6, [[packed[:-1]]]))
+    bad("frame", "a packed event with its body as an array", frame(6, [[packed[:-1] + [[0, 1]]]]))
+    bad("stream", "a log that was not opened", frame(6, [[[packed[0], None] + packed[2:]]]))
+    bad("stream", "a log number of 4,096", frame(6, [[[4096] + packed[1:]]]))
+    bad("stream", "an unknown kind", frame(6, [[packed[:4] + [45] + packed[5:]]]))
+    return out
+
+
+# --- Files ------------------------------------------------------------------------------------
+
+
+def primitives():
+    parts = [[], [b""], [b"", b""], [b"ab", b"c"], [b"a", b"bc"], [bytes(300)]]
+    hashes = [{"tag": "comity/v1/test", "parts": p, "hash": H("comity/v1/test", *p)} for p in parts]
+    secret = bytes(range(32))
+    derived = [
+        {"secret": secret, "tag": "comity/v1/test", "parts": p, "key": derive(secret, "comity/v1/test", *p)}
+        for p in ([], [b"lane", b""])
+    ]
+    key, digest = seed("signing"), H("comity/v1/test", b"digest")
+    signed = [{
+        "seed": key, "public": ed25519_public(key), "tag": "comity/v1/test", "digest": digest,
+        "signature": sign(key, "comity/v1/test", digest),
+    }]  # fmt: skip
+    return {"hash": hashes, "derive": derived, "sign": signed}
+
+
+def lanes_vector(world):
+    p = world.partners
+    sets = [("control", []), ("open", ["alfa"]), ("open", ["alfa", "bravo", "charlie"]), ("directed", ["bravo", "alfa"])]
+    out = []
+    for form, names in sets:
+        members = [p[name] for name in names]
+        out.append({"form": form, "partners": [m.id for m in members], "lane": lane_id(world.channel, form, members)})
+    return out
+
+
+def documents():
+    world = World()
+    lanes = history(world)
+    people = [Partner(name).vector() for name in world.partners]
+    moments = digests(world, lanes)
+    events = [event.vector(name) for name, event in zip(world.names, world.events)]
+    return {
+        "primitives": primitives(),
+        "identity": {"partners": people},
+        "channel": {"charter": msgpack(world.charter), "channel": world.channel, "lanes": lanes_vector(world)},
+        "events": {"events": events},
+        "digests": {"channel": world.channel, "moments": moments},
+        "bodies": {"bodies": bodies(world)},
+        "frames": {"frames": frames(world, lanes, moments)},
+        "packed": {"stream": packed_stream(world)},
+        "peering": peering(world),
+        "refused": {"refused": refused(world)},
+    }
+
+
+def plain(value):
+    """Bytes as lower-case hexadecimal."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def main():
+    print("ML-KEM-768", cross_check_ml_kem())
+    differ = []
+    for name, document in documents().items():
+        text = json.dumps({"source": SOURCE, **plain(document)}, indent=1, ensure_ascii=False) + "\n"
+        path = HERE / f"{name}.json"
+        if "--check" not in sys.argv[1:]:
+            path.write_text(text)
+        elif not path.exists() or path.read_text() != text:
+            differ.append(path.name)
+    if differ:
+        sys.exit("these files differ: " + ", ".join(differ))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,332 @@
+//! Asking peers for what they hold and this node does not.
+//!
+//! Each log is asked of one peer at a time. A peer that was asked and brought nothing rests for
+//! that log, twice as long each time, so that one which promises and does not deliver cannot keep
+//! the others from being asked.
+
+use std::collections::BTreeMap;
+
+use crate::channel::Channel;
+use crate::id::{ChannelId, LaneId, PartnerId};
+use crate::lane;
+use crate::limits;
+use crate::time::Instant;
+use crate::wire::{LogId, RangeEnd, Want};
+
+/// What a peer announced may be on its way on another stream: wait this long before asking.
+const DIRECT_GRACE_MS: u64 = 100;
+/// A range that ended in events nobody here could judge yet is asked for again after this.
+const UNJUDGED_RETRY_MS: u64 = 200;
+/// How long a peer rests after it brought nothing, at first and at most.
+const REST_MS: u64 = 1_000;
+const REST_MAX_MS: u64 = 60_000;
+
+/// What is asked of whom.
+#[derive(Debug, Default)]
+pub struct Pull {
+    sources: BTreeMap<PartnerId, Source>,
+    /// Ranges asked for and not ended yet.
+    wants: BTreeMap<LogId, Wanted>,
+    /// Since when somebody has had more of a log than is here, and what was here then.
+    behind_since: BTreeMap<LogId, (Instant, u64)>,
+    asked: u64,
+}
+
+/// What one peer could bring.
+#[derive(Debug, Default)]
+struct Source {
+    /// How far the peer says it holds the logs of which it has more than is here.
+    ahead: BTreeMap<LogId, u64>,
+    /// How far ranges came that are not all accepted yet, and until when to wait for that.
+    arrived: BTreeMap<LogId, (u64, Instant)>,
+    resting: BTreeMap<LogId, Rest>,
+    wants: usize,
+    verifying_bytes: usize,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Rest {
+    until: Instant,
+    times: u32,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    peer: PartnerId,
+    from: u64,
+    /// Counts all wants, in the order in which they were sent.
+    order: u64,
+    deadline: Instant,
+}
+
+impl Pull {
+    pub fn up(&mut self, peer: PartnerId) {
+        self.sources.insert(peer, Source::default());
+    }
+
+    pub fn down(&mut self, peer: &PartnerId) {
+        self.sources.remove(peer);
+        self.wants.retain(|_, wanted| wanted.peer != *peer);
+        let ahead = |log: &LogId| {
+            self.sources
+                .values()
+                .any(|source| source.ahead.contains_key(log))
+        };
+        self.behind_since.retain(|log, _| ahead(log));
+    }
+
+    /// A peer holds a log at least as far as `seq`, more than the `held` here.
+    pub fn ahead(&mut self, peer: PartnerId, log: LogId, seq: u64, held: u64, now: Instant) {
+        let Some(source) = self.sources.get_mut(&peer) else {
+            return;
+        };
+        if source.ahead.len() >= limits::LOGS_PER_PEER && !source.ahead.contains_key(&log) {
+            return;
+        }
+        let known = source.ahead.entry(log).or_insert(0);
+        *known = (*known).max(seq);
+        self.behind_since.entry(log).or_insert((now, held));
+    }
+
+    /// Events of a peer entered verification.
+    pub fn verifying(&mut self, peer: &PartnerId, bytes: usize) {
+        if let Some(source) = self.sources.get_mut(peer) {
+            source.verifying_bytes = source.verifying_bytes.saturating_add(bytes);
+        }
+    }
+
+    /// Events of a peer left verification.
+    pub fn verified(&mut self, peer: &PartnerId, bytes: usize) {
+        if let Some(source) = self.sources.get_mut(peer) {
+            source.verifying_bytes = source.verifying_bytes.saturating_sub(bytes);
+        }
+    }
+
+    /// A part of a range came from a peer: it is serving, however slowly. Ranges are served in the
+    /// order in which they were asked for, so the later ones wait with good reason, and an earlier
+    /// one that has not ended was lost.
+    pub fn range_goes_on(&mut self, peer: &PartnerId, log: &LogId, now: Instant) {
+        let Some(order) = self
+            .wants
+            .get(log)
+            .filter(|wanted| wanted.peer == *peer)
+            .map(|wanted| wanted.order)
+        else {
+            return;
+        };
+        let of_peer = self
+            .wants
+            .values_mut()
+            .filter(|wanted| wanted.peer == *peer);
+        for wanted in of_peer.filter(|wanted| wanted.order >= order) {
+            wanted.deadline = now.plus(limits::WANT_TIMEOUT_MS);
+        }
+    }
+
+    /// A peer ended a range. One that nobody asked for means nothing.
+    pub fn range_ended(
+        &mut self,
+        peer: PartnerId,
+        end: &RangeEnd,
+        channel: Option<&Channel>,
+        now: Instant,
+    ) {
+        let log = (end.channel, end.lane, end.writer);
+        let Some(wanted) = self.wants.get(&log).filter(|wanted| wanted.peer == peer) else {
+            return;
+        };
+        let from = wanted.from;
+        self.forget(&log);
+        if end.to < from {
+            return self.rest(peer, log, now);
+        }
+        let most = from.saturating_add(limits::WANT_EVENTS + limits::WANT_EVENTS / 4);
+        let judged = channel.is_some_and(|channel| channel.writer_partner(&end.writer).is_some());
+        let wait = if judged {
+            limits::WANT_TIMEOUT_MS
+        } else {
+            UNJUDGED_RETRY_MS
+        };
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source
+                .arrived
+                .insert(log, (end.to.min(most), now.plus(wait)));
+        }
+    }
+
+    /// A peer does not serve a lane.
+    pub fn refused(&mut self, peer: PartnerId, channel: ChannelId, lane: LaneId) {
+        let of_lane = |log: &LogId| log.0 == channel && log.1 == lane;
+        let asked: Vec<LogId> = self
+            .wants
+            .iter()
+            .filter(|(log, wanted)| of_lane(log) && wanted.peer == peer)
+            .map(|(log, _)| *log)
+            .collect();
+        asked.iter().for_each(|log| self.forget(log));
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.ahead.retain(|log, _| !of_lane(log));
+        }
+    }
+
+    fn forget(&mut self, log: &LogId) {
+        if let Some(wanted) = self.wants.remove(log)
+            && let Some(source) = self.sources.get_mut(&wanted.peer)
+        {
+            source.wants = source.wants.saturating_sub(1);
+        }
+    }
+
+    fn rest(&mut self, peer: PartnerId, log: LogId, now: Instant) {
+        if let Some(source) = self.sources.get_mut(&peer) {
+            let rest = source.resting.entry(log).or_default();
+            let ms = (REST_MS << rest.times.min(6)).min(REST_MAX_MS);
+            *rest = Rest {
+                until: now.plus(ms),
+                times: rest.times.saturating_add(1),
+            };
+        }
+    }
+
+    /// Whether anything is to be looked at again soon.
+    pub fn is_busy(&self) -> bool {
+        !self.wants.is_empty() || self.sources.values().any(|source| !source.ahead.is_empty())
+    }
+
+    /// The ranges to ask for now.
+    pub fn due(
+        &mut self,
+        channels: &BTreeMap<ChannelId, Channel>,
+        now: Instant,
+    ) -> Vec<(PartnerId, Want)> {
+        self.expire(now);
+        let peers: Vec<PartnerId> = self.sources.keys().copied().collect();
+        peers
+            .into_iter()
+            .flat_map(|peer| self.due_of(peer, channels, now))
+            .collect()
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let late: Vec<(LogId, PartnerId)> = self
+            .wants
+            .iter()
+            .filter(|(_, wanted)| wanted.deadline <= now)
+            .map(|(log, wanted)| (*log, wanted.peer))
+            .collect();
+        for (log, peer) in late {
+            self.forget(&log);
+            self.rest(peer, log, now);
+        }
+        for source in self.sources.values_mut() {
+            source.arrived.retain(|_, (_, until)| *until > now);
+        }
+    }
+
+    fn due_of(
+        &mut self,
+        peer: PartnerId,
+        channels: &BTreeMap<ChannelId, Channel>,
+        now: Instant,
+    ) -> Vec<(PartnerId, Want)> {
+        let mut due = Vec::new();
+        let candidates: Vec<(LogId, u64)> = self.sources[&peer]
+            .ahead
+            .iter()
+            .map(|(log, theirs)| (*log, *theirs))
+            .collect();
+        for (log, theirs) in candidates {
+            let channel = channels.get(&log.0);
+            let held = channel.map_or(0, |channel| channel.graph().height(log.1, log.2));
+            if theirs <= held {
+                self.caught_up(peer, &log);
+                continue;
+            }
+            let Some(from) = self.may_ask(peer, log, held, theirs, channel, now) else {
+                continue;
+            };
+            let to = theirs.min(from.saturating_add(limits::WANT_EVENTS - 1));
+            let (channel, lane, writer) = log;
+            due.push((
+                peer,
+                Want {
+                    channel,
+                    lane,
+                    writer,
+                    from,
+                    to,
+                },
+            ));
+            self.asked += 1;
+            let wanted = Wanted {
+                peer,
+                from,
+                order: self.asked,
+                deadline: now.plus(limits::WANT_TIMEOUT_MS),
+            };
+            self.wants.insert(log, wanted);
+            if let Some(source) = self.sources.get_mut(&peer) {
+                source.wants += 1;
+            }
+        }
+        due
+    }
+
+    fn caught_up(&mut self, peer: PartnerId, log: &LogId) {
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.ahead.remove(log);
+            source.arrived.remove(log);
+            source.resting.remove(log);
+        }
+        if !self
+            .sources
+            .values()
+            .any(|source| source.ahead.contains_key(log))
+        {
+            self.behind_since.remove(log);
+        }
+    }
+
+    /// Where to ask from, if this peer is to be asked for this log now. A relay is asked only once
+    /// the author itself, where it is linked, has brought nothing for a while. A writer not
+    /// introduced yet is not asked for at all, except where the charter itself is still to come.
+    fn may_ask(
+        &mut self,
+        peer: PartnerId,
+        log: LogId,
+        held: u64,
+        theirs: u64,
+        channel: Option<&Channel>,
+        now: Instant,
+    ) -> Option<u64> {
+        let source = self.sources.get(&peer)?;
+        let arrived = source.arrived.get(&log).map_or(0, |(upto, _)| *upto);
+        let busy = source.wants >= limits::WANTS_PER_PEER
+            || source.verifying_bytes >= limits::VERIFYING_BYTES_PER_PEER
+            || source
+                .resting
+                .get(&log)
+                .is_some_and(|rest| rest.until > now);
+        if busy || theirs <= arrived || self.wants.contains_key(&log) {
+            return None;
+        }
+        let from = held.max(arrived).checked_add(1)?;
+        let Some(channel) = channel else {
+            return (log.1 == lane::control_lane(log.0)).then_some(from);
+        };
+        let Some(author) = channel.writer_partner(&log.2) else {
+            return (channel.charter.is_none() && log.1 == channel.control_lane).then_some(from);
+        };
+        let direct = author == peer || !self.sources.contains_key(&author);
+        let grace = if direct {
+            DIRECT_GRACE_MS
+        } else {
+            limits::RELAY_GRACE_MS
+        };
+        let since = self.behind_since.entry(log).or_insert((now, held));
+        if since.1 != held {
+            *since = (now, held);
+        }
+        (since.0.plus(grace) <= now).then_some(from)
+    }
+}

@@ -1,0 +1,109 @@
+//! One partner: its keys, its machine while the process lives, and its disk.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use comity_crypto::{SealingKey, SigningKey};
+use comity_protocol::id::{Hash, KeyBytes, PartnerId};
+use comity_protocol::identity::{Identity, Name, NodeCertificate, next_root_hash, partner_id};
+use comity_protocol::replica::{Output, Own, Replica, Restore, StreamClass};
+use comity_protocol::wire::Packer;
+
+use crate::chance::Chance;
+use crate::disk::Disk;
+
+/// A partner of the simulated mesh.
+pub struct Partner {
+    pub id: PartnerId,
+    pub identity: Identity,
+    seeds: Seeds,
+    /// Absent while the process is down.
+    pub replica: Option<Replica>,
+    pub disk: Disk,
+    /// Wishes that wait for the disk, oldest first.
+    pub waiting: VecDeque<Waiting>,
+    pub syncing: bool,
+    /// Counts the process's lives: what was scheduled for an earlier one is void.
+    pub life: u64,
+    pub wake_at: Option<u64>,
+    /// The packers of the backfill streams, by peer.
+    pub backfill: BTreeMap<PartnerId, Packer>,
+}
+
+/// A wish that acts once everything before it is on disk.
+pub enum Waiting {
+    /// A frame for the link that was up when it was wished for.
+    Send {
+        link: u64,
+        peer: PartnerId,
+        class: StreamClass,
+        bytes: Vec<u8>,
+    },
+    Other(Output),
+}
+
+struct Seeds {
+    signing: [u8; 32],
+    sealing: [u8; 32],
+}
+
+impl Partner {
+    pub fn new(name: &str, chance: &mut Chance) -> Partner {
+        let mut draw = |purpose: &str| chance.bytes(&format!("{name}/{purpose}"));
+        let root = SigningKey::from_seed(&draw("root"));
+        let next = SigningKey::from_seed(&draw("next-root"));
+        let seeds = Seeds {
+            signing: draw("signing"),
+            sealing: draw("sealing"),
+        };
+        let signing = SigningKey::from_seed(&seeds.signing);
+        let next_root = next_root_hash(&KeyBytes(next.public().to_bytes()));
+        let id = partner_id(&KeyBytes(root.public().to_bytes()), &next_root);
+        let name = Name::try_from(name.to_string()).expect("the simulation's names are legal");
+        let node = NodeCertificate::new(id, &signing, Hash(draw("tls")), name.clone(), 0..u64::MAX);
+        let identity = Identity::sign(name, &root, next_root, vec![node]);
+        let mut partner = Partner {
+            id,
+            identity,
+            seeds,
+            replica: None,
+            disk: Disk::default(),
+            waiting: VecDeque::new(),
+            syncing: false,
+            life: 0,
+            wake_at: None,
+            backfill: BTreeMap::new(),
+        };
+        partner.start();
+        partner
+    }
+
+    /// Starts the process on what the disk holds.
+    pub fn start(&mut self) {
+        let mut restore = Restore::new(Own {
+            identity: self.identity.clone(),
+            signing: SigningKey::from_seed(&self.seeds.signing),
+            sealing: vec![SealingKey::from_seed(&self.seeds.sealing)],
+        });
+        for (table, key, value) in self.disk.rows() {
+            restore
+                .row(table, key, value)
+                .expect("what was stored reads back");
+        }
+        self.replica = Some(
+            restore
+                .finish()
+                .expect("what was accepted is accepted again"),
+        );
+        self.life += 1;
+    }
+
+    /// Kills the process: what was not synced is gone.
+    pub fn kill(&mut self) {
+        self.replica = None;
+        self.waiting.clear();
+        self.syncing = false;
+        self.wake_at = None;
+        self.backfill.clear();
+        self.life += 1;
+    }
+}

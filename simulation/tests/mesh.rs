@@ -1,0 +1,134 @@
+//! A mesh of honest partners under cuts, kills and full queues.
+
+use comity_simulation::{Chance, World};
+
+const NAMES: [&str; 4] = ["alpha", "bravo", "charlie", "delta"];
+
+/// `COMITY_SEEDS` runs more (or fewer) seeds than usual.
+fn soak(usual: u64) -> u64 {
+    std::env::var("COMITY_SEEDS")
+        .ok()
+        .and_then(|seeds| seeds.parse().ok())
+        .unwrap_or(usual)
+}
+
+/// Seeds to run; `COMITY_SEED` runs a single one instead.
+fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("COMITY_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
+        Some(seed) => vec![seed],
+        None => (1..=soak(count)).collect(),
+    }
+}
+
+#[test]
+fn honest_partners_converge_whatever_breaks() {
+    for seed in seeds(60) {
+        println!("seed {seed}");
+        let (world, channel) = stormy_run(seed);
+
+        assert!(world.converged(channel), "seed {seed}");
+        assert_eq!(world.misbehaviour(), &[] as &[String], "seed {seed}");
+        assert_eq!(world.double_signed(), &[], "seed {seed}");
+        for post in world.acknowledged() {
+            assert!(
+                world.is_everywhere(post),
+                "seed {seed}: a reader lacks an acknowledged post: {post:?}"
+            );
+        }
+        assert!(
+            world.acknowledged().len() > 20,
+            "seed {seed}: the run was too quiet to mean anything"
+        );
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let (first, _) = stormy_run(7);
+    let (second, _) = stormy_run(7);
+    let (other, _) = stormy_run(8);
+    assert_eq!(first.trace(), second.trace());
+    assert_ne!(first.trace(), other.trace());
+}
+
+#[test]
+fn partners_without_a_link_meet_through_a_third() {
+    let mut world = World::new(1, &NAMES[..3]);
+    world.connect(0, 1);
+    world.connect(1, 2);
+    let channel = world.shared_channel("ops");
+
+    for number in 0..20 {
+        world.post(0, channel, &format!("alpha {number}"));
+        world.post(2, channel, &format!("charlie {number}"));
+    }
+    world.run_until("all posts are everywhere", 10_000, |world| {
+        posts_everywhere(world, channel, 40)
+    });
+    assert!(world.converged(channel));
+}
+
+#[test]
+fn everything_arrives_after_a_cut_without_anything_new_to_nudge_it() {
+    let mut world = World::new(2, &NAMES[..2]);
+    world.connect_all();
+    let channel = world.shared_channel("ops");
+    world.cut(0, 1);
+    for number in 0..3_000 {
+        world.post(0, channel, &format!("alpha {number}"));
+        world.post(1, channel, &format!("bravo {number}"));
+    }
+    world.run_for(240_000);
+
+    world.connect_all();
+    world.run_until("both hold all 6,000 posts", 5_000, |world| {
+        posts_everywhere(world, channel, 6_000)
+    });
+    assert!(world.converged(channel));
+}
+
+fn posts_everywhere(world: &World, channel: comity_protocol::id::ChannelId, count: u64) -> bool {
+    (0..world.partners.len()).all(|partner| {
+        world
+            .replica(partner)
+            .is_some_and(|replica| replica.channels()[&channel].posts() == count)
+    })
+}
+
+/// Posts from everyone while links are cut, processes killed and queues fill; then calm.
+fn stormy_run(seed: u64) -> (World, comity_protocol::id::ChannelId) {
+    let mut storm = Chance::new(seed ^ 0x5707);
+    let count = 2 + storm.below("partners", 3) as usize;
+    let mut world = World::new(seed, &NAMES[..count]);
+    world.connect_all();
+    let channel = world.shared_channel("ops");
+    for _ in 0..120 {
+        let (one, other) = (
+            storm.below("one", count as u64) as usize,
+            storm.below("other", count as u64) as usize,
+        );
+        match storm.below("what", 20) {
+            0 => world.cut(one, (one + 1) % count),
+            1..=3 => world.connect(one, (one + 1) % count),
+            4 => world.kill(one),
+            5..=7 => world.start(one),
+            8 if one != other => world.overflow(one, other, 200),
+            _ => (0..1 + storm.below("burst", 6))
+                .for_each(|number| world.post(one, channel, &format!("post {number}"))),
+        }
+        world.run_for(storm.below("pause", 150));
+        world.look_for_double_signing();
+    }
+    for partner in 0..count {
+        world.start(partner);
+    }
+    world.connect_all();
+    world.run_until("the calm brings everyone together", 60_000, |world| {
+        world.converged(channel)
+    });
+    world.look_for_double_signing();
+    (world, channel)
+}

@@ -1,0 +1,250 @@
+//! One node: its directory, its process, and the commands that a sysadmin gives it.
+
+use std::fs::OpenOptions;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ExitStatus, Stdio};
+
+use comity_node::api::{
+    ChannelInfo, Digests, NodeStatus, PeerInfo, PeeringFile, PostInfo, Request, Written,
+};
+
+use crate::admin::Admin;
+use crate::{Outcome, PATIENCE, comity, eventually, say};
+
+/// The log of the process, beside the node's directory so that it is no part of it.
+const LOG: &str = "log";
+/// How much of its end a failing test shows.
+const LAST_LINES: usize = 15;
+
+/// A node; its process is killed when this is dropped.
+pub struct Node {
+    pub name: String,
+    pub dir: PathBuf,
+    pub listen: SocketAddr,
+    process: Option<Child>,
+}
+
+impl Node {
+    /// Makes the node of a partner in `dir`, not running yet.
+    pub fn init(name: &str, dir: PathBuf, listen: SocketAddr) -> Node {
+        let node = Node {
+            name: name.into(),
+            dir,
+            listen,
+            process: None,
+        };
+        node.comity(&["init", name, "--listen", &listen.to_string()])
+            .ok();
+        node
+    }
+
+    /// Runs a command on this node.
+    pub fn comity(&self, arguments: &[&str]) -> Outcome {
+        self.comity_with_input(arguments, b"")
+    }
+
+    /// Runs a command that reads its standard input.
+    pub fn comity_with_input(&self, arguments: &[&str], input: &[u8]) -> Outcome {
+        let mut command = comity();
+        command.arg("--dir").arg(&self.dir).args(arguments);
+        Outcome::of(command, input)
+    }
+
+    /// Runs a command with `--json`.
+    pub fn json(&self, arguments: &[&str]) -> Outcome {
+        self.comity(&[&["--json"], arguments].concat())
+    }
+
+    /// Starts the process and waits until it answers.
+    pub fn start(&mut self) {
+        self.spawn();
+        self.await_service();
+    }
+
+    /// Starts the process.
+    pub fn spawn(&mut self) {
+        assert!(self.process.is_none(), "{} runs already", self.name);
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path());
+        let child = comity()
+            .arg("--dir")
+            .arg(&self.dir)
+            // So that it does not outlive a test that was itself killed.
+            .args(["serve", "--until-stdin-ends"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(log.expect("a log beside the node"))
+            .spawn();
+        self.process = Some(child.expect("the program starts"));
+    }
+
+    /// Waits until the process answers.
+    pub fn await_service(&mut self) {
+        let name = self.name.clone();
+        eventually(&format!("{name} serves"), PATIENCE, || {
+            let ended = self.running().try_wait().expect("an own child");
+            assert!(
+                ended.is_none(),
+                "{name} ended: {}",
+                ended.unwrap_or_default()
+            );
+            self.ask::<NodeStatus>(&Request::Status)
+        });
+    }
+
+    /// Kills the process as a power cut would.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().expect("the node runs");
+        process.kill().expect("an own child");
+        process.wait().expect("an own child");
+    }
+
+    /// Stops the process gracefully by the command, and waits for its end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.comity(&["stop"]).ok();
+        self.wait()
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&mut self, signal: &str) {
+        let id = self.running().id().to_string();
+        let kill = std::process::Command::new("sh")
+            .args(["-c", "kill -s \"$0\" \"$1\"", signal, &id])
+            .status();
+        assert!(kill.expect("a shell").success());
+    }
+
+    /// Waits for the end of a process that was told to stop.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("the node runs");
+        eventually(&format!("{} stops", self.name), PATIENCE, || {
+            process.try_wait().expect("an own child")
+        })
+    }
+
+    /// Asks over the admin socket what has one answer; none if nobody answers.
+    pub fn ask<T: TryFrom<comity_node::api::Item>>(&self, request: &Request) -> Option<T> {
+        Admin::connect(&self.dir).ok()?.ask(request).ok()
+    }
+
+    /// The most memory that the process has had resident since its start, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let process = self.process.as_ref().expect("the node runs");
+        let path = format!("/proc/{}/status", process.id());
+        let text = std::fs::read_to_string(path).expect("a process that runs");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse::<u64>().ok())
+            .expect("a number of kB")
+            << 10
+    }
+
+    /// What the node's log says so far.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(self.log_path()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn running(&mut self) -> &mut Child {
+        self.process.as_mut().expect("the node runs")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.with_extension(LOG)
+    }
+}
+
+/// What a sysadmin sees and does.
+impl Node {
+    /// `comity status`.
+    pub fn status(&self) -> NodeStatus {
+        self.json(&["status"]).object()
+    }
+
+    /// The row of one peer in `comity peer list`.
+    pub fn peer(&self, partner: &str) -> PeerInfo {
+        let peers: Vec<PeerInfo> = self.json(&["peer", "list"]).ok().objects();
+        let found = peers.into_iter().find(|peer| peer.partner == partner);
+        found.unwrap_or_else(|| panic!("{} has no peer {partner}", self.name))
+    }
+
+    /// `comity peer invite`.
+    pub fn invite(&self, options: &[&str]) -> PeeringFile {
+        let invite = [&["peer", "invite"], options].concat();
+        self.json(&invite).ok().object()
+    }
+
+    /// `comity peer accept`, of a file that another side handed over.
+    pub fn accept(&self, file: &PeeringFile, options: &[&str]) -> Outcome {
+        let text = file.file.as_deref().expect("a file to hand over");
+        self.accept_text(text.as_bytes(), options)
+    }
+
+    /// `comity peer accept`, of anything.
+    pub fn accept_text(&self, file: &[u8], options: &[&str]) -> Outcome {
+        let accept = [&["--json", "peer", "accept", "-"], options].concat();
+        self.comity_with_input(&accept, file)
+    }
+
+    /// `comity peer approve`, with what the other side read.
+    pub fn approve(&self, partner: &str, words: &[String]) -> Outcome {
+        let words = words.join(" ");
+        self.json(&["peer", "approve", partner, "--words", &words])
+    }
+
+    /// The row of one channel in `comity channel list`, if there is one.
+    pub fn channel(&self, name: &str) -> Option<ChannelInfo> {
+        let channels: Vec<ChannelInfo> = self.json(&["channel", "list"]).ok().objects();
+        channels.into_iter().find(|channel| channel.name == name)
+    }
+
+    /// `comity post`.
+    pub fn post(&self, channel: &str, user: &str, message: &str) -> Written {
+        self.json(&["post", channel, message, "--user", user])
+            .ok()
+            .object()
+    }
+
+    /// `comity read`.
+    pub fn read(&self, channel: &str) -> Vec<PostInfo> {
+        self.json(&["read", channel]).ok().objects()
+    }
+
+    /// One post as `comity read` shows it, if it is there.
+    pub fn find(&self, channel: &str, id: &str) -> Option<PostInfo> {
+        self.read(channel).into_iter().find(|post| post.id == id)
+    }
+
+    /// `comity export`.
+    pub fn export(&self) -> Vec<PostInfo> {
+        self.comity(&["export"]).ok().objects()
+    }
+
+    /// What the node holds.
+    pub fn digests(&self) -> Digests {
+        self.ask(&Request::Digests).expect("a running node")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // It fails only for a process that has ended by itself.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            say(&format!(
+                "the log of {} ends:\n  {}",
+                self.name,
+                last.join("\n  ")
+            ));
+        }
+    }
+}

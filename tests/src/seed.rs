@@ -1,0 +1,54 @@
+//! Choices that a seed repeats.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::say;
+
+/// Sets the seed of every test.
+const SEED: &str = "COMITY_TEST_SEED";
+
+/// Random numbers: SplitMix64.
+pub struct Dice {
+    state: u64,
+}
+
+impl Dice {
+    /// Dice for a test, with a seed that is printed.
+    pub fn of(test: &str) -> Dice {
+        let seed = chosen().unwrap_or_else(fresh);
+        say(&format!("{test}: seed {seed} ({SEED}={seed} repeats it)"));
+        Dice { state: seed }
+    }
+
+    /// The next number.
+    pub fn roll(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.roll() % end
+    }
+
+    /// That many bytes.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let words = std::iter::repeat_with(|| self.roll().to_le_bytes());
+        words.flatten().take(count).collect()
+    }
+}
+
+fn chosen() -> Option<u64> {
+    let text = std::env::var(SEED).ok()?;
+    let seed = text.parse();
+    Some(seed.unwrap_or_else(|_| panic!("{SEED}={text} is not a number")))
+}
+
+fn fresh() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    // Short enough to be typed.
+    now.map_or(1, |now| u64::from(now.subsec_nanos()))
+}

@@ -1,0 +1,12 @@
+//! Comity from the outside: real processes, real QUIC, real files. One module per topic.
+
+mod demo;
+mod errors;
+mod hostile;
+mod kill;
+mod link_cut;
+mod membership;
+mod messages;
+mod peering;
+mod relay;
+mod stopping;
