@@ -26,6 +26,7 @@ mod table;
 mod time;
 mod words;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -41,6 +42,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Parses the arguments of the process, does what they say and reports how it went.
 pub fn run() -> ExitCode {
+    forbid_core_dumps();
     let arguments = Arguments::parse();
     let output = Output::new(arguments.common.json);
     let runtime = match tokio::runtime::Runtime::new() {
@@ -50,6 +52,17 @@ pub fn run() -> ExitCode {
     let outcome = runtime.block_on(dispatch(arguments, &output));
     runtime.shutdown_timeout(FAREWELL);
     finish(&output, outcome)
+}
+
+/// A core dump would hold the keys of the node in the clear. Children inherit the limit.
+fn forbid_core_dumps() {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        eprintln!("core dumps cannot be switched off: {error}");
+    }
 }
 
 async fn dispatch(arguments: Arguments, output: &Output) -> Result<Exit, ApiError> {

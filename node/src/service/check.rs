@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::audit::Audit;
 use crate::config::Config;
-use crate::keystore;
+use crate::keystore::{self, KeyFileError};
 use crate::node::Node;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// A certificate that ends within this is worth a warning: 30 days.
 const CERTIFICATE_SOON_MS: u64 = 30 * 24 * 3600 * 1000;
@@ -42,6 +42,10 @@ pub fn check(dir: &Path) -> Vec<Finding> {
     }
     match keystore::open_store(dir) {
         Ok(store) => check_store(&store, &mut found),
+        Err(KeyFileError::Store(StoreError::InUse { .. })) => found(
+            Severity::Warning,
+            "the node is running: its store can be looked at only once it is stopped".into(),
+        ),
         Err(error) => found(Severity::Failed, error.to_string()),
     }
     findings

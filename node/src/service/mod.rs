@@ -12,6 +12,7 @@ mod posts;
 mod socket;
 mod status;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -56,12 +57,18 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<InitReport, ApiError> {
     }
     let text = Config::template(&options.partner, &options.listen, &options.addresses);
     Config::parse(&text, &path)?;
-    std::fs::create_dir_all(dir).map_err(|error| failure::directory(dir, &error))?;
+    make_private(dir).map_err(|error| failure::directory(dir, &error))?;
     let identity = keystore::create(dir, partner, Node::now_ms()).map_err(failure::keys)?;
     std::fs::write(&path, text).map_err(|error| failure::directory(dir, &error))?;
     Ok(InitReport {
         partner_id: identity.partner().to_hex(),
     })
+}
+
+/// Makes a directory that only its owner may enter.
+fn make_private(dir: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
 }
 
 /// Opens a directory whose node is not running and answers one request in this process.
