@@ -1,0 +1,317 @@
+//! What peers send: frames, events to verify, verdicts, and what becomes of the events.
+
+use comity_crypto as crypto;
+
+use super::{Notice, Output, Replica, StreamClass, VerifyItem};
+use crate::acceptance;
+use crate::authority::Status;
+use crate::channel::{Accepted, Channel, Outcome};
+use crate::event::{Event, Kind, Reference};
+use crate::id::{ChannelId, LaneId, PartnerId};
+use crate::keys::opens_epoch;
+use crate::limits;
+use crate::rows::{self, ChannelNote, Row};
+use crate::sync;
+use crate::time::Now;
+use crate::wire::Frame;
+
+impl Replica {
+    pub(super) fn received(&mut self, peer: PartnerId, class: StreamClass, bytes: &[u8], now: Now) {
+        let frame = match Frame::from_bytes(bytes) {
+            Ok(frame) => frame,
+            Err(malformed) => {
+                return self.notify(Notice::Misbehaved {
+                    peer,
+                    why: format!("it sent a malformed frame: {malformed}"),
+                });
+            }
+        };
+        match self.sync.received(
+            peer,
+            class,
+            frame,
+            &self.channels,
+            now.instant,
+            &mut self.out,
+        ) {
+            Ok(sync::Received::Nothing) => {}
+            Ok(sync::Received::Events(events)) => self.verify(peer, events, now),
+            Err(why) => self.notify(Notice::Misbehaved { peer, why }),
+        }
+    }
+
+    /// Hands the signatures of new events of known writers to the driver.
+    fn verify(&mut self, peer: PartnerId, events: Vec<Event>, now: Now) {
+        let mut items = Vec::new();
+        let mut waiting = Vec::new();
+        for event in events {
+            let weight = event.weight();
+            match self.verifying_key(&event) {
+                Some(key) => {
+                    items.push(VerifyItem {
+                        key,
+                        id: event.id,
+                        signature: event.signature,
+                    });
+                    self.verifying_bytes += weight;
+                    waiting.push((event, peer));
+                }
+                None => {
+                    self.sync.verified(&peer, weight);
+                    self.ask_again(&event, peer, now);
+                }
+            }
+        }
+        if items.is_empty() {
+            return;
+        }
+        let batch = self.next_batch;
+        self.next_batch += 1;
+        self.verifying.insert(batch, waiting);
+        self.out.push_back(Output::Verify { batch, items });
+    }
+
+    /// An event that is parked already was brought again: perhaps its bringer has its past.
+    fn ask_again(&mut self, event: &Event, peer: PartnerId, now: Now) {
+        let id = event.header.channel;
+        let Some(channel) = self
+            .channels
+            .get_mut(&id)
+            .filter(|channel| channel.parking.contains(&event.id))
+        else {
+            return;
+        };
+        let missing = channel.missing_for(event);
+        self.ask_for(id, event.header.lane, &missing, peer, now);
+    }
+
+    fn ask_for(
+        &mut self,
+        channel: ChannelId,
+        lane: LaneId,
+        missing: &[Reference],
+        peer: PartnerId,
+        now: Now,
+    ) {
+        for missing in missing {
+            let log = (channel, missing.lane.unwrap_or(lane), missing.writer);
+            self.sync.missing(
+                peer,
+                log,
+                missing.seq,
+                &self.channels,
+                now.instant,
+                &mut self.out,
+            );
+        }
+    }
+
+    /// The key for an event that is not held yet; none where it is held, or cannot be judged.
+    fn verifying_key(&self, event: &Event) -> Option<crypto::PublicKey> {
+        let header = &event.header;
+        let Some(channel) = self.channels.get(&header.channel) else {
+            // A channel of which this node hears for the first time begins with its charter.
+            return acceptance::founder_key(event);
+        };
+        let held = channel
+            .graph()
+            .find(header.lane, header.writer, header.seq, &event.id)
+            .is_some();
+        if held || channel.parking.contains(&event.id) {
+            return None;
+        }
+        channel.verifying_key(event)
+    }
+
+    /// A verified charter opens a channel; false where its bringer has too many on offer already.
+    fn has_channel(&mut self, id: ChannelId, peer: PartnerId) -> bool {
+        if self.channels.contains_key(&id) {
+            return true;
+        }
+        let pending = self.channels.values().filter(|channel| {
+            let offered_by = self.notes.get(&channel.id).and_then(|note| note.offered_by);
+            let open = self
+                .status_in(channel)
+                .is_none_or(|status| status == Status::Invited);
+            open && offered_by == Some(peer)
+        });
+        if pending.count() >= limits::INVITATIONS_PER_PEER {
+            let why = "it has too many channels on offer already".into();
+            self.notify(Notice::Refused { peer, why });
+            return false;
+        }
+        self.channels.insert(id, Channel::new(id));
+        self.note(id, |note| note.offered_by = Some(peer));
+        true
+    }
+
+    fn note(&mut self, id: ChannelId, change: impl FnOnce(&mut ChannelNote)) {
+        let note = self.notes.entry(id).or_default();
+        change(note);
+        let rows = vec![note.row(&id)];
+        self.out.push_back(Output::Append { rows });
+    }
+
+    pub(super) fn verified(&mut self, batch: u64, valid: &[bool], now: Now) {
+        let Some(events) = self.verifying.remove(&batch) else {
+            return;
+        };
+        let mut honest = true;
+        for ((event, peer), valid) in events.into_iter().zip(valid) {
+            self.sync.verified(&peer, event.weight());
+            self.verifying_bytes -= event.weight();
+            if *valid && honest {
+                self.notice_own_log(&event, peer);
+                self.offer(event, peer, now);
+            } else if honest {
+                honest = false;
+                let why = format!("it sent a bad signature for event {}", event.id);
+                self.notify(Notice::Misbehaved { peer, why });
+            }
+        }
+    }
+
+    /// An event of this very node, validly signed, that it does not hold: it was restored from an
+    /// old copy. It must never write in these logs again, or it signs positions twice.
+    fn notice_own_log(&mut self, event: &Event, peer: PartnerId) {
+        let header = &event.header;
+        let channel = header.channel;
+        let held = self.channels.get(&channel).is_some_and(|channel| {
+            channel
+                .graph()
+                .find(header.lane, header.writer, header.seq, &event.id)
+                .is_some()
+        });
+        let known = self.notes.get(&channel).is_some_and(|note| note.restored);
+        if header.writer == self.writer && !held && !known {
+            self.note(channel, |note| note.restored = true);
+            self.notify(Notice::OwnLogAhead {
+                channel,
+                seq: header.seq,
+                peer,
+            });
+        }
+    }
+
+    fn offer(&mut self, event: Event, peer: PartnerId, now: Now) {
+        let (channel_id, lane) = (event.header.channel, event.header.lane);
+        let id = event.id;
+        if !self.has_channel(channel_id, peer) {
+            return;
+        }
+        let Some(channel) = self.channels.get_mut(&channel_id) else {
+            return;
+        };
+        let outcome = channel.offer(event, Some(peer));
+        self.ask_for(channel_id, lane, &outcome.missing, peer, now);
+        if outcome.fork {
+            self.notify(Notice::Fork {
+                channel: channel_id,
+                id,
+                peer,
+            });
+        }
+        if outcome.fork || !outcome.missing.is_empty() {
+            self.bound_parking(channel_id, peer);
+        }
+        self.settle(channel_id, outcome, Vec::new(), now);
+    }
+
+    /// A peer's share of parked events is over all channels together.
+    fn bound_parking(&mut self, channel: ChannelId, peer: PartnerId) {
+        let parked: usize = self
+            .channels
+            .values()
+            .map(|channel| channel.parking.bytes_of(&peer))
+            .sum();
+        if parked > limits::PARKED_BYTES_PER_PEER
+            && let Some(channel) = self.channels.get_mut(&channel)
+        {
+            channel.parking.drop_all_of(&peer);
+            let why =
+                "its parked events are over its share; those of the channel were dropped".into();
+            self.notify(Notice::Refused { peer, why });
+        }
+    }
+
+    /// Stores, tells and hands on what was accepted; puts what was refused on record.
+    pub(super) fn settle(
+        &mut self,
+        channel_id: ChannelId,
+        outcome: Outcome,
+        extra: Vec<Row>,
+        now: Now,
+    ) {
+        for (id, peer, why) in outcome.invalid {
+            match peer {
+                Some(peer) => self.notify(Notice::Misbehaved {
+                    peer,
+                    why: format!("it sent the invalid event {id}: {why}"),
+                }),
+                None => self.notify(Notice::Refused {
+                    peer: self.partner,
+                    why: format!("own event {id}: {why}"),
+                }),
+            }
+        }
+        if outcome.accepted.is_empty() {
+            return;
+        }
+        let mut rows = Vec::new();
+        for accepted in &outcome.accepted {
+            rows.extend(self.rows_of(channel_id, accepted));
+        }
+        rows.extend(extra);
+        self.out.push_back(Output::Append { rows });
+        for accepted in outcome.accepted {
+            self.hand_on(channel_id, accepted, now);
+        }
+    }
+
+    fn rows_of(&mut self, channel: ChannelId, accepted: &Accepted) -> Vec<Row> {
+        let event = &accepted.event;
+        let mut rows = self.numbers.event_rows(event, accepted.h);
+        if event.header.kind() != Kind::Key {
+            return rows;
+        }
+        match self.keyring.read(event) {
+            Ok(Some(secret)) => rows.push(rows::secret_row(&event.id, &secret)),
+            Ok(None) if accepted.from.is_none() && opens_epoch(event) => {
+                if let Some(secret) = self.keyring.secret(&event.id) {
+                    rows.push(rows::secret_row(&event.id, secret));
+                }
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.out.push_back(Output::Notify(Notice::BadKey {
+                    channel,
+                    id: event.id,
+                    why: error.to_string(),
+                }));
+            }
+        }
+        rows
+    }
+
+    fn hand_on(&mut self, channel_id: ChannelId, accepted: Accepted, now: Now) {
+        let Some(channel) = self.channels.get(&channel_id) else {
+            return;
+        };
+        let event = &accepted.event;
+        self.sync
+            .accepted(event, accepted.from, channel, now.instant, &mut self.out);
+        let own = event.header.writer == self.writer;
+        self.out.push_back(Output::Notify(Notice::Accepted {
+            channel: channel_id,
+            id: event.id,
+            kind: event.header.kind(),
+            own,
+        }));
+        if accepted.control {
+            self.sync.control_changed(channel_id, now.instant);
+            self.out.push_back(Output::Notify(Notice::Membership {
+                channel: channel_id,
+            }));
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! One partner's replica of its channels: the machine that a node and a simulator drive.
+//!
+//! Feed it facts with [`Replica::handle`], then drain [`Replica::poll`] until it is empty, and
+//! repeat. Outputs are ordered: an [`Output::Append`] must be on disk, synced, before any later
+//! output acts, so that nothing is sent or acknowledged that a crash could take back. The machine
+//! reads no clock and draws no randomness; both are arguments.
+
+mod incoming;
+mod orders;
+mod restore;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use comity_crypto as crypto;
+
+use crate::channel::Channel;
+use crate::event::{Event, Kind, Precedence};
+use crate::id::{ChannelId, EventId, PartnerId, Signature, WriterId};
+use crate::identity::Identity;
+use crate::keys::{Entropy, Keyring};
+use crate::rows::{ChannelNote, LogNumbers, Row};
+use crate::sync::Sync;
+use crate::time::{Instant, Now};
+use crate::wire::LogId;
+
+pub use orders::{Command, CommandError, Draft, EventRef, Written};
+pub use restore::Restore;
+
+/// Who this replica is, and the keys it acts with.
+pub struct Own {
+    pub identity: Identity,
+    pub signing: crypto::SigningKey,
+    /// The last one is current.
+    pub sealing: Vec<crypto::SealingKey>,
+}
+
+/// The streams of a link, most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StreamClass {
+    Control,
+    Flash,
+    Immediate,
+    Priority,
+    Routine,
+    Backfill,
+}
+
+impl StreamClass {
+    /// The stream for events of a precedence.
+    pub fn of(precedence: Precedence) -> StreamClass {
+        match precedence {
+            Precedence::Flash => StreamClass::Flash,
+            Precedence::Immediate => StreamClass::Immediate,
+            Precedence::Priority => StreamClass::Priority,
+            Precedence::Routine => StreamClass::Routine,
+        }
+    }
+}
+
+/// A fact.
+#[derive(Debug)]
+pub enum Input {
+    /// An order of this node's own people; answered by one [`Output::Done`] with its ticket.
+    Command {
+        ticket: u64,
+        command: Box<Command>,
+        entropy: Entropy,
+    },
+    PeerUp {
+        peer: PartnerId,
+    },
+    PeerDown {
+        peer: PartnerId,
+    },
+    /// A frame came on one of a peer's streams.
+    Received {
+        peer: PartnerId,
+        class: StreamClass,
+        bytes: Vec<u8>,
+    },
+    /// A frame for the peer was dropped: its queue is full.
+    Congested {
+        peer: PartnerId,
+    },
+    /// The peer's queue has room again.
+    Drained {
+        peer: PartnerId,
+    },
+    /// The answer to [`Output::Verify`], one verdict per item.
+    Verified {
+        batch: u64,
+        valid: Vec<bool>,
+    },
+    /// The time asked for by [`Output::WakeAt`] has come.
+    Wake,
+}
+
+/// A wish.
+#[derive(Debug)]
+pub enum Output {
+    /// Verify these signatures; answer with [`Input::Verified`].
+    Verify {
+        batch: u64,
+        items: Vec<VerifyItem>,
+    },
+    /// Write these rows together; they are durable before any later output acts.
+    Append {
+        rows: Vec<Row>,
+    },
+    Send {
+        peer: PartnerId,
+        class: StreamClass,
+        bytes: Vec<u8>,
+    },
+    /// Send stored events and then a range end, on the backfill stream.
+    SendRange(SendRange),
+    Notify(Notice),
+    Done {
+        ticket: u64,
+        result: Result<Written, CommandError>,
+    },
+    /// Wake the machine then at the latest; replaces earlier wishes.
+    WakeAt(Instant),
+}
+
+/// One signature to verify under [`crate::event::TAG_EVENT_SIGNATURE`].
+#[derive(Debug, Clone)]
+pub struct VerifyItem {
+    pub key: crypto::PublicKey,
+    pub id: EventId,
+    pub signature: Signature,
+}
+
+/// Stored events of one log for a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SendRange {
+    pub peer: PartnerId,
+    pub log: LogId,
+    pub from: u64,
+    pub to: u64,
+}
+
+/// What the driver, its log or its people should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// An event was accepted.
+    Accepted {
+        channel: ChannelId,
+        id: EventId,
+        kind: Kind,
+        own: bool,
+    },
+    /// A channel's members changed.
+    Membership { channel: ChannelId },
+    /// A peer broke the protocol: its link is to be closed and the matter put on record.
+    Misbehaved { peer: PartnerId, why: String },
+    /// Something of a peer's was refused or set aside; for the log and the metrics.
+    Refused { peer: PartnerId, why: String },
+    /// Two events of one writer for one position.
+    Fork {
+        channel: ChannelId,
+        id: EventId,
+        peer: PartnerId,
+    },
+    /// A key event whose wrap for this partner is bad.
+    BadKey {
+        channel: ChannelId,
+        id: EventId,
+        why: String,
+    },
+    /// A peer shows more of this node's own log than is here.
+    OwnLogAhead {
+        channel: ChannelId,
+        seq: u64,
+        peer: PartnerId,
+    },
+}
+
+/// One partner's replica.
+pub struct Replica {
+    own: Own,
+    partner: PartnerId,
+    writer: WriterId,
+    channels: BTreeMap<ChannelId, Channel>,
+    keyring: Keyring,
+    numbers: LogNumbers,
+    sync: Sync,
+    verifying: BTreeMap<u64, Vec<(Event, PartnerId)>>,
+    verifying_bytes: usize,
+    next_batch: u64,
+    /// What is stored of channels besides their events.
+    notes: BTreeMap<ChannelId, ChannelNote>,
+    out: VecDeque<Output>,
+}
+
+impl Replica {
+    /// A replica that holds nothing yet; see [`Restore`] for one that does.
+    pub fn new(own: Own) -> Replica {
+        let partner = own.identity.partner();
+        let signing = crate::id::KeyBytes(own.signing.public().to_bytes());
+        let writer = crate::identity::writer_id(&signing);
+        let sealing = own
+            .sealing
+            .iter()
+            .map(|key| crypto::SealingKey::from_seed(&key.seed()))
+            .collect();
+        Replica {
+            own,
+            partner,
+            writer,
+            channels: BTreeMap::new(),
+            keyring: Keyring::new(partner, sealing),
+            numbers: LogNumbers::default(),
+            sync: Sync::new(writer),
+            verifying: BTreeMap::new(),
+            verifying_bytes: 0,
+            next_batch: 0,
+            notes: BTreeMap::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    pub fn partner(&self) -> PartnerId {
+        self.partner
+    }
+
+    pub fn writer(&self) -> WriterId {
+        self.writer
+    }
+
+    pub fn identity(&self) -> &Identity {
+        &self.own.identity
+    }
+
+    pub fn channels(&self) -> &BTreeMap<ChannelId, Channel> {
+        &self.channels
+    }
+
+    /// The store's number of a log, for reading events back.
+    pub fn log_number(&self, log: &LogId) -> Option<u32> {
+        self.numbers.get(log)
+    }
+
+    /// The secret that seals under a key event, where this partner holds it.
+    pub fn secret(&self, key_event: &EventId) -> Option<&crypto::EpochSecret> {
+        self.keyring.secret(key_event)
+    }
+
+    /// Events that a connected peer is known to lack.
+    pub fn lag(&self, peer: &PartnerId) -> u64 {
+        self.sync.lag(peer, &self.channels)
+    }
+
+    /// Channels whose own log was found shorter here than at a peer.
+    pub fn behind_self(&self) -> impl Iterator<Item = &ChannelId> {
+        self.notes
+            .iter()
+            .filter(|(_, note)| note.restored)
+            .map(|(channel, _)| channel)
+    }
+
+    /// The state of replication in words, for people who look for a fault.
+    pub fn describe_sync(&self) -> String {
+        format!(
+            "{:?}, {} batches under verification",
+            self.sync,
+            self.verifying.len()
+        )
+    }
+
+    /// The weight in bytes of the events under verification: the driver holds back input while
+    /// it is large.
+    pub fn verifying_bytes(&self) -> usize {
+        self.verifying_bytes
+    }
+
+    /// Takes a fact.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Command {
+                ticket,
+                command,
+                entropy,
+            } => {
+                let result = self.command(*command, &entropy, now);
+                self.out.push_back(Output::Done { ticket, result });
+            }
+            Input::PeerUp { peer } => self.sync.up(
+                self.partner,
+                peer,
+                &self.channels,
+                now.instant,
+                &mut self.out,
+            ),
+            Input::PeerDown { peer } => self.sync.down(&peer),
+            Input::Received { peer, class, bytes } => self.received(peer, class, &bytes, now),
+            Input::Congested { peer } => self.sync.congested(&peer),
+            Input::Drained { peer } => self.sync.drained(peer, &self.channels, &mut self.out),
+            Input::Verified { batch, valid } => self.verified(batch, &valid, now),
+            Input::Wake => {}
+        }
+        if let Some(at) = self.sync.tick(&self.channels, now.instant, &mut self.out) {
+            self.out.push_back(Output::WakeAt(at));
+        }
+    }
+
+    /// The next wish.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        self.out.push_back(Output::Notify(notice));
+    }
+}
