@@ -38,12 +38,18 @@ pub enum Order {
         command: Box<Command>,
         reply: oneshot::Sender<Result<Written, CommandError>>,
     },
+    /// Commands to be carried out one after the other until one is refused; those after it are
+    /// not carried out, and their answers never come.
+    Sequence(Vec<(Command, Answer)>),
     Look(Box<dyn FnOnce(&Replica) + Send>),
     /// Answered once everything that the machine has accepted is on disk.
     Settle(oneshot::Sender<()>),
     /// Ends the driver once everything before is on disk.
     Stop(oneshot::Sender<()>),
 }
+
+/// Where a command's answer goes.
+pub type Answer = oneshot::Sender<Result<Written, CommandError>>;
 
 /// Asks the driver. Clones share it.
 #[derive(Clone)]
@@ -69,6 +75,32 @@ impl Handle {
         };
         self.orders.send(order).await.map_err(|_| Stopped)?;
         Ok(answer)
+    }
+
+    /// Gives orders that are carried out one after the other until one is refused. Returns how many
+    /// are on disk, and the refusal that ended it.
+    pub async fn sequence(
+        &self,
+        commands: Vec<Command>,
+    ) -> Result<(u64, Option<CommandError>), Stopped> {
+        let (sequence, answers): (Vec<_>, Vec<_>) = commands
+            .into_iter()
+            .map(|command| {
+                let (reply, answer) = oneshot::channel();
+                ((command, reply), answer)
+            })
+            .unzip();
+        let order = Order::Sequence(sequence);
+        self.orders.send(order).await.map_err(|_| Stopped)?;
+        let mut done = 0;
+        for answer in answers {
+            match answer.await {
+                Ok(Ok(_)) => done += 1,
+                Ok(Err(refused)) => return Ok((done, Some(refused))),
+                Err(_) => return Err(Stopped),
+            }
+        }
+        Ok((done, None))
     }
 
     /// Gives an order and waits until it is refused or on disk.
@@ -145,6 +177,7 @@ pub fn start(
         links: BTreeMap::new(),
         tickets: BTreeMap::new(),
         next_ticket: 0,
+        refused: false,
         verified: verified_in,
         finished: BTreeMap::new(),
         next_verified: 0,
@@ -182,6 +215,8 @@ struct Driver {
     links: BTreeMap<PartnerId, u64>,
     tickets: BTreeMap<u64, oneshot::Sender<Result<Written, CommandError>>>,
     next_ticket: u64,
+    /// Whether a command was refused since this was last cleared.
+    refused: bool,
     verified: mpsc::UnboundedSender<Vec<(u64, Vec<bool>)>>,
     /// Verdicts that came before an earlier batch's: the machine gets them in order.
     finished: BTreeMap<u64, Vec<bool>>,
@@ -313,21 +348,32 @@ impl Driver {
 
     fn order(&mut self, order: Order) {
         match order {
-            Order::Command { command, reply } => {
-                let ticket = self.next_ticket;
-                self.next_ticket += 1;
-                self.tickets.insert(ticket, reply);
-                self.handle(Input::Command {
-                    ticket,
-                    command,
-                    entropy: Entropy::new(random::bytes()),
-                });
+            Order::Command { command, reply } => self.command(command, reply),
+            Order::Sequence(commands) => {
+                self.refused = false;
+                for (command, reply) in commands {
+                    if self.refused {
+                        break;
+                    }
+                    self.command(Box::new(command), reply);
+                }
             }
             Order::Look(look) => look(&self.replica),
             Order::Settle(reached) => self.group.push(Effect::Barrier(reached)),
             // Both callers of this take it apart before.
             Order::Stop(reply) => drop(reply),
         }
+    }
+
+    fn command(&mut self, command: Box<Command>, reply: Answer) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.tickets.insert(ticket, reply);
+        self.handle(Input::Command {
+            ticket,
+            command,
+            entropy: Entropy::new(random::bytes()),
+        });
     }
 
     fn link(&mut self, event: LinkEvent) {
@@ -394,6 +440,7 @@ impl Driver {
                 }
             }
             Output::Done { ticket, result } => {
+                self.refused |= result.is_err();
                 if let Some(reply) = self.tickets.remove(&ticket) {
                     self.group.push(Effect::Done { reply, result });
                 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use comity_protocol::id::PartnerId;
 use comity_protocol::identity::Identity;
@@ -15,7 +15,7 @@ use crate::audit::Audit;
 use crate::committer;
 use crate::config::{self, Config};
 use crate::driver::{self, Handle, Incident, Surroundings};
-use crate::keystore::{self, Keys};
+use crate::keystore::{self, KeyFileError, Keys};
 use crate::pacts::Pacts;
 use crate::ranges::Ranges;
 use crate::service::failure;
@@ -25,6 +25,10 @@ use crate::transport::{Congestion, GroupProfile, LinkEvent, Transport, Transport
 /// Link events that may wait for the driver; each is at most a frame of 1 MiB.
 const LINK_EVENTS: usize = 512;
 
+/// How long a store that another process has open is waited for, and how often it is tried:
+/// commands on a stopped node are short.
+const IN_USE_PATIENCE: Duration = Duration::from_secs(3);
+const IN_USE_PAUSE: Duration = Duration::from_millis(50);
 /// Incidents that may wait for the audit record.
 const INCIDENTS: usize = 64;
 
@@ -65,7 +69,7 @@ impl Node {
         config: Config,
         mode: Mode,
     ) -> Result<(Arc<Node>, Running), ApiError> {
-        let store = keystore::open_store(dir).map_err(failure::keys)?;
+        let store = open_patiently(dir).await.map_err(failure::keys)?;
         let Keys { own, tls } = keystore::load(&store).map_err(failure::keys)?;
         let partner = own.identity.partner();
         let identity = own.identity.clone();
@@ -160,6 +164,19 @@ impl Node {
 
     async fn is_known_name(&self, name: &str) -> bool {
         self.identity.name.as_str() == name || self.pacts.lock().await.by_name(name).is_ok()
+    }
+}
+
+/// Opens the store, waiting a little for a command that has the directory open just now.
+async fn open_patiently(dir: &Path) -> Result<Store, KeyFileError> {
+    let deadline = Instant::now() + IN_USE_PATIENCE;
+    loop {
+        match keystore::open_store(dir) {
+            Err(KeyFileError::Store(StoreError::InUse { .. })) if Instant::now() < deadline => {
+                tokio::time::sleep(IN_USE_PAUSE).await;
+            }
+            opened => return opened,
+        }
     }
 }
 

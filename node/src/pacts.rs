@@ -320,30 +320,21 @@ impl Pacts {
         }
     }
 
-    /// Puts a pact in force, once the words were compared.
-    pub fn approve(&mut self, name: &str, words: &[u16]) -> Result<(), PeeringError> {
-        let pact = self.by_name(name)?.clone();
+    /// Whether a pact may be put in force, once the words were compared.
+    pub fn may_approve(&self, name: &str, words: &[u16]) -> Result<(), PeeringError> {
+        let pact = self.by_name(name)?;
         if pact.state != PactState::Waiting {
-            return Err(PeeringError::WrongState {
-                name: name.into(),
-                state: pact.state.as_str(),
-            });
+            return Err(wrong_state(pact));
         }
         if pact.words != words {
             return Err(PeeringError::WordsDiffer);
         }
-        self.keep(
-            Pact {
-                state: PactState::Active,
-                ..pact
-            },
-            Vec::new(),
-        )
+        Ok(())
     }
 
-    /// Suspends, resumes or revokes.
-    pub fn change(&mut self, name: &str, to: PactState) -> Result<(), PeeringError> {
-        let pact = self.by_name(name)?.clone();
+    /// Whether a pact may be suspended, resumed or revoked.
+    pub fn may_change(&self, name: &str, to: PactState) -> Result<(), PeeringError> {
+        let pact = self.by_name(name)?;
         let allowed = matches!(
             (pact.state, to),
             (PactState::Active, PactState::Suspended)
@@ -353,13 +344,23 @@ impl Pacts {
                     PactState::Revoked
                 )
         );
-        if !allowed {
-            return Err(PeeringError::WrongState {
-                name: name.into(),
-                state: pact.state.as_str(),
-            });
+        if allowed {
+            Ok(())
+        } else {
+            Err(wrong_state(pact))
         }
-        self.keep(Pact { state: to, ..pact }, Vec::new())
+    }
+
+    /// Sets a pact's state, which one of the above has allowed. A state that narrows is in force
+    /// here even where it cannot be written.
+    pub fn set(&mut self, name: &str, state: PactState) -> Result<(), PeeringError> {
+        let pact = self.by_name(name)?.clone();
+        if state != PactState::Active
+            && let Some(held) = self.pacts.get_mut(&pact.identity.partner())
+        {
+            held.state = state;
+        }
+        self.keep(Pact { state, ..pact }, Vec::new())
     }
 
     fn keep(&mut self, pact: Pact, mut rows: Vec<Row>) -> Result<(), PeeringError> {
@@ -373,6 +374,13 @@ impl Pacts {
         self.store.write(&rows)?;
         self.pacts.insert(partner, pact);
         Ok(())
+    }
+}
+
+fn wrong_state(pact: &Pact) -> PeeringError {
+    PeeringError::WrongState {
+        name: pact.identity.name.as_str().into(),
+        state: pact.state.as_str(),
     }
 }
 

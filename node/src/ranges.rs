@@ -73,7 +73,7 @@ impl Ranges {
         if let Some(worker) = peers.get(&range.peer)
             && worker.queue.try_send((range, number)).is_err()
         {
-            tracing::warn!(peer = %range.peer, "a peer asks for more ranges at a time than its share");
+            tracing::debug!(peer = %range.peer, "a peer asks for more ranges at a time than its share");
         }
     }
 }

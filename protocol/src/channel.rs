@@ -157,7 +157,10 @@ impl Channel {
                 Ok(placement) => {
                     let id = event.id;
                     outcome.accepted.push(self.accept(event, from, placement));
-                    self.take_waiting(&id, &mut work);
+                    // What waits for an own event is released once that is stored.
+                    if from.is_some() || self.restoring {
+                        self.take_waiting(&id, &mut work);
+                    }
                 }
                 Err(Refusal::Duplicate) => {}
                 Err(Refusal::Missing(missing)) => {
@@ -181,6 +184,13 @@ impl Channel {
         let outcome = self.offer(event, None);
         self.restoring = false;
         outcome
+    }
+
+    /// Takes out what waited for an own event.
+    pub(crate) fn release(&mut self, id: &EventId) -> Vec<(Event, Option<PartnerId>)> {
+        let mut released = Vec::new();
+        self.take_waiting(id, &mut released);
+        released
     }
 
     /// What an event waits for, if it cannot be accepted yet.

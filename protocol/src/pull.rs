@@ -5,11 +5,13 @@
 //! the others from being asked.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::channel::Channel;
 use crate::id::{ChannelId, LaneId, PartnerId};
 use crate::lane;
 use crate::limits;
+use crate::sync::may_read;
 use crate::time::Instant;
 use crate::wire::{LogId, RangeEnd, Want};
 
@@ -17,6 +19,8 @@ use crate::wire::{LogId, RangeEnd, Want};
 const DIRECT_GRACE_MS: u64 = 100;
 /// A range that ended in events nobody here could judge yet is asked for again after this.
 const UNJUDGED_RETRY_MS: u64 = 200;
+/// Logs of a peer that one look goes through.
+const LOGS_PER_LOOK: usize = 1024;
 /// How long a peer rests after it brought nothing, at first and at most.
 const REST_MS: u64 = 1_000;
 const REST_MAX_MS: u64 = 60_000;
@@ -30,6 +34,7 @@ pub struct Pull {
     /// Since when somebody has had more of a log than is here, and what was here then.
     behind_since: BTreeMap<LogId, (Instant, u64)>,
     asked: u64,
+    asked_last: Option<PartnerId>,
 }
 
 /// What one peer could bring.
@@ -42,6 +47,34 @@ struct Source {
     resting: BTreeMap<LogId, Rest>,
     wants: usize,
     verifying_bytes: usize,
+    /// Where the last look at `ahead` ended.
+    looked_at: Option<LogId>,
+}
+
+impl Source {
+    fn is_busy(&self) -> bool {
+        self.wants >= limits::WANTS_PER_PEER
+            || self.verifying_bytes >= limits::VERIFYING_BYTES_PER_PEER
+    }
+
+    /// The next logs to look at, going round: a look has a bounded cost however much a peer claims
+    /// to hold.
+    fn next_candidates(&mut self) -> Vec<(LogId, u64)> {
+        let from = self.looked_at.map_or(Bound::Unbounded, Bound::Excluded);
+        let pick = |(log, theirs): (&LogId, &u64)| (*log, *theirs);
+        let rest = self.ahead.range((from, Bound::Unbounded));
+        let found: Vec<(LogId, u64)> = rest.take(LOGS_PER_LOOK).map(pick).collect();
+        self.looked_at = found
+            .last()
+            .filter(|_| found.len() == LOGS_PER_LOOK)
+            .map(|(log, _)| *log);
+        found
+    }
+}
+
+/// The furthest that an answer to a want counts: a peer may send a quarter more than was asked.
+fn most(from: u64) -> u64 {
+    from.saturating_add(limits::WANT_EVENTS + limits::WANT_EVENTS / 4)
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -56,6 +89,8 @@ struct Wanted {
     from: u64,
     /// Counts all wants, in the order in which they were sent.
     order: u64,
+    /// The greatest position of the log that came since.
+    brought: u64,
     deadline: Instant,
 }
 
@@ -67,12 +102,7 @@ impl Pull {
     pub fn down(&mut self, peer: &PartnerId) {
         self.sources.remove(peer);
         self.wants.retain(|_, wanted| wanted.peer != *peer);
-        let ahead = |log: &LogId| {
-            self.sources
-                .values()
-                .any(|source| source.ahead.contains_key(log))
-        };
-        self.behind_since.retain(|log, _| ahead(log));
+        self.drop_behind();
     }
 
     /// A peer holds a log at least as far as `seq`, more than the `held` here.
@@ -102,18 +132,22 @@ impl Pull {
         }
     }
 
-    /// A part of a range came from a peer: it is serving, however slowly. Ranges are served in the
-    /// order in which they were asked for, so the later ones wait with good reason, and an earlier
-    /// one that has not ended was lost.
-    pub fn range_goes_on(&mut self, peer: &PartnerId, log: &LogId, now: Instant) {
-        let Some(order) = self
+    /// A part of a range came from a peer, as far as `upto`: it is serving, however slowly. Ranges
+    /// are served in the order in which they were asked for, so the later ones wait with good
+    /// reason, and an earlier one that has not ended was lost.
+    pub fn range_goes_on(&mut self, peer: &PartnerId, log: &LogId, upto: u64, now: Instant) {
+        let Some(wanted) = self
             .wants
-            .get(log)
+            .get_mut(log)
             .filter(|wanted| wanted.peer == *peer)
-            .map(|wanted| wanted.order)
         else {
             return;
         };
+        if upto <= wanted.brought || upto > most(wanted.from) {
+            return;
+        }
+        wanted.brought = upto;
+        let order = wanted.order;
         let of_peer = self
             .wants
             .values_mut()
@@ -135,12 +169,11 @@ impl Pull {
         let Some(wanted) = self.wants.get(&log).filter(|wanted| wanted.peer == peer) else {
             return;
         };
-        let from = wanted.from;
+        let (from, to) = (wanted.from, end.to.min(wanted.brought));
         self.forget(&log);
-        if end.to < from {
+        if to < from {
             return self.rest(peer, log, now);
         }
-        let most = from.saturating_add(limits::WANT_EVENTS + limits::WANT_EVENTS / 4);
         let judged = channel.is_some_and(|channel| channel.writer_partner(&end.writer).is_some());
         let wait = if judged {
             limits::WANT_TIMEOUT_MS
@@ -148,9 +181,8 @@ impl Pull {
             UNJUDGED_RETRY_MS
         };
         if let Some(source) = self.sources.get_mut(&peer) {
-            source
-                .arrived
-                .insert(log, (end.to.min(most), now.plus(wait)));
+            source.resting.remove(&log);
+            source.arrived.insert(log, (to, now.plus(wait)));
         }
     }
 
@@ -166,7 +198,28 @@ impl Pull {
         asked.iter().for_each(|log| self.forget(log));
         if let Some(source) = self.sources.get_mut(&peer) {
             source.ahead.retain(|log, _| !of_lane(log));
+            source.arrived.retain(|log, _| !of_lane(log));
+            source.resting.retain(|log, _| !of_lane(log));
         }
+        self.drop_behind();
+    }
+
+    /// The transport dropped frames to a peer, perhaps those that asked: they are asked anew.
+    pub fn drained(&mut self, peer: &PartnerId) {
+        self.wants.retain(|_, wanted| wanted.peer != *peer);
+        if let Some(source) = self.sources.get_mut(peer) {
+            source.wants = 0;
+        }
+    }
+
+    fn drop_behind(&mut self) {
+        let sources = &self.sources;
+        let ahead = |log: &LogId| {
+            sources
+                .values()
+                .any(|source| source.ahead.contains_key(log))
+        };
+        self.behind_since.retain(|log, _| ahead(log));
     }
 
     fn forget(&mut self, log: &LogId) {
@@ -193,18 +246,24 @@ impl Pull {
         !self.wants.is_empty() || self.sources.values().any(|source| !source.ahead.is_empty())
     }
 
-    /// The ranges to ask for now.
+    /// The ranges to ask for now, of peers that `takes` frames. The peer after the one that was
+    /// asked last comes first, so that none is always before the others.
     pub fn due(
         &mut self,
         channels: &BTreeMap<ChannelId, Channel>,
+        takes: impl Fn(&PartnerId) -> bool,
         now: Instant,
     ) -> Vec<(PartnerId, Want)> {
         self.expire(now);
-        let peers: Vec<PartnerId> = self.sources.keys().copied().collect();
-        peers
-            .into_iter()
-            .flat_map(|peer| self.due_of(peer, channels, now))
-            .collect()
+        let mut peers: Vec<PartnerId> = self.sources.keys().copied().filter(takes).collect();
+        let first = peers.partition_point(|peer| Some(*peer) <= self.asked_last);
+        peers.rotate_left(first);
+        let mut due = Vec::new();
+        for peer in peers {
+            due.extend(self.due_of(peer, channels, now));
+        }
+        self.asked_last = due.last().map_or(self.asked_last, |(peer, _)| Some(*peer));
+        due
     }
 
     fn expire(&mut self, now: Instant) {
@@ -230,11 +289,14 @@ impl Pull {
         now: Instant,
     ) -> Vec<(PartnerId, Want)> {
         let mut due = Vec::new();
-        let candidates: Vec<(LogId, u64)> = self.sources[&peer]
-            .ahead
-            .iter()
-            .map(|(log, theirs)| (*log, *theirs))
-            .collect();
+        let Some(source) = self
+            .sources
+            .get_mut(&peer)
+            .filter(|source| !source.is_busy())
+        else {
+            return due;
+        };
+        let candidates = source.next_candidates();
         for (log, theirs) in candidates {
             let channel = channels.get(&log.0);
             let held = channel.map_or(0, |channel| channel.graph().height(log.1, log.2));
@@ -262,6 +324,7 @@ impl Pull {
                 peer,
                 from,
                 order: self.asked,
+                brought: from - 1,
                 deadline: now.plus(limits::WANT_TIMEOUT_MS),
             };
             self.wants.insert(log, wanted);
@@ -301,8 +364,7 @@ impl Pull {
     ) -> Option<u64> {
         let source = self.sources.get(&peer)?;
         let arrived = source.arrived.get(&log).map_or(0, |(upto, _)| *upto);
-        let busy = source.wants >= limits::WANTS_PER_PEER
-            || source.verifying_bytes >= limits::VERIFYING_BYTES_PER_PEER
+        let busy = source.is_busy()
             || source
                 .resting
                 .get(&log)
@@ -310,7 +372,13 @@ impl Pull {
         if busy || theirs <= arrived || self.wants.contains_key(&log) {
             return None;
         }
-        let from = held.max(arrived).checked_add(1)?;
+        // Where one asks from shows what is held: not to a peer that may not read the lane.
+        let shown = if channel.is_none_or(|channel| may_read(channel, &peer, &log.1)) {
+            held
+        } else {
+            0
+        };
+        let from = shown.max(arrived).checked_add(1)?;
         let Some(channel) = channel else {
             return (log.1 == lane::control_lane(log.0)).then_some(from);
         };
@@ -328,5 +396,96 @@ impl Pull {
             *since = (now, held);
         }
         (since.0.plus(grace) <= now).then_some(from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::WriterId;
+
+    const LIAR: PartnerId = PartnerId([1; 32]);
+    const HONEST: PartnerId = PartnerId([2; 32]);
+
+    #[test]
+    fn a_peer_that_ends_ranges_without_bringing_anything_cannot_keep_others_from_being_asked() {
+        let (mut pull, log) = both_ahead(u64::MAX, 10);
+        let asked = run(&mut pull, 60_000, |pull, want, now| {
+            let end = RangeEnd {
+                channel: want.channel,
+                lane: want.lane,
+                writer: want.writer,
+                to: want.to,
+            };
+            pull.range_ended(LIAR, &end, None, now);
+        });
+        assert!(
+            asked.contains(&HONEST),
+            "the honest peer was never asked for {log:?}"
+        );
+    }
+
+    #[test]
+    fn a_silent_peer_rests_and_another_is_asked() {
+        let (mut pull, _) = both_ahead(10, 10);
+        let asked = run(&mut pull, 60_000, |_, _, _| {});
+        assert!(asked.contains(&HONEST));
+    }
+
+    #[test]
+    fn what_was_brought_before_keeps_no_want_alive() {
+        let (mut pull, log) = both_ahead(10, 10);
+        let asked = run(&mut pull, 60_000, |pull, _, now| {
+            pull.range_goes_on(&LIAR, &log, 0, now)
+        });
+        assert!(asked.contains(&HONEST));
+    }
+
+    #[test]
+    fn a_range_end_that_nobody_asked_for_means_nothing() {
+        let (mut pull, log) = both_ahead(10, 10);
+        let (channel, lane, writer) = log;
+        let end = RangeEnd {
+            channel,
+            lane,
+            writer,
+            to: u64::MAX,
+        };
+        pull.range_ended(HONEST, &end, None, Instant(0));
+        let due = pull.due(&BTreeMap::new(), |_| true, Instant(1));
+        assert_eq!(
+            due.first().map(|(_, want)| (want.from, want.to)),
+            Some((1, 10))
+        );
+    }
+
+    /// Both peers hold more of a control log of which nothing is held here.
+    fn both_ahead(liar: u64, honest: u64) -> (Pull, LogId) {
+        let channel = ChannelId([7; 32]);
+        let log = (channel, lane::control_lane(channel), WriterId([8; 32]));
+        let mut pull = Pull::default();
+        for (peer, seq) in [(LIAR, liar), (HONEST, honest)] {
+            pull.up(peer);
+            pull.ahead(peer, log, seq, 0, Instant(0));
+        }
+        (pull, log)
+    }
+
+    /// Who is asked within `ms`, when the liar does its worst at every look.
+    fn run(pull: &mut Pull, ms: u64, worst: impl Fn(&mut Pull, &Want, Instant)) -> Vec<PartnerId> {
+        let mut asked = Vec::new();
+        let mut of_liar = None;
+        for now in (1..ms).step_by(50).map(Instant) {
+            for (peer, want) in pull.due(&BTreeMap::new(), |_| true, now) {
+                asked.push(peer);
+                if peer == LIAR {
+                    of_liar = Some(want);
+                }
+            }
+            if let Some(want) = &of_liar {
+                worst(pull, want, now);
+            }
+        }
+        asked
     }
 }

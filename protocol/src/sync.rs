@@ -121,6 +121,7 @@ impl Sync {
         }
         state.sent.clear();
         state.packers.clear();
+        self.pull.drained(&peer);
         self.compare(peer, channels, None, out);
     }
 
@@ -254,7 +255,13 @@ impl Sync {
             return;
         }
         let channel = channels.get(&told.channel);
-        for head in &told.logs {
+        // Of a channel not held, more writers than it can have partners are not believed.
+        let believed = if channel.is_some() {
+            usize::MAX
+        } else {
+            limits::PARTNERS
+        };
+        for head in told.logs.iter().take(believed) {
             let log = (told.channel, told.lane, head.writer);
             let Some(state) = self.peers.get_mut(&peer) else {
                 return;
@@ -306,7 +313,7 @@ impl Sync {
         if let Some(state) = self.peers.get_mut(&peer) {
             let reaches =
                 state.sent.get(&log).copied().unwrap_or(0) + 1 >= want.from || want.from == 1;
-            if reaches || to == height {
+            if to > 0 && (reaches || to == height) {
                 raise(&mut state.sent, log, to);
             }
         }
@@ -344,10 +351,12 @@ impl Sync {
             state.note_theirs(log, event.header.seq);
             self.pull.verifying(&peer, event.weight());
         }
-        if let (StreamClass::Backfill, Some(event)) = (class, events.first()) {
-            let header = &event.header;
-            let log = (header.channel, header.lane, header.writer);
-            self.pull.range_goes_on(&peer, &log, now);
+        if class == StreamClass::Backfill {
+            for event in &events {
+                let header = &event.header;
+                let log = (header.channel, header.lane, header.writer);
+                self.pull.range_goes_on(&peer, &log, header.seq, now);
+            }
         }
         Ok(events)
     }
@@ -466,7 +475,9 @@ impl Sync {
         for peer in &peers {
             self.flush(*peer, channels, now, out);
         }
-        for (peer, want) in self.pull.due(channels, now) {
+        let states = &self.peers;
+        let takes = |peer: &PartnerId| states.get(peer).is_some_and(|peer| !peer.congested);
+        for (peer, want) in self.pull.due(channels, takes, now) {
             send(peer, &Frame::Want(want), out);
         }
         self.next_tick(now)

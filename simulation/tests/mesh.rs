@@ -132,3 +132,24 @@ fn stormy_run(seed: u64) -> (World, comity_protocol::id::ChannelId) {
     world.look_for_double_signing();
     (world, channel)
 }
+
+#[test]
+fn a_refused_message_leaves_a_log_that_restarts_and_replicates() {
+    let mut world = World::new(3, &NAMES[..2]);
+    world.connect_all();
+    let channel = world.shared_channel("ops");
+
+    world.post(0, channel, &"x".repeat(70_000));
+    world.post(0, channel, "short enough");
+    world.run_until("the short post is there", 10_000, |world| {
+        posts_everywhere(world, channel, 1)
+    });
+    world.kill(0);
+    world.start(0);
+    world.connect_all();
+    world.post(0, channel, "after the restart");
+    world.run_until("both posts are there", 10_000, |world| {
+        posts_everywhere(world, channel, 2)
+    });
+    assert!(world.converged(channel));
+}

@@ -94,27 +94,12 @@ pub async fn import(
     Ok(Imported { posted, skipped })
 }
 
-/// Gives all orders, which were checked before, and waits for all answers: an order that was
-/// refused must not be followed by one that moves the mark past it.
+/// Posts in order until one is refused, so that no mark passes a line that was not posted.
 async fn give(node: &Node, commands: Vec<Command>) -> Result<u64, ApiError> {
-    let mut answers = Vec::with_capacity(commands.len());
-    for command in commands {
-        answers.push(node.handle.order(command).await.map_err(failure::stopped)?);
-    }
-    let mut posted = 0;
-    let mut refused = None;
-    for answer in answers {
-        match answer
-            .await
-            .map_err(|_| failure::stopped(crate::driver::Stopped))?
-        {
-            Ok(_) => posted += 1,
-            Err(error) => refused = refused.or(Some(error)),
-        }
-    }
-    match refused {
-        Some(error) => Err(failure::command(error)),
-        None => Ok(posted),
+    let given = node.handle.sequence(commands).await;
+    match given.map_err(failure::stopped)? {
+        (posted, None) => Ok(posted),
+        (_, Some(refused)) => Err(failure::command(refused)),
     }
 }
 

@@ -50,12 +50,20 @@ pub async fn invite(
     })
 }
 
-/// Takes an invitation, answering it, or the reply to one.
+/// Takes an invitation, answering it, or the reply to one. A refusal goes on record.
 pub async fn accept(
     node: &Node,
     file: &str,
     addresses: Vec<String>,
 ) -> Result<PeeringFile, ApiError> {
+    let taken = take(node, file, addresses).await;
+    if let Err(error) = &taken {
+        record(node, "refused", &format!("a peering file: {error}"))?;
+    }
+    taken
+}
+
+async fn take(node: &Node, file: &str, addresses: Vec<String>) -> Result<PeeringFile, ApiError> {
     let not_a_file = |what: &str| {
         failure::operator(
             "not_a_peering_file",
@@ -122,45 +130,48 @@ async fn accept_reply(node: &Node, reply: &SignedPeeringFile) -> Result<PeeringF
 
 /// Puts the pact in force.
 pub async fn approve(node: &Node, partner: &str, words: &[String]) -> Result<(), ApiError> {
-    let indices = unspell(words);
-    widen(node, "peer_approved", partner, |pacts| {
-        let indices = indices.ok_or(PeeringError::WordsDiffer)?;
-        pacts.approve(partner, &indices)
-    })
-    .await
+    let indices = unspell(words).unwrap_or_default();
+    let may = |pacts: &Pacts| pacts.may_approve(partner, &indices);
+    widen(node, "peer_approved", partner, may).await
 }
 
 pub async fn suspend(node: &Node, partner: &str) -> Result<(), ApiError> {
     narrow(node, "peer_suspended", partner, |pacts| {
-        pacts.change(partner, PactState::Suspended)
+        pacts.may_change(partner, PactState::Suspended)?;
+        pacts.set(partner, PactState::Suspended)
     })
     .await
 }
 
 pub async fn resume(node: &Node, partner: &str) -> Result<(), ApiError> {
-    widen(node, "peer_resumed", partner, |pacts| {
-        pacts.change(partner, PactState::Active)
-    })
-    .await
+    let may = |pacts: &Pacts| pacts.may_change(partner, PactState::Active);
+    widen(node, "peer_resumed", partner, may).await
 }
 
 pub async fn revoke(node: &Node, partner: &str) -> Result<(), ApiError> {
     narrow(node, "peer_revoked", partner, |pacts| {
-        pacts.change(partner, PactState::Revoked)
+        pacts.may_change(partner, PactState::Revoked)?;
+        pacts.set(partner, PactState::Revoked)
     })
     .await
 }
 
-/// Widens a pact: on record first, then on disk, then at the links.
+/// Puts a pact in force: on record first, then on disk, then at the links.
 async fn widen(
     node: &Node,
     action: &str,
     partner: &str,
-    change: impl FnOnce(&mut Pacts) -> Result<(), PeeringError>,
+    may: impl FnOnce(&Pacts) -> Result<(), PeeringError>,
 ) -> Result<(), ApiError> {
     let mut pacts = node.pacts.lock().await;
-    record(node, action, partner)?;
-    apply(node, action, partner, &mut pacts, change)
+    let allowed = may(&pacts);
+    if allowed.is_ok() {
+        record(node, action, partner)?;
+    }
+    apply(node, action, partner, &mut pacts, |pacts| {
+        allowed?;
+        pacts.set(partner, PactState::Active)
+    })
 }
 
 /// Narrows a pact: at the links at once, whatever becomes of the record.

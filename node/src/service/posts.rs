@@ -22,7 +22,11 @@ use crate::api::{ApiError, Item, PostInfo, ReactionInfo};
 use crate::node::Node;
 
 /// Posts that are read at a time: bounds memory and how long the driver is held up.
-const PAGE: usize = 512;
+const PAGE: usize = 128;
+/// Edits of a post that are looked at, the latest ones: normally the last is readable.
+const EDITS_READ: usize = 4;
+/// Reactions to a post that are looked at, the latest ones.
+const REACTIONS_READ: usize = 512;
 /// The most posts that one `read` shows.
 const READ_MAX: usize = 10_000;
 
@@ -176,16 +180,29 @@ async fn read_page(
 
 fn locate_post(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Found> {
     let about = channel.about(pos);
+    let mut last = latest(channel, &about, Kind::Edit, EDITS_READ);
+    last.extend(latest(channel, &about, Kind::React, REACTIONS_READ));
     Some(Found {
         post: locate(replica, channel, pos)?,
         audience: channel.lane(&channel.lane_of(pos))?.audience.clone(),
         erased: channel.is_erased(pos),
         parent: channel.parent(pos).map(|parent| channel.entry(parent).id),
-        about: about
+        about: last
             .into_iter()
             .filter_map(|pos| locate(replica, channel, pos))
             .collect(),
     })
+}
+
+/// The last events of one kind about a post: bounds what reading it costs, however often its
+/// author changed it.
+fn latest(channel: &Channel, about: &[Pos], kind: Kind, most: usize) -> Vec<Pos> {
+    let of_kind = about
+        .iter()
+        .copied()
+        .filter(|pos| channel.entry(*pos).kind == kind);
+    let of_kind: Vec<Pos> = of_kind.collect();
+    of_kind[of_kind.len().saturating_sub(most)..].to_vec()
 }
 
 fn locate(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Located> {

@@ -105,7 +105,8 @@ impl SendQueue {
         }
         let bytes = HEADER + frame.len();
         if state.bytes + bytes > self.limit_of(class) {
-            state.congested = true;
+            // The sender of ranges tries again by itself.
+            state.congested |= class != Class::Backfill;
             return SendOutcome::Congested;
         }
 
@@ -148,7 +149,9 @@ impl SendQueue {
     fn limit_of(&self, class: Class) -> usize {
         match class {
             Class::Control | Class::Flash | Class::Immediate => self.limit + self.limit / 4,
-            Class::Priority | Class::Routine | Class::Backfill => self.limit,
+            Class::Priority | Class::Routine => self.limit,
+            // Whoever sends ranges waits for room: they must not keep out what is new.
+            Class::Backfill => self.limit / 4,
         }
     }
 

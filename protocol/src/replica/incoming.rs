@@ -7,7 +7,7 @@ use crate::acceptance;
 use crate::authority::Status;
 use crate::channel::{Accepted, Channel, Outcome};
 use crate::event::{Event, Kind, Reference};
-use crate::id::{ChannelId, LaneId, PartnerId};
+use crate::id::{ChannelId, EventId, LaneId, PartnerId};
 use crate::keys::opens_epoch;
 use crate::limits;
 use crate::rows::{self, ChannelNote, Row};
@@ -130,9 +130,8 @@ impl Replica {
         }
         let pending = self.channels.values().filter(|channel| {
             let offered_by = self.notes.get(&channel.id).and_then(|note| note.offered_by);
-            let open = self
-                .status_in(channel)
-                .is_none_or(|status| status == Status::Invited);
+            let refused = |status| !matches!(status, Status::Active | Status::Left);
+            let open = self.status_in(channel).is_none_or(refused);
             open && offered_by == Some(peer)
         });
         if pending.count() >= limits::INVITATIONS_PER_PEER {
@@ -263,8 +262,28 @@ impl Replica {
         }
         rows.extend(extra);
         self.out.push_back(Output::Append { rows });
+        let mut own = Vec::new();
         for accepted in outcome.accepted {
+            if accepted.from.is_none() {
+                own.push(accepted.event.id);
+            }
             self.hand_on(channel_id, accepted, now);
+        }
+        for id in own {
+            self.release(channel_id, &id, now);
+        }
+    }
+
+    /// Offers again what waited for an own event.
+    fn release(&mut self, channel: ChannelId, id: &EventId, now: Now) {
+        let released = self
+            .channels
+            .get_mut(&channel)
+            .map(|channel| channel.release(id));
+        for (event, from) in released.unwrap_or_default() {
+            if let Some(peer) = from {
+                self.offer(event, peer, now);
+            }
         }
     }
 
