@@ -278,18 +278,15 @@ impl Replica {
         {
             return Err(CommandError::AlreadyThere(there.status.as_str()));
         }
-        let seat = partner.certificates.nodes.first().map(|node| node.writer());
-        let seat = seat.ok_or_else(|| CommandError::Internal("the partner has no node".into()))?;
-        let act = Act::Invite {
-            partner: partner.partner(),
-            role,
-            seat,
-        };
+        if partner.certificates.nodes.is_empty() {
+            return Err(CommandError::Internal("the partner has no node".into()));
+        }
         let body = InviteBody {
             partner,
             role,
             endorsements: Vec::new(),
         };
+        let act = Act::invite(&id, &body);
         self.write_control(id, Kind::Invite, &act, body.to_bytes(), now)
     }
 
