@@ -85,7 +85,7 @@ pub struct Channel {
     pub control_lane: LaneId,
     pub charter: Option<Charter>,
     pub(crate) graph: Graph,
-    controls: Controls,
+    pub(crate) controls: Controls,
     views: BTreeMap<FrontierIx, Arc<View>>,
     /// The frontier of all accepted control events.
     present: FrontierIx,
@@ -310,7 +310,7 @@ impl Channel {
         let judged = self
             .controls
             .judge(&self.graph, past, quorum, &author, &act);
-        self.controls.insert(ControlEvent {
+        let event = ControlEvent {
             pos,
             id: event.id,
             h: entry.h,
@@ -319,10 +319,14 @@ impl Channel {
             frontier: entry.frontier,
             act,
             judged,
-        });
+        };
         let with = self.graph.frontier_with(pos);
-        self.present = self.graph.union(&[self.present, with]);
-        self.present_view = self.view(self.present);
+        let after = self.graph.union(&[self.present, with]);
+        let before = (self.present, &*self.present_view);
+        let view = self.controls.advance(&self.graph, before, event, after);
+        self.present = after;
+        self.present_view = Arc::new(view);
+        self.remember(after, self.present_view.clone());
     }
 
     fn accept_message(&mut self, pos: Pos, kind: Kind, about: Option<Pos>) {
@@ -388,11 +392,15 @@ impl Channel {
             return view.clone();
         }
         let view = Arc::new(authority::fold(&self.graph, &self.controls, frontier));
+        self.remember(frontier, view.clone());
+        view
+    }
+
+    fn remember(&mut self, frontier: FrontierIx, view: Arc<View>) {
         if self.views.len() >= limits::VIEWS_CACHED {
             self.views.clear();
         }
-        self.views.insert(frontier, view.clone());
-        view
+        self.views.insert(frontier, view);
     }
 
     /// The channel in the light of all that is accepted.

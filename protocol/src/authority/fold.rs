@@ -8,6 +8,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::judge::outranks;
 use super::standing::Acts;
@@ -23,34 +24,65 @@ use crate::mutation::{self, Mutation};
 
 /// Folds the control events that lie in `frontier`.
 pub fn fold(graph: &Graph, controls: &Controls, frontier: FrontierIx) -> View {
+    fold_with_acts(graph, controls, frontier).0
+}
+
+/// As [`fold`], with what the effective acts make of each partner.
+pub(super) fn fold_with_acts(
+    graph: &Graph,
+    controls: &Controls,
+    frontier: FrontierIx,
+) -> (View, BTreeMap<PartnerId, Acts>) {
     let fold = Fold {
         graph,
         controls,
         held: controls.within(graph, frontier),
     };
-    fold.view(fold.settle())
+    let passed = fold.settle();
+    (fold.view(&passed), passed.partners)
+}
+
+/// The view that follows on `view` by an act that has all of it in its past. Nothing is concurrent
+/// with such an act, so nothing hits it, it hits nothing, and its rank, judged by that very view,
+/// decides alone. Acts of a quorum are the exception: an endorsement can be struck.
+pub(super) fn extend(
+    graph: &Graph,
+    acts: &mut BTreeMap<PartnerId, Acts>,
+    view: &View,
+    event: &Arc<ControlEvent>,
+) -> View {
+    let mut view = view.clone();
+    if event.judged.rank == Rank::None {
+        return view;
+    }
+    acts.entry(event.concerns()).or_default().push(event);
+    view.effective.insert(event.pos);
+    view.endings.extend(ending(event));
+    view.endings.sort_unstable();
+    view.members = members(graph, acts);
+    view
 }
 
 struct Fold<'a> {
     graph: &'a Graph,
     controls: &'a Controls,
     /// In an order that extends causality.
-    held: Vec<&'a ControlEvent>,
+    held: Vec<&'a Arc<ControlEvent>>,
 }
 
 /// What one pass came to: for each event held whether it took effect, and what the effective
 /// ones make of each partner.
-struct Passed<'a> {
+struct Passed {
     effective: Vec<bool>,
-    partners: BTreeMap<PartnerId, Acts<'a>>,
+    partners: BTreeMap<PartnerId, Acts>,
 }
 
 impl<'a> Fold<'a> {
     /// The passes. Where the revocations that strike are the same, so is the outcome: nothing is
     /// passed twice.
-    fn settle(&self) -> Passed<'a> {
+    fn settle(&self) -> Passed {
         let conceivable =
-            |event: &&ControlEvent| event.judged.revokes && event.judged.rank > Rank::None;
+            |event: &&Arc<ControlEvent>| event.judged.revokes && event.judged.rank > Rank::None;
         let mut given: Vec<bool> = self.held.iter().map(conceivable).collect();
         let mut lower = self.pass(&given);
         for _ in 1..limits::FOLD_ROUNDS {
@@ -74,17 +106,17 @@ impl<'a> Fold<'a> {
         lower
     }
 
-    fn revocations(&self, passed: &Passed<'_>) -> Vec<bool> {
+    fn revocations(&self, passed: &Passed) -> Vec<bool> {
         let held = self.held.iter().zip(&passed.effective);
         held.map(|(event, effective)| *effective && event.judged.revokes)
             .collect()
     }
 
     /// Goes through all events once, letting the `given` revocations strike.
-    fn pass(&self, given: &[bool]) -> Passed<'a> {
+    fn pass(&self, given: &[bool]) -> Passed {
         let striking = self.held.iter().zip(given).filter(|(_, given)| **given);
-        let strikes = Strikes::of(self.graph, striking.map(|(event, _)| *event));
-        let mut partners: BTreeMap<PartnerId, Acts<'a>> = BTreeMap::new();
+        let strikes = Strikes::of(self.graph, striking.map(|(event, _)| event.as_ref()));
+        let mut partners: BTreeMap<PartnerId, Acts> = BTreeMap::new();
         let mut effective = Vec::with_capacity(self.held.len());
         for event in &self.held {
             let stands = event.judged.rank > Rank::None
@@ -106,7 +138,7 @@ impl<'a> Fold<'a> {
     fn allowed(
         &self,
         event: &ControlEvent,
-        partners: &BTreeMap<PartnerId, Acts<'a>>,
+        partners: &BTreeMap<PartnerId, Acts>,
         strikes: &Strikes<'a>,
     ) -> bool {
         let role = |partner: &PartnerId| {
@@ -133,26 +165,29 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn view(&self, passed: Passed<'a>) -> View {
-        let mut members: BTreeMap<PartnerId, Member> = passed
-            .partners
-            .iter()
-            .filter_map(|(partner, acts)| Some((*partner, acts.member(self.graph)?)))
-            .collect();
-        drop_excess(&mut members, &passed.partners);
+    fn view(&self, passed: &Passed) -> View {
         let held = self.held.iter().zip(&passed.effective);
         let effective: Vec<&ControlEvent> = held
             .filter(|(_, effective)| **effective)
-            .map(|(event, _)| *event)
+            .map(|(event, _)| event.as_ref())
             .collect();
         let mut endings: Vec<Ending> = effective.iter().filter_map(|event| ending(event)).collect();
         endings.sort_unstable();
         View {
-            members,
+            members: members(self.graph, &passed.partners),
             effective: effective.iter().map(|event| event.pos).collect(),
             endings,
         }
     }
+}
+
+fn members(graph: &Graph, acts: &BTreeMap<PartnerId, Acts>) -> BTreeMap<PartnerId, Member> {
+    let mut members: BTreeMap<PartnerId, Member> = acts
+        .iter()
+        .filter_map(|(partner, acts)| Some((*partner, acts.member(graph)?)))
+        .collect();
+    drop_excess(&mut members, acts);
+    members
 }
 
 fn ending(event: &ControlEvent) -> Option<Ending> {
@@ -170,10 +205,13 @@ fn ending(event: &ControlEvent) -> Option<Ending> {
 
 /// Admissions beyond the limit of partners have no effect: those by the higher rank stay, of
 /// equal ones the earlier. Whoever is gone takes no place.
-fn drop_excess(members: &mut BTreeMap<PartnerId, Member>, acts: &BTreeMap<PartnerId, Acts<'_>>) {
+fn drop_excess(members: &mut BTreeMap<PartnerId, Member>, acts: &BTreeMap<PartnerId, Acts>) {
     let present = members
         .iter()
         .filter(|(_, member)| member.status <= Status::Suspended);
+    if present.clone().count() <= limits::PARTNERS {
+        return;
+    }
     let mut first: Vec<_> = present
         .filter_map(|(partner, _)| {
             let admissions = acts.get(partner)?.admissions.iter();

@@ -14,6 +14,7 @@ mod standing;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::graph::{FrontierIx, Graph, Pos};
 use crate::id::{EventId, Hash, PartnerId};
@@ -21,6 +22,7 @@ use crate::id::{EventId, Hash, PartnerId};
 pub use act::{Act, ControlEvent, Proposed, TAG_PROPOSAL, WriterList, proposal};
 pub use fold::fold;
 pub use judge::{Backing, Judgement, Quorum, Rank, judge};
+use standing::Acts;
 pub use view::{Ending, Member, Scope, Status, View};
 
 /// Where a control event stands among all: its height, then its id. The order extends causality.
@@ -29,15 +31,38 @@ pub type Place = (u64, EventId);
 /// The accepted control events of a channel.
 #[derive(Debug, Default)]
 pub struct Controls {
-    ordered: BTreeMap<Place, ControlEvent>,
+    ordered: BTreeMap<Place, Arc<ControlEvent>>,
     endorsements: BTreeMap<EventId, u64>,
     /// Per endorsement, the acts of a quorum that it was counted for.
     spent: BTreeMap<EventId, Vec<Pos>>,
+    /// What the last fold made of each partner, and its frontier: most acts follow on all others
+    /// and are added to it.
+    latest: (FrontierIx, BTreeMap<PartnerId, Acts>),
 }
 
 impl Controls {
-    /// Adds an event that was judged by all that is in its past.
-    pub fn insert(&mut self, event: ControlEvent) {
+    /// Adds an event that was judged by all that is in its past, and gives the view of `after`,
+    /// which is the frontier `before`, whose view is `view`, with the event.
+    pub fn advance(
+        &mut self,
+        graph: &Graph,
+        (before, view): (FrontierIx, &View),
+        event: ControlEvent,
+        after: FrontierIx,
+    ) -> View {
+        let event = Arc::new(event);
+        self.insert(event.clone());
+        let follows_on_all = event.frontier == before && self.latest.0 == before;
+        if follows_on_all && event.judged.rank != Rank::Quorum {
+            self.latest.0 = after;
+            return fold::extend(graph, &mut self.latest.1, view, &event);
+        }
+        let (view, acts) = fold::fold_with_acts(graph, self, after);
+        self.latest = (after, acts);
+        view
+    }
+
+    fn insert(&mut self, event: Arc<ControlEvent>) {
         if let Act::Endorse { .. } = &event.act {
             self.endorsements.insert(event.id, event.h);
         }
@@ -140,15 +165,15 @@ impl Controls {
 
     fn endorsement(&self, id: &EventId) -> Option<&ControlEvent> {
         let height = self.endorsements.get(id)?;
-        self.ordered.get(&(*height, *id))
+        self.at(&(*height, *id))
     }
 
     fn at(&self, place: &Place) -> Option<&ControlEvent> {
-        self.ordered.get(place)
+        self.ordered.get(place).map(Arc::as_ref)
     }
 
     /// Those that lie in `frontier`, in an order that extends causality.
-    fn within(&self, graph: &Graph, frontier: FrontierIx) -> Vec<&ControlEvent> {
+    fn within(&self, graph: &Graph, frontier: FrontierIx) -> Vec<&Arc<ControlEvent>> {
         let events = self.ordered.values();
         events
             .filter(|event| graph.frontier_holds(frontier, event.pos))

@@ -1,8 +1,9 @@
 //! What a set of effective acts makes of one partner.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::{Act, ControlEvent, Member, Status};
+use super::{Act, ControlEvent, Member, Status, WriterList};
 use crate::body::Role;
 use crate::graph::{ChainIx, FrontierIx, Graph};
 use crate::id::WriterId;
@@ -10,60 +11,61 @@ use crate::limits;
 
 /// The effective acts that bear on one partner, by sort.
 #[derive(Debug, Default)]
-pub(super) struct Acts<'a> {
+pub(super) struct Acts {
     /// On its membership and its role.
-    bearing: Track<'a>,
-    pub admissions: Track<'a>,
-    accepts: Track<'a>,
-    keys: Track<'a>,
-    seats: Track<'a>,
+    bearing: Track,
+    pub admissions: Track,
+    accepts: Track,
+    keys: Track,
+    seats: Track,
     /// Introductions and seat transfers: they bring writers.
-    lists: Vec<&'a ControlEvent>,
+    lists: Vec<Arc<ControlEvent>>,
     /// Retirements and seat transfers: they take one away.
-    losses: Vec<(&'a ControlEvent, WriterId)>,
+    losses: Vec<(Arc<ControlEvent>, WriterId)>,
 }
 
 /// Acts by chain, each chain's in order.
 #[derive(Debug, Default)]
-pub(super) struct Track<'a>(BTreeMap<ChainIx, Vec<&'a ControlEvent>>);
+pub(super) struct Track(BTreeMap<ChainIx, Vec<Arc<ControlEvent>>>);
 
-impl<'a> Track<'a> {
-    fn push(&mut self, event: &'a ControlEvent) {
-        self.0.entry(event.pos.chain).or_default().push(event);
+impl Track {
+    fn push(&mut self, event: &Arc<ControlEvent>) {
+        let chain = self.0.entry(event.pos.chain).or_default();
+        chain.push(event.clone());
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &'a ControlEvent> {
-        self.0.values().flatten().copied()
+    pub fn iter(&self) -> impl Iterator<Item = &ControlEvent> {
+        self.0.values().flatten().map(Arc::as_ref)
     }
 
     /// The last act of each chain, or the last one that lies in a frontier: of one chain nothing
     /// else can be in no other one's past.
-    fn ends(&self, graph: &Graph, within: Option<FrontierIx>) -> Vec<&'a ControlEvent> {
-        let last = |(chain, acts): (&ChainIx, &Vec<&'a ControlEvent>)| {
+    fn ends(&self, graph: &Graph, within: Option<FrontierIx>) -> Vec<&ControlEvent> {
+        let mut ends = Vec::new();
+        for (chain, acts) in &self.0 {
             let upto = within.map_or(u64::MAX, |frontier| graph.frontier_upto(frontier, *chain));
             let after = acts.partition_point(|act| act.pos.seq <= upto);
-            after.checked_sub(1).map(|last| acts[last])
-        };
-        self.0.iter().filter_map(last).collect()
+            ends.extend(after.checked_sub(1).map(|last| acts[last].as_ref()));
+        }
+        ends
     }
 
     /// Those acts that lie in no other one's past.
-    fn last(&self, graph: &Graph, within: Option<FrontierIx>) -> Vec<&'a ControlEvent> {
+    fn last(&self, graph: &Graph, within: Option<FrontierIx>) -> Vec<&ControlEvent> {
         let ends = self.ends(graph, within);
+        if ends.len() < 2 {
+            return ends;
+        }
         let followed = |act: &ControlEvent| ends.iter().any(|other| other.holds(graph, act));
         ends.iter().copied().filter(|act| !followed(act)).collect()
     }
 }
 
-impl<'a> Acts<'a> {
+impl Acts {
     /// Adds an act; those of one chain come in its order.
-    pub fn push(&mut self, event: &'a ControlEvent) {
+    pub fn push(&mut self, event: &Arc<ControlEvent>) {
         match &event.act {
-            Act::Charter { .. } => {
-                self.bearing.push(event);
-                self.admissions.push(event);
-            }
-            Act::Invite { .. } => {
+            Act::Charter { .. } | Act::Invite { .. } => {
                 self.bearing.push(event);
                 self.admissions.push(event);
             }
@@ -74,12 +76,12 @@ impl<'a> Acts<'a> {
             Act::SeatMove { .. } => self.seats.push(event),
             Act::SeatTransfer { .. } => {
                 self.seats.push(event);
-                self.lists.push(event);
+                self.lists.push(event.clone());
                 self.losses
-                    .extend(event.judged.displaces.map(|writer| (event, writer)));
+                    .extend(event.judged.displaces.map(|writer| (event.clone(), writer)));
             }
-            Act::WriterIntroduce { .. } => self.lists.push(event),
-            Act::WriterRetire { writer } => self.losses.push((event, *writer)),
+            Act::WriterIntroduce { .. } => self.lists.push(event.clone()),
+            Act::WriterRetire { writer } => self.losses.push((event.clone(), *writer)),
             Act::SealingKey { .. } | Act::Endorse { .. } | Act::Merge => {}
         }
         if event.act.sealing_key().is_some() {
@@ -150,19 +152,18 @@ impl<'a> Acts<'a> {
         }
     }
 
-    fn lists<'b>(
-        &'b self,
-        graph: &'b Graph,
-        admission: &'b ControlEvent,
-    ) -> impl Iterator<Item = &'a ControlEvent> {
-        let since = self.lists.iter().copied();
-        since.filter(|event| event.holds(graph, admission))
+    /// The lists that came after the admission.
+    fn lists(&self, graph: &Graph, admission: &ControlEvent) -> impl Iterator<Item = &WriterList> {
+        let since = self
+            .lists
+            .iter()
+            .filter(|event| event.holds(graph, admission));
+        since.filter_map(|event| event.act.list())
     }
 
     fn number(&self, graph: &Graph, admission: &ControlEvent) -> u64 {
         let first = admission.act.list().map(|list| list.number);
-        let further = self.lists(graph, admission);
-        let further = further.filter_map(|event| event.act.list().map(|list| list.number));
+        let further = self.lists(graph, admission).map(|list| list.number);
         first.into_iter().chain(further).max().unwrap_or(0)
     }
 
@@ -176,10 +177,7 @@ impl<'a> Acts<'a> {
             .act
             .list()
             .into_iter()
-            .chain(
-                self.lists(graph, admission)
-                    .filter_map(|event| event.act.list()),
-            )
+            .chain(self.lists(graph, admission))
             .flat_map(|list| list.writers.iter().copied())
             .collect();
         for (event, writer) in &self.losses {

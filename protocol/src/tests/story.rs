@@ -310,6 +310,7 @@ impl Told {
         for event in events {
             let outcome = channel.offer(event.clone(), Some(PartnerId([0; 32])));
             assert!(outcome.invalid.is_empty(), "{:?}", outcome.invalid);
+            folded_anew(&channel);
             let accepted = outcome.accepted.iter();
             positions.extend(accepted.map(|one| (one.event.id, one.pos)));
         }
@@ -354,6 +355,16 @@ impl Told {
         let seat = |node: &usize| writer((whom, *node)) == member.seat;
         (0..NODES).find(seat).expect("a node of the partner")
     }
+}
+
+/// The present view, however it came about, is that of a fold from the beginning.
+fn folded_anew(channel: &Channel) {
+    let view = authority::fold(
+        channel.graph(),
+        &channel.controls,
+        channel.present_frontier(),
+    );
+    assert_eq!(format!("{view:?}"), format!("{:?}", channel.present()));
 }
 
 fn offer(channel: &mut Channel, event: &Event) {
