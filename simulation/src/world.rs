@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use comity_protocol::authority::Status;
 use comity_protocol::event::{Precedence, TAG_EVENT_SIGNATURE, UserName};
 use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::keys::Entropy;
@@ -295,6 +296,11 @@ impl World {
 
     /// Founds a channel at the first partner and brings all others in.
     pub fn shared_channel(&mut self, name: &str) -> ChannelId {
+        self.channel_among(name, History::default(), self.partners.len())
+    }
+
+    /// Founds a channel at the first partner and brings in the others up to `members` in all.
+    pub fn channel_among(&mut self, name: &str, history: History, members: usize) -> ChannelId {
         let name =
             comity_protocol::identity::Name::try_from(name.to_string()).expect("a legal name");
         let channel = self
@@ -302,46 +308,50 @@ impl World {
                 0,
                 Command::CreateChannel {
                     name,
-                    history: History::default(),
+                    history,
                     quorum: 0,
                 },
             )
             .expect("a channel is made")
             .channel;
-        for other in 1..self.partners.len() {
-            let partner = self.partners[other].identity.clone();
-            let role = comity_protocol::body::Role::Contributor;
-            self.command(
-                0,
-                Command::Share {
-                    channel,
-                    partner,
-                    role,
-                },
-            )
-            .expect("an owner may invite");
+        for other in 1..members {
+            self.admit(channel, other, comity_protocol::body::Role::Contributor);
         }
-        self.run_until("invitations arrive", 60_000, |world| {
-            world.partners.iter().all(|partner| {
-                let replica = partner.replica.as_ref();
-                let channel = replica.and_then(|replica| replica.channels().get(&channel));
-                channel.is_some_and(|channel| channel.present().members.contains_key(&partner.id))
-            })
-        });
-        for other in 1..self.partners.len() {
-            self.command(other, Command::Accept { channel })
-                .expect("an invited partner may accept");
-        }
-        let members = self.partners.len();
-        self.run_until("everybody is a member", 60_000, |world| {
-            world.replicas().all(|replica| {
-                replica
-                    .channels()
-                    .get(&channel)
-                    .is_some_and(|channel| channel.present().active().len() == members)
-            })
-        });
         channel
+    }
+
+    /// The first partner invites another into a channel, which accepts; everybody who is up and
+    /// placed hears of it.
+    pub fn admit(&mut self, channel: ChannelId, other: usize, role: comity_protocol::body::Role) {
+        let partner = self.partners[other].identity.clone();
+        let id = self.partners[other].id;
+        let order = Command::Share {
+            channel,
+            partner,
+            role,
+        };
+        self.command(0, order).expect("an owner may invite");
+        self.run_until("the invitation arrives", 60_000, |world| {
+            world.status(other, channel, &id) == Some(Status::Invited)
+        });
+        self.command(other, Command::Accept { channel })
+            .expect("an invited partner may accept");
+        self.run_until("everybody hears of the new member", 60_000, |world| {
+            let members = (0..world.partners.len()).filter(|partner| {
+                let id = world.partners[*partner].id;
+                world.status(*partner, channel, &id) == Some(Status::Active)
+            });
+            members
+                .into_iter()
+                .all(|partner| world.status(partner, channel, &id) == Some(Status::Active))
+        });
+    }
+
+    /// What a partner takes another for in a channel.
+    pub fn status(&self, at: usize, channel: ChannelId, of: &PartnerId) -> Option<Status> {
+        let channel = self.replica(at)?.channels().get(&channel)?;
+        let member = channel.present().members.get(of);
+        member.map(|member| member.status)
     }
 
     fn replicas(&self) -> impl Iterator<Item = &Replica> {
