@@ -290,6 +290,9 @@ pub struct SeatTransferBody {
     pub certificates: CertificateList,
     /// The new seat: a node of the list.
     pub seat: WriterId,
+    /// A control event that stands, with its past, whoever carries the transfer: the last that
+    /// the root trusts.
+    pub after: EventId,
     /// As [`CertificateList::sign_seat_transfer`] makes it.
     pub root_signature: Signature,
 }

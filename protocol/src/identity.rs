@@ -4,7 +4,7 @@ use comity_crypto as crypto;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Canonical, Malformed, encode};
-use crate::id::{ChannelId, Hash, KeyBytes, PartnerId, Signature, WriterId};
+use crate::id::{ChannelId, EventId, Hash, KeyBytes, PartnerId, Signature, WriterId};
 use crate::limits;
 
 /// Domain tag of a partner's id.
@@ -163,14 +163,17 @@ impl CertificateList {
             .collect()
     }
 
-    /// Signs, as the holder of the root key, that `seat` acts for the partner in `channel`.
+    /// Signs, as the holder of the root key, that `seat` acts for the partner in `channel`, and
+    /// that the former seat's acts in the past of `after` stand.
     pub fn sign_seat_transfer(
         &self,
         root: &crypto::SigningKey,
         channel: ChannelId,
         seat: WriterId,
+        after: EventId,
     ) -> Signature {
-        Signature(root.sign(TAG_SEAT_TRANSFER, &self.transfer_digest(channel, seat)))
+        let digest = self.transfer_digest(channel, seat, after);
+        Signature(root.sign(TAG_SEAT_TRANSFER, &digest))
     }
 
     /// Checks that the list holds together, that `seat` is one of its nodes and that the root
@@ -180,6 +183,7 @@ impl CertificateList {
         root_key: &KeyBytes,
         channel: ChannelId,
         seat: WriterId,
+        after: EventId,
         signature: &Signature,
     ) -> Result<Vec<(WriterId, crypto::PublicKey)>, Malformed> {
         let writers = self.verify_nodes()?;
@@ -189,14 +193,15 @@ impl CertificateList {
         )?;
         let root = crypto::PublicKey::register(&root_key.0)
             .map_err(|_| Malformed::Rule("not a root key"))?;
-        let digest = self.transfer_digest(channel, seat);
+        let digest = self.transfer_digest(channel, seat, after);
         root.verify(TAG_SEAT_TRANSFER, &digest, &signature.0)
             .map_err(|_| Malformed::Rule("a seat transfer that the root did not sign"))?;
         Ok(writers)
     }
 
-    fn transfer_digest(&self, channel: ChannelId, seat: WriterId) -> [u8; 32] {
-        crypto::hash(TAG_SEAT_TRANSFER, &[&channel.0, &encode(self), &seat.0])
+    fn transfer_digest(&self, channel: ChannelId, seat: WriterId, after: EventId) -> [u8; 32] {
+        let parts: [&[u8]; 4] = [&channel.0, &encode(self), &seat.0, &after.0];
+        crypto::hash(TAG_SEAT_TRANSFER, &parts)
     }
 }
 

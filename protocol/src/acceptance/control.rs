@@ -14,6 +14,7 @@ use crate::body::{
 use crate::channel::Channel;
 use crate::codec::{Canonical, Malformed};
 use crate::event::{Event, Kind};
+use crate::graph::FrontierIx;
 use crate::id::{ChannelId, PartnerId, WriterId};
 use crate::identity::Identity;
 use crate::lane::{Lane, LaneForm};
@@ -79,9 +80,9 @@ pub(crate) fn introduction(event: &Event) -> Option<Introduction> {
 pub(super) fn place(
     channel: &Channel,
     event: &Event,
-    view: &Arc<View>,
+    (frontier, view): (FrontierIx, &Arc<View>),
 ) -> Result<Placement, Refusal> {
-    let act = act_of(channel, event, view)?;
+    let act = act_of(channel, event, (frontier, view))?;
     let author = author_of_act(event, &act, view)?;
     let standing = view.members.get(&author).map(|member| member.status);
     let member = match &act {
@@ -120,7 +121,7 @@ fn author_of_act(event: &Event, act: &Act, view: &View) -> Result<PartnerId, Ref
 const BODY: &str = "a body that does not fit its kind";
 
 /// Reads what a control event does from its public body.
-fn act_of(channel: &Channel, event: &Event, view: &View) -> Result<Act, Refusal> {
+fn act_of(channel: &Channel, event: &Event, past: (FrontierIx, &View)) -> Result<Act, Refusal> {
     let body = &event.body;
     match event.header.kind() {
         Kind::Charter => charter(channel, event),
@@ -169,7 +170,7 @@ fn act_of(channel: &Channel, event: &Event, view: &View) -> Result<Act, Refusal>
                 list: WriterList::of(&identity.certificates),
             })
         }
-        Kind::SeatTransfer => seat_transfer(channel, event, view),
+        Kind::SeatTransfer => seat_transfer(channel, event, past),
         _ => Err(Refusal::Invalid(
             "a kind that the charter's version does not know",
         )),
@@ -196,7 +197,11 @@ fn charter(channel: &Channel, event: &Event) -> Result<Act, Refusal> {
 }
 
 /// The root key is that of the identity under which the partner was admitted: its id names it.
-fn seat_transfer(channel: &Channel, event: &Event, view: &View) -> Result<Act, Refusal> {
+fn seat_transfer(
+    channel: &Channel,
+    event: &Event,
+    (frontier, view): (FrontierIx, &View),
+) -> Result<Act, Refusal> {
     let body = invalid(SeatTransferBody::from_bytes(&event.body), BODY)?;
     let partner = body.certificates.partner;
     let identity = channel
@@ -209,9 +214,16 @@ fn seat_transfer(channel: &Channel, event: &Event, view: &View) -> Result<Act, R
         &identity.root_key,
         channel.id,
         body.seat,
+        body.after,
         &body.root_signature,
     );
     invalid(verified, "a seat transfer that does not hold together")?;
+    demand(
+        channel
+            .controls
+            .holds(&channel.graph, frontier, &body.after),
+        "a seat transfer by whoever has not seen what it is to follow",
+    )?;
     Ok(Act::SeatTransfer {
         partner,
         list: WriterList::of(&body.certificates),

@@ -32,7 +32,7 @@ pub type Place = (u64, EventId);
 #[derive(Debug, Default)]
 pub struct Controls {
     ordered: BTreeMap<Place, Arc<ControlEvent>>,
-    endorsements: BTreeMap<EventId, u64>,
+    heights: BTreeMap<EventId, u64>,
     /// Per endorsement, the acts of a quorum that it was counted for.
     spent: BTreeMap<EventId, Vec<Pos>>,
     /// What the last fold made of each partner, and its frontier: most acts follow on all others
@@ -63,9 +63,7 @@ impl Controls {
     }
 
     fn insert(&mut self, event: Arc<ControlEvent>) {
-        if let Act::Endorse { .. } = &event.act {
-            self.endorsements.insert(event.id, event.h);
-        }
+        self.heights.insert(event.id, event.h);
         for (_, counted) in event.judged.endorsers() {
             for (_, endorsement) in counted {
                 let acts = self.spent.entry(*endorsement).or_default();
@@ -115,7 +113,7 @@ impl Controls {
     ) -> Option<Quorum> {
         let proposed = act.proposed()?;
         let owners = judge::owners(view, act, judge(view, author, act).revokes);
-        let listed = self.endorsements.keys();
+        let listed = self.heights.keys();
         let endorsers = self.endorsers(graph, frontier, &owners, &proposed.proposal, listed);
         // The latest of a partner's: what struck an earlier one may be over.
         let latest = |(partner, counted): &(PartnerId, Vec<Place>)| {
@@ -142,7 +140,7 @@ impl Controls {
     ) -> Vec<(PartnerId, Vec<Place>)> {
         let mut endorsers: BTreeMap<PartnerId, Vec<Place>> = BTreeMap::new();
         for id in listed {
-            let Some(event) = self.endorsement(id) else {
+            let Some(event) = self.find(id) else {
                 continue;
             };
             let names_it =
@@ -163,8 +161,14 @@ impl Controls {
         endorsers.into_iter().collect()
     }
 
-    fn endorsement(&self, id: &EventId) -> Option<&ControlEvent> {
-        let height = self.endorsements.get(id)?;
+    /// Whether a control event of this id lies in `frontier`.
+    pub fn holds(&self, graph: &Graph, frontier: FrontierIx, id: &EventId) -> bool {
+        self.find(id)
+            .is_some_and(|event| graph.frontier_holds(frontier, event.pos))
+    }
+
+    fn find(&self, id: &EventId) -> Option<&ControlEvent> {
+        let height = self.heights.get(id)?;
         self.at(&(*height, *id))
     }
 

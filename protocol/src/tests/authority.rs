@@ -522,6 +522,29 @@ fn an_endorsement_of_a_stolen_seat_does_not_count() {
 }
 
 #[test]
+fn whoever_carries_a_transfer_cannot_undo_what_the_root_trusts() {
+    let mut story = Story::with(0, &[Owner, Admin, Contributor, Contributor]);
+    let trusted = story.invite(B, 4, Contributor);
+    story.hear(E, trusted);
+    story.accept(E);
+    let stolen = story.remove(B, 2);
+    let transfer = story.signed_transfer(1, 2, &[1], trusted).to_bytes();
+    let lagging = story.try_write(D, Kind::SeatTransfer, transfer.clone());
+    assert!(matches!(lagging, Err(ComposeError::Refused(_))));
+
+    story.hear(D, trusted);
+    let carried = story.write(D, Kind::SeatTransfer, transfer);
+
+    let told = story.told();
+    assert!(told.is_effective(carried) && told.is_effective(trusted));
+    assert!(!told.is_effective(stolen));
+    assert_eq!(
+        (told.status(2), told.status(4)),
+        (Some(Status::Active), Some(Status::Active))
+    );
+}
+
+#[test]
 fn a_transfer_that_is_carried_again_has_no_effect() {
     let mut story = Story::with(0, &[Owner, Contributor, Contributor]);
     let first = story.transfer(C, 1, 2, &[1]);
@@ -575,7 +598,7 @@ fn of_two_transfers_at_once_the_list_of_the_greater_number_decides() {
 #[test]
 fn a_transfer_must_be_signed_for_this_channel_and_name_a_node_of_its_list() {
     let mut story = Story::with(0, &[Owner, Contributor]);
-    let right = story.signed_transfer(1, 2, &[1, 2]);
+    let right = story.signed_transfer(1, 2, &[1, 2], story.start);
     let mut other_seat = right.clone();
     other_seat.seat = writer((1, 3));
     let mut other_list = right.clone();
@@ -585,9 +608,12 @@ fn a_transfer_must_be_signed_for_this_channel_and_name_a_node_of_its_list() {
         &super::story::root(1),
         crate::id::ChannelId([1; 32]),
         right.seat,
+        right.after,
     );
-    let stranger = story.signed_transfer(4, 2, &[1]);
-    for wrong in [other_seat, other_list, other_channel, stranger] {
+    let mut other_start = right.clone();
+    other_start.after = story.events[0].id;
+    let stranger = story.signed_transfer(4, 2, &[1], story.start);
+    for wrong in [other_seat, other_list, other_channel, other_start, stranger] {
         let refused = story.try_write(A, Kind::SeatTransfer, wrong.to_bytes());
         assert!(
             matches!(refused, Err(ComposeError::Refused(_))),

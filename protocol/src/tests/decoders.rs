@@ -87,6 +87,7 @@ decoders! {
     seat_transfer: |dice| SeatTransferBody {
         certificates: partner(dice.below(PARTNERS)).identity.certificates.clone(),
         seat: WriterId(a_hash(dice).0),
+        after: an_event(dice),
         root_signature: a_signed_header(dice).signature,
     };
     retention: |dice| RetentionBody { days: dice.below(4000) as u32 };

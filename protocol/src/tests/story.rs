@@ -27,6 +27,8 @@ pub struct Story {
     pub id: ChannelId,
     /// Accepted by whoever wrote them, in the order of writing.
     pub events: Vec<Event>,
+    /// The last event that everybody heard when the story began.
+    pub start: EventId,
     copies: BTreeMap<Site, Channel>,
     now_ms: u64,
 }
@@ -42,6 +44,7 @@ impl Story {
         let mut story = Story {
             id,
             events: Vec::new(),
+            start: EventId([0; 32]),
             copies: BTreeMap::new(),
             now_ms: 1_000_000,
         };
@@ -61,6 +64,7 @@ impl Story {
             story.accept((whom, 0));
         }
         story.tell_all();
+        story.start = story.events[story.events.len() - 1].id;
         story
     }
 
@@ -182,19 +186,28 @@ impl Story {
         self.write(site, Kind::WriterIntroduce, body)
     }
 
-    /// Carries what the root of `whom` signed: the first of `nodes` takes the seat.
+    /// Carries what the root of `whom` signed: the first of `nodes` takes the seat, and what it
+    /// did in this story is not trusted.
     pub fn transfer(&mut self, by: Site, whom: usize, number: u64, nodes: &[usize]) -> EventId {
-        let body = self.signed_transfer(whom, number, nodes).to_bytes();
+        let body = self.signed_transfer(whom, number, nodes, self.start);
+        let body = body.to_bytes();
         self.write(by, Kind::SeatTransfer, body)
     }
 
-    pub fn signed_transfer(&self, whom: usize, number: u64, nodes: &[usize]) -> SeatTransferBody {
+    pub fn signed_transfer(
+        &self,
+        whom: usize,
+        number: u64,
+        nodes: &[usize],
+        after: EventId,
+    ) -> SeatTransferBody {
         let certificates = identity(whom, number, nodes).certificates;
         let seat = writer((whom, nodes[0]));
-        let root_signature = certificates.sign_seat_transfer(&root(whom), self.id, seat);
+        let root_signature = certificates.sign_seat_transfer(&root(whom), self.id, seat, after);
         SeatTransferBody {
             certificates,
             seat,
+            after,
             root_signature,
         }
     }
