@@ -354,12 +354,6 @@ impl World {
         member.map(|member| member.status)
     }
 
-    fn replicas(&self) -> impl Iterator<Item = &Replica> {
-        self.partners
-            .iter()
-            .filter_map(|partner| partner.replica.as_ref())
-    }
-
     /// Whether all partners are up and hold the same of every lane that they all read.
     pub fn converged(&self, channel: ChannelId) -> bool {
         let digests: BTreeSet<_> = self
