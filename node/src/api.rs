@@ -222,6 +222,9 @@ pub struct NodeStatus {
     pub wire_bytes_received: u64,
     /// User and system time of all threads since the start of the process, in milliseconds.
     pub cpu_ms: u64,
+    /// How often peers came up against each limit since the start of the process.
+    #[serde(default)]
+    pub limits_met: std::collections::BTreeMap<String, u64>,
     pub peers: Vec<PeerInfo>,
     /// What an operator should look at; empty when all is well.
     pub warnings: Vec<String>,

@@ -47,6 +47,8 @@ pub struct Pull {
     asked: u64,
     /// Whom each lane was asked of last: the next time it is another's turn.
     asked_last: BTreeMap<LaneRef, PartnerId>,
+    /// Logs whose events are over a quota, and until when they are not asked for.
+    postponed: BTreeMap<LogId, Instant>,
 }
 
 /// What one peer could bring.
@@ -243,6 +245,14 @@ impl Pull {
             self.caught_up(peer, &log);
         }
         self.look_soon(peer, (log.0, log.1), now);
+    }
+
+    /// Events of a log are over a quota: nobody is asked for it for a while.
+    pub fn postpone(&mut self, log: LogId, now: Instant) {
+        self.postponed.retain(|_, until| *until > now);
+        if self.postponed.len() < limits::LOGS_PER_PEER {
+            self.postponed.insert(log, now.plus(limits::POSTPONE_MS));
+        }
     }
 
     /// A peer does not serve a lane.
@@ -517,7 +527,8 @@ impl Pull {
         let Some((arrived, rests, busy)) = lane(self) else {
             return Turn::Never;
         };
-        if let Some(until) = rests.filter(|until| *until > now) {
+        let postponed = self.postponed.get(&log).copied();
+        if let Some(until) = rests.max(postponed).filter(|until| *until > now) {
             return Turn::At(until);
         }
         let (arrived, until) = arrived.unwrap_or_default();

@@ -128,6 +128,7 @@ mod tests {
 
     fn sample() -> NodeStatus {
         NodeStatus {
+            limits_met: Default::default(),
             partner: "alpha".into(),
             partner_id: "00".into(),
             version: "0.1.0".into(),

@@ -391,6 +391,11 @@ impl Sync {
         }
     }
 
+    /// Events of a log are over a quota: it is asked for again after a while.
+    pub fn postpone(&mut self, log: LogId, now: Instant) {
+        self.pull.postpone(log, now);
+    }
+
     /// Events of a peer left verification.
     pub fn verified(&mut self, peer: &PartnerId, bytes: usize, now: Instant) {
         self.pull.verified(peer, bytes, now);

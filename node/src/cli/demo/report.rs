@@ -278,6 +278,7 @@ mod tests {
 
     fn status(partner: &str, posts: u64) -> NodeStatus {
         NodeStatus {
+            limits_met: Default::default(),
             partner: partner.into(),
             partner_id: String::new(),
             version: String::new(),
