@@ -163,8 +163,11 @@ impl Resealed {
         let mut copies = self.fresh.db.iterator_cf(family, IteratorMode::Start);
         self.old.scan::<StoreError>(table, &[], &[], |key, value| {
             let (copied, sealed) = copies.next().ok_or_else(differs)??;
-            let opened = self.fresh.unseal(table, key, &sealed)?;
-            if *copied != *key || opened.as_slice() != value {
+            if *copied != *key {
+                return Err(differs());
+            }
+            let opened = self.fresh.unseal(table, key, &sealed);
+            if opened.map_err(|_| differs())?.as_slice() != value {
                 return Err(differs());
             }
             step();
