@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::api::ApiError;
 use crate::audit::Audit;
 use crate::committer;
-use crate::config::{self, Config};
+use crate::config::{self, Config, KeySource};
 use crate::driver::{self, Handle, Incident, Surroundings};
 use crate::keystore::{self, KeyFileError, Keys};
 use crate::pacts::Pacts;
@@ -69,7 +69,9 @@ impl Node {
         config: Config,
         mode: Mode,
     ) -> Result<(Arc<Node>, Running), ApiError> {
-        let store = open_patiently(dir).await.map_err(failure::keys)?;
+        let store = open_patiently(dir, &config.storage)
+            .await
+            .map_err(failure::keys)?;
         let Keys { own, tls } = keystore::load(&store).map_err(failure::keys)?;
         let partner = own.identity.partner();
         let identity = own.identity.clone();
@@ -168,10 +170,10 @@ impl Node {
 }
 
 /// Opens the store, waiting a little for a command that has the directory open just now.
-async fn open_patiently(dir: &Path) -> Result<Store, KeyFileError> {
+async fn open_patiently(dir: &Path, source: &KeySource) -> Result<Store, KeyFileError> {
     let deadline = Instant::now() + IN_USE_PATIENCE;
     loop {
-        match keystore::open_store(dir) {
+        match keystore::open_store(dir, source) {
             Err(KeyFileError::Store(StoreError::InUse { .. })) if Instant::now() < deadline => {
                 tokio::time::sleep(IN_USE_PAUSE).await;
             }

@@ -2,9 +2,15 @@
 //!
 //! Every write that others may come to rely on is synced; writes are gathered into groups by the
 //! [committer](crate::committer), so that one sync serves many. Values of sealed tables are
-//! encrypted under the node's storage key and bound to their table and key.
+//! encrypted under the node's storage key and bound to their table and key. A sealed table lies in
+//! a column family of its own per [generation](mark::Mark), which begins when everything is
+//! [sealed again](Store::reseal) under another key.
 
-use std::path::Path;
+mod mark;
+mod reseal;
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use comity_crypto::StorageKey;
@@ -16,6 +22,9 @@ use rocksdb::{
 use zeroize::Zeroizing;
 
 use crate::random;
+pub use mark::KeyId;
+use mark::Mark;
+pub use reseal::{Progress, Resealed};
 
 /// The version of the store's layout; a store of another one is refused.
 const FORMAT: &[u8] = b"comity store 1";
@@ -41,10 +50,16 @@ pub enum StoreError {
     },
     #[error("the store has another format than this version of comity reads")]
     Format,
+    #[error("the store is sealed under storage key {store}, and this is storage key {given}")]
+    WrongKey { store: KeyId, given: KeyId },
     #[error("the store failed: {0}")]
     Rocks(#[from] rocksdb::Error),
     #[error("a value of table {table} does not open: wrong storage key, or a damaged store")]
     Sealed { table: &'static str },
+    #[error("table {table}, sealed again, does not hold what it held; the store is as it was")]
+    Copy { table: &'static str },
+    #[error("another part of this process has the store open")]
+    Shared,
 }
 
 /// The open store. Clones share it.
@@ -52,43 +67,75 @@ pub enum StoreError {
 pub struct Store {
     db: Arc<DB>,
     key: Arc<StorageKey>,
+    generation: u32,
 }
 
 impl Store {
-    /// Opens the store in `path`, creating it where there is none.
+    /// Opens the store in `path`, creating it where there is none. What an interrupted
+    /// [resealing](Store::reseal) left behind is removed.
     pub fn open(path: &Path, key: StorageKey) -> Result<Store, StoreError> {
-        let families =
-            Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table)));
-        let db =
-            DB::open_cf_descriptors(&database_options(), path, families).map_err(|source| {
-                let path = path.display().to_string();
-                if source.to_string().contains("lock") {
-                    StoreError::InUse { path }
-                } else {
-                    StoreError::Open { path, source }
-                }
-            })?;
-        let store = Store {
+        let db = open_database(path)?;
+        let mark = Mark::read(&db)?;
+        let given = KeyId::of(&key);
+        match &mark {
+            Some(mark) if mark.key != given => {
+                let store = mark.key;
+                return Err(StoreError::WrongKey { store, given });
+            }
+            _ => {}
+        }
+        let mut store = Store {
             db: Arc::new(db),
             key: Arc::new(key),
+            generation: mark.map_or(0, |mark| mark.generation),
         };
-        store.check_format()?;
+        store.create_missing()?;
+        store.check_format(mark.is_none())?;
+        if mark.is_none() {
+            store.set_mark()?;
+        }
+        store.forget_other_generations()?;
         Ok(store)
     }
 
-    fn check_format(&self) -> Result<(), StoreError> {
+    fn create_missing(&mut self) -> Result<(), StoreError> {
+        let generation = self.generation;
+        let db = self.exclusive()?;
+        for table in Table::ALL {
+            let name = family_name(table, generation);
+            if db.cf_handle(&name).is_none() {
+                db.create_cf(name, &table_options(table))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A store that was never marked may be a new one.
+    fn check_format(&self, may_be_new: bool) -> Result<(), StoreError> {
         match self.get(Table::Meta, FORMAT_KEY)? {
             Some(format) if format.as_slice() == FORMAT => Ok(()),
-            Some(_) => Err(StoreError::Format),
-            None => self.write(&[Row::put(Table::Meta, FORMAT_KEY.to_vec(), FORMAT.to_vec())]),
+            None if may_be_new => {
+                self.write(&[Row::put(Table::Meta, FORMAT_KEY.to_vec(), FORMAT.to_vec())])
+            }
+            _ => Err(StoreError::Format),
         }
+    }
+
+    /// The database, to change its column families.
+    fn exclusive(&mut self) -> Result<&mut DB, StoreError> {
+        Arc::get_mut(&mut self.db).ok_or(StoreError::Shared)
     }
 
     fn family(&self, table: Table) -> &ColumnFamily {
         // Every table was opened as a column family of its name.
         self.db
-            .cf_handle(table.name())
+            .cf_handle(&family_name(table, self.generation))
             .expect("a table that was opened")
+    }
+
+    /// The key under which the store is sealed.
+    pub fn key_id(&self) -> KeyId {
+        KeyId::of(&self.key)
     }
 
     /// Reads one value.
@@ -128,18 +175,17 @@ impl Store {
             let family = self.family(row.table);
             match &row.value {
                 Some(value) if row.table.is_sealed() => {
-                    let sealed = self
-                        .key
-                        .seal(row.table.name(), &row.key, value, &random::bytes());
-                    batch.put_cf(family, &row.key, sealed);
+                    batch.put_cf(family, &row.key, self.seal(row.table, &row.key, value));
                 }
                 Some(value) => batch.put_cf(family, &row.key, value),
                 None => batch.delete_cf(family, &row.key),
             }
         }
-        let mut options = WriteOptions::default();
-        options.set_sync(true);
-        Ok(self.db.write_opt(batch, &options)?)
+        Ok(self.db.write_opt(batch, &synced())?)
+    }
+
+    fn seal(&self, table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
+        self.key.seal(table.name(), key, value, &random::bytes())
     }
 
     fn unseal(
@@ -158,10 +204,54 @@ impl Store {
     }
 }
 
+/// The name of a table's column family.
+fn family_name(table: Table, generation: u32) -> Cow<'static, str> {
+    match (table.is_sealed(), generation) {
+        (false, _) | (true, 0) => table.name().into(),
+        (true, generation) => format!("{}-{generation}", table.name()).into(),
+    }
+}
+
+/// The table whose column family has this name, in whatever generation.
+fn table_of(family: &str) -> Option<Table> {
+    let name = match family.rsplit_once('-') {
+        Some((name, generation)) if generation.parse::<u32>().is_ok() => name,
+        _ => family,
+    };
+    Table::ALL.into_iter().find(|table| table.name() == name)
+}
+
+/// Opens the database with every column family that it has.
+fn open_database(path: &Path) -> Result<DB, StoreError> {
+    // Where there is no database yet there is nothing to list.
+    let mut names = DB::list_cf(&Options::default(), path).unwrap_or_default();
+    names.retain(|name| name != rocksdb::DEFAULT_COLUMN_FAMILY_NAME);
+    let families: Vec<ColumnFamilyDescriptor> = names
+        .iter()
+        .map(|name| {
+            let table = table_of(name).ok_or(StoreError::Format)?;
+            Ok(ColumnFamilyDescriptor::new(name, table_options(table)))
+        })
+        .collect::<Result<_, StoreError>>()?;
+    DB::open_cf_descriptors(&database_options(), path, families).map_err(|source| {
+        let path = path.display().to_string();
+        if source.to_string().contains("lock") {
+            StoreError::InUse { path }
+        } else {
+            StoreError::Open { path, source }
+        }
+    })
+}
+
+fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
+}
+
 fn database_options() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
-    options.create_missing_column_families(true);
     options.set_max_total_wal_size(WAL_BYTES);
     options.set_max_open_files(OPEN_FILES);
     options.set_keep_log_file_num(3);
@@ -224,7 +314,8 @@ mod tests {
         drop(Store::open(dir.path(), key(1)).unwrap());
         assert!(matches!(
             Store::open(dir.path(), key(2)),
-            Err(StoreError::Sealed { table: "meta" })
+            Err(StoreError::WrongKey { store, given })
+                if store == KeyId::of(&key(1)) && given == KeyId::of(&key(2))
         ));
     }
 

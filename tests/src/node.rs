@@ -3,11 +3,13 @@
 use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use comity_node::api::{
     ChannelInfo, Digests, NodeStatus, PeerInfo, PeeringFile, PostInfo, Request, Written,
 };
+
+use comity_node::storage_key::CREDENTIALS_VARIABLE;
 
 use crate::admin::Admin;
 use crate::{Outcome, PATIENCE, comity, eventually, say};
@@ -22,21 +24,30 @@ pub struct Node {
     pub name: String,
     pub dir: PathBuf,
     pub listen: SocketAddr,
+    /// The directory of credentials that systemd would give to the process and to commands.
+    pub credentials: Option<PathBuf>,
     process: Option<Child>,
 }
 
 impl Node {
     /// Makes the node of a partner in `dir`, not running yet.
     pub fn init(name: &str, dir: PathBuf, listen: SocketAddr) -> Node {
-        let node = Node {
-            name: name.into(),
-            dir,
-            listen,
-            process: None,
-        };
+        let mut node = Node::at(name, dir);
+        node.listen = listen;
         node.comity(&["init", name, "--listen", &listen.to_string()])
             .ok();
         node
+    }
+
+    /// A node that was made before, or a copy of one; it is not to be started.
+    pub fn at(name: &str, dir: PathBuf) -> Node {
+        Node {
+            name: name.into(),
+            dir,
+            listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+            credentials: None,
+            process: None,
+        }
     }
 
     /// Runs a command on this node.
@@ -46,9 +57,19 @@ impl Node {
 
     /// Runs a command that reads its standard input.
     pub fn comity_with_input(&self, arguments: &[&str], input: &[u8]) -> Outcome {
-        let mut command = comity();
-        command.arg("--dir").arg(&self.dir).args(arguments);
+        let mut command = self.command();
+        command.args(arguments);
         Outcome::of(command, input)
+    }
+
+    /// A command on this node, to be given its arguments.
+    pub fn command(&self) -> Command {
+        let mut command = comity();
+        command.arg("--dir").arg(&self.dir);
+        if let Some(credentials) = &self.credentials {
+            command.env(CREDENTIALS_VARIABLE, credentials);
+        }
+        command
     }
 
     /// Runs a command with `--json`.
@@ -69,9 +90,8 @@ impl Node {
             .create(true)
             .append(true)
             .open(self.log_path());
-        let child = comity()
-            .arg("--dir")
-            .arg(&self.dir)
+        let child = self
+            .command()
             // So that it does not outlive a test that was itself killed.
             .args(["serve", "--until-stdin-ends"])
             .stdin(Stdio::piped())

@@ -1,6 +1,6 @@
 //! The command line of `comity`: what a sysadmin types, and what is printed.
 //!
-//! Every command but `serve`, `init`, `check` and `demo` turns into requests of [`crate::api`],
+//! Every command but `serve`, `init`, `check`, `key` and `demo` turns into requests of [`crate::api`],
 //! asked over the admin socket of a running node or, when none is running, of the directory
 //! itself. Nothing in here knows more of a node than that.
 
@@ -15,6 +15,7 @@ mod export;
 mod failure;
 pub(crate) mod import;
 mod init;
+mod key;
 mod logging;
 mod message;
 mod output;
@@ -85,6 +86,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<Exit, ApiErro
         Command::Read(args) => message::read(&dir, args, output).await,
         Command::Export(args) => export::run(&dir, args, output).await,
         Command::Import(args) => import::run(&dir, args, output).await,
+        Command::Key(command) => key::run(&dir, command, output).await,
         Command::Demo(args) => demo::run(args, output).await,
     }
 }
