@@ -6,7 +6,7 @@
 //! turns with that, so that both meet the machine in the same mood, the same signatures are
 //! verified with nothing around.
 
-use comity_crypto::StorageKey;
+use comity_crypto::{SigningKey, StorageKey};
 use comity_node::store::Store;
 use comity_protocol::event::{Precedence, TAG_EVENT_SIGNATURE, UserName};
 use comity_protocol::id::{ChannelId, PartnerId};
@@ -23,6 +23,8 @@ use crate::report::{Report, Row};
 
 /// Frames between two synced writes, and between two turns: what gathers in a busy node.
 const GROUP: usize = 256;
+/// Verifications for the floor: a tenth of a second.
+const FLOOR_TIMES: u32 = 2_500;
 /// Later than everything that the simulation did to found the channel.
 const BEGIN_MS: u64 = 3_600_000;
 const WALL_MS: u64 = 1_700_010_000_000;
@@ -35,6 +37,19 @@ const MACHINE: &str = "processor time of the one thread that unpacks, verifies a
     frames of another replica; rows are made and dropped";
 const STORED: &str = "the same with every group of 256 frames written to the store and synced; \
     processor time of all threads of the process, RocksDB's included";
+
+/// Processor time of one bare `verify_strict` at this moment, in seconds.
+pub fn floor() -> f64 {
+    let signing = SigningKey::from_seed(&[7; 32]);
+    let key = signing.public();
+    let signature = signing.sign(TAG_EVENT_SIGNATURE, &[7; 32]);
+    let begun = thread_cpu_seconds();
+    for _ in 0..FLOOR_TIMES {
+        let verdict = key.verify(TAG_EVENT_SIGNATURE, &[7; 32], &signature);
+        assert!(verdict.is_ok());
+    }
+    (thread_cpu_seconds() - begun) / f64::from(FLOOR_TIMES)
+}
 
 pub fn measure(report: &mut Report, events: u32) {
     let run = format!("ingest, {events} events, one core");

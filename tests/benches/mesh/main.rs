@@ -27,8 +27,8 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000])]
     events: Vec<u32>,
 
-    /// Partners in the channel besides the runs of two, with the fewest events
-    #[arg(long, value_delimiter = ',', default_values_t = [8, 32])]
+    /// Partners in the channel; more than two with the fewest events only
+    #[arg(long, value_delimiter = ',', default_values_t = [2, 8, 32])]
     partners: Vec<u8>,
 
     /// Posts made one at a time for `single`
@@ -78,12 +78,12 @@ fn main() -> ExitCode {
         },
     };
     if what.streaming || what.singles > 0 {
-        for events in &arguments.events {
-            channel::measure(&mut report, &what, *events, 2);
-        }
-        let fewest = arguments.events.iter().min().copied().unwrap_or(0);
+        let fewest = arguments.events.iter().min();
         for partners in &arguments.partners {
-            channel::measure(&mut report, &what, fewest, *partners);
+            let all = arguments.events.iter();
+            for events in all.filter(|events| *partners == 2 || Some(*events) == fewest) {
+                channel::measure(&mut report, &what, *events, *partners);
+            }
         }
     }
     if wanted(Rows::Outage) {

@@ -16,6 +16,8 @@ pub struct Row {
     /// What it is compared with, in the same unit.
     pub against: Vec<Reference>,
     pub method: &'static str,
+    /// The load average of the last minute, this run included.
+    pub load: f64,
 }
 
 /// A floor measured in the same run, an aim, or another system's figure.
@@ -43,6 +45,7 @@ impl Row {
             unit,
             against: Vec::new(),
             method,
+            load: load()[0],
         }
     }
 
@@ -113,7 +116,7 @@ impl Report {
             run = row.run.clone();
         }
         print!("\n{}", aligned(&lines));
-        println!("\n{}", load());
+        println!("\n{}", circumstances());
         for (number, method) in (1..).zip(methods) {
             println!("{number}. {method}");
         }
@@ -155,12 +158,18 @@ fn aligned<const COLUMNS: usize>(lines: &[[String; COLUMNS]]) -> String {
 }
 
 /// How busy the machine was: figures of time mean nothing without it.
-fn load() -> String {
+fn circumstances() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: Vec<&str> = load.split_whitespace().take(3).collect();
+    let [one, five, fifteen] = load();
     format!(
-        "{cores} cores; load average at the end {} (1, 5 and 15 minutes, this run included)",
-        load.join(", ")
+        "{cores} cores; load average at the end {one}, {five}, {fifteen} (1, 5 and 15 minutes, \
+         this run included)"
     )
+}
+
+/// The load averages of 1, 5 and 15 minutes; zero where the system does not say.
+fn load() -> [f64; 3] {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let mut averages = text.split_whitespace().map(|text| text.parse());
+    std::array::from_fn(|_| averages.next().and_then(Result::ok).unwrap_or(0.0))
 }
