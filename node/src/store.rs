@@ -237,6 +237,34 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_a_quiet_table_does_not_keep_the_log_of_a_busy_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), key(1)).unwrap();
+        let quiet = Row::put(Table::Imports, b"mark".to_vec(), b"1".to_vec());
+        store.write(&[quiet]).unwrap();
+        for number in 0..4 * WRITE_BUFFER_BYTES / BUSY_ROW_BYTES {
+            let value = random::bytes::<32>().repeat(BUSY_ROW_BYTES / 32);
+            let busy = Row::put(Table::Events, number.to_be_bytes().to_vec(), value);
+            store.write(&[busy]).unwrap();
+        }
+        // Files are written, and logs removed, by threads of their own.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while log_bytes(dir.path()) > 2 * WRITE_BUFFER_BYTES as u64 {
+            assert!(std::time::Instant::now() < deadline, "logs are kept");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    const BUSY_ROW_BYTES: usize = 64 << 10;
+
+    fn log_bytes(store: &Path) -> u64 {
+        let files = std::fs::read_dir(store).unwrap().flatten();
+        let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
+        logs.map(|log| log.metadata().map_or(0, |metadata| metadata.len()))
+            .sum()
+    }
+
+    #[test]
     fn another_storage_key_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         drop(Store::open(dir.path(), key(1)).unwrap());

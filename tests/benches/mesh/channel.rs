@@ -92,17 +92,12 @@ fn streaming(report: &mut Report, site: &Site, events: u32) {
     let receivers = (nodes.len() - 1) as f64;
     let posts = f64::from(events);
 
-    // The other systems were measured with two partners.
-    let peer = |row: Row, value: f64| match nodes.len() {
-        2 => row.against("ejabberd", value),
-        _ => row,
-    };
     let rate = Row::new(&run, "posts a second", posts / spent.seconds, "/s", RATE);
-    report.add(peer(rate, 993.0));
+    report.add(peer(nodes, rate, 993.0));
     let thousand = |seconds: f64| seconds * 1000.0 / posts;
     let cpu = thousand(spent.cpu_seconds) / receivers;
     let row = Row::new(&run, "CPU of all nodes, a receiver", cpu, CPU_UNIT, CPU);
-    report.add(peer(row.against("aim", 0.15), 0.72));
+    report.add(peer(nodes, row.against("aim", 0.15), 0.72));
     let floor = 1000.0 * ingest::floor();
     let cpu = thousand(spent.cpu_last);
     let row = Row::new(&run, "CPU of the last receiver", cpu, CPU_UNIT, CPU);
@@ -112,13 +107,13 @@ fn streaming(report: &mut Report, site: &Site, events: u32) {
     // Each byte is counted at both of its ends.
     let link = spent.link_bytes / 2.0 / posts / receivers;
     let row = Row::new(&run, "on the link, a post and receiver", link, "B", LINK);
-    report.add(peer(row.against("aim", 270.0), 489.0));
+    report.add(peer(nodes, row.against("aim", 270.0), 489.0));
     for (measure, disk) in [
         ("disk of a post at the sender", spent.disk_first),
         ("disk of a post at a receiver", spent.disk_last),
     ] {
         let row = Row::new(&run, measure, disk / posts, "B", DISK);
-        report.add(peer(row.against("aim", 600.0), 630.0));
+        report.add(peer(nodes, row.against("aim", 600.0), 630.0));
     }
     let memory = nodes.iter().map(Node::peak_memory).max().unwrap_or(0);
     let memory = memory as f64 / f64::from(1 << 20);
@@ -129,6 +124,14 @@ fn streaming(report: &mut Report, site: &Site, events: u32) {
         "MiB",
         MEMORY,
     ));
+}
+
+/// Compares with another system, which was measured with two partners.
+fn peer(nodes: &[Node], row: Row, value: f64) -> Row {
+    match nodes.len() {
+        2 => row.against("ejabberd", value),
+        _ => row,
+    }
 }
 
 /// What a run has used.
@@ -245,7 +248,7 @@ fn singles(report: &mut Report, site: &Site, events: u32, posts: u32) {
         "B",
         SINGLE_LINK,
     );
-    report.add(row.against("aim", 400.0).against("ejabberd", 550.0));
+    report.add(peer(nodes, row.against("aim", 400.0), 550.0));
 }
 
 /// Posts at the first node; how long it took until the last one showed it.
