@@ -197,7 +197,7 @@ fn record_incidents(audit: Arc<Audit>) -> mpsc::Sender<Incident> {
 
 fn restore(own: comity_protocol::replica::Own, store: &Store) -> Result<Replica, ApiError> {
     let mut restore = Restore::new(own);
-    for table in [Table::Logs, Table::Secrets, Table::Events] {
+    for table in Table::OF_THE_MACHINE {
         store
             .scan::<RestoreError>(table, &[], &[], |key, value| {
                 restore.row(table, key, value)?;
@@ -229,4 +229,36 @@ fn transport_config(config: &Config) -> TransportConfig {
         config::Congestion::Bbr => Congestion::Bbr,
     };
     transport
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_protocol::codec::Canonical as _;
+    use comity_protocol::id::ChannelId;
+    use comity_protocol::identity::Name;
+    use comity_protocol::rows::{ChannelNote, Row};
+
+    use super::*;
+    use crate::config::KeySource;
+
+    #[test]
+    fn a_node_remembers_that_it_was_restored_from_an_old_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = Name::try_from("alpha".to_string()).unwrap();
+        let storage = KeySource::default();
+        keystore::create(dir.path(), name, 0).unwrap();
+        let store = keystore::open_store(dir.path(), &storage).unwrap();
+        let channel = ChannelId([7; 32]);
+        let note = ChannelNote {
+            offered_by: None,
+            restored: true,
+        };
+        let row = Row::put(Table::Channels, channel.0.to_vec(), note.to_bytes());
+        store.write(&[row]).unwrap();
+
+        let own = keystore::load(&store).unwrap().own;
+        let replica = restore(own, &store).unwrap();
+
+        assert_eq!(replica.behind_self().collect::<Vec<_>>(), [&channel]);
+    }
 }

@@ -29,12 +29,23 @@ pub use reseal::{Progress, Resealed};
 /// The version of the store's layout; a store of another one is refused.
 const FORMAT: &[u8] = b"comity store 1";
 const FORMAT_KEY: &[u8] = b"format";
-/// Memory for writes before they go to a file, in bytes, per table.
-const WRITE_BUFFER_BYTES: usize = 16 << 20;
+/// Memory for writes before they go to a file, in bytes, per table. Until then an event lies in
+/// the write-ahead log in full, which is half as much again as it takes in a file: small, so that
+/// little does.
+const WRITE_BUFFER_BYTES: usize = 4 << 20;
+/// Files of the first level below the one that buffers are written to, in bytes, and how much
+/// larger those of each further level are. Logs grow at their ends: with small files a merge
+/// rewrites the ends and leaves the rest alone.
+const FILE_BYTES: u64 = 4 << 20;
+const FILE_GROWTH: i32 = 2;
+/// The whole of that first level: as much as four buffers, which is what a merge brings it. Each
+/// further level is ten times as large.
+const LEVEL_BYTES: u64 = 16 << 20;
 /// Large blocks let the ids that successive headers share be compressed away.
 const EVENT_BLOCK_BYTES: usize = 32 << 10;
-/// Write-ahead logs above this are flushed: bounds the time to open after a crash.
-const WAL_BYTES: u64 = 64 << 20;
+/// Write-ahead logs above this are flushed: bounds the time to open after a crash, should one
+/// table keep a log alive that the others do not need.
+const WAL_BYTES: u64 = 16 << 20;
 /// Files that RocksDB keeps open.
 const OPEN_FILES: i32 = 256;
 
@@ -253,6 +264,9 @@ fn database_options() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.set_max_total_wal_size(WAL_BYTES);
+    // All tables go to files together. One that is seldom written would otherwise keep every log
+    // in which it has a row, with all that the others wrote there.
+    options.set_atomic_flush(true);
     options.set_max_open_files(OPEN_FILES);
     options.set_keep_log_file_num(3);
     options.set_max_background_jobs(2);
@@ -262,6 +276,10 @@ fn database_options() -> Options {
 fn table_options(table: Table) -> Options {
     let mut options = Options::default();
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_target_file_size_base(FILE_BYTES);
+    options.set_target_file_size_multiplier(FILE_GROWTH);
+    options.set_max_bytes_for_level_base(LEVEL_BYTES);
+    options.set_level_compaction_dynamic_level_bytes(false);
     options.set_compression_type(DBCompressionType::Lz4);
     if table == Table::Events {
         let mut blocks = BlockBasedOptions::default();
@@ -306,6 +324,34 @@ mod tests {
             let bytes = std::fs::read(file.unwrap().path()).unwrap_or_default();
             assert!(!bytes.windows(8).any(|window| window == b"a secret"));
         }
+    }
+
+    #[test]
+    fn a_row_of_a_quiet_table_does_not_keep_the_log_of_a_busy_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), key(1)).unwrap();
+        let quiet = Row::put(Table::Imports, b"mark".to_vec(), b"1".to_vec());
+        store.write(&[quiet]).unwrap();
+        for number in 0..4 * WRITE_BUFFER_BYTES / BUSY_ROW_BYTES {
+            let value = random::bytes::<32>().repeat(BUSY_ROW_BYTES / 32);
+            let busy = Row::put(Table::Events, number.to_be_bytes().to_vec(), value);
+            store.write(&[busy]).unwrap();
+        }
+        // Files are written, and logs removed, by threads of their own.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while log_bytes(dir.path()) > 2 * WRITE_BUFFER_BYTES as u64 {
+            assert!(std::time::Instant::now() < deadline, "logs are kept");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    const BUSY_ROW_BYTES: usize = 64 << 10;
+
+    fn log_bytes(store: &Path) -> u64 {
+        let files = std::fs::read_dir(store).unwrap().flatten();
+        let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
+        logs.map(|log| log.metadata().map_or(0, |metadata| metadata.len()))
+            .sum()
     }
 
     #[test]

@@ -45,6 +45,10 @@ impl Table {
         Table::Audit,
     ];
 
+    /// Those from which the machine is put together again.
+    pub const OF_THE_MACHINE: [Table; 4] =
+        [Table::Channels, Table::Logs, Table::Secrets, Table::Events];
+
     pub fn name(self) -> &'static str {
         match self {
             Table::Meta => "meta",

@@ -16,6 +16,8 @@ use crate::{Outcome, PATIENCE, comity, eventually, say};
 
 /// The log of the process, beside the node's directory so that it is no part of it.
 const LOG: &str = "log";
+/// In which Linux counts processor time, on every platform that Rust supports.
+const TICKS_PER_SECOND: f64 = 100.0;
 /// How much of its end a failing test shows.
 const LAST_LINES: usize = 15;
 
@@ -160,6 +162,18 @@ impl Node {
         kib.and_then(|kib| kib.parse::<u64>().ok())
             .expect("a number of kB")
             << 10
+    }
+
+    /// Processor time of all threads of the process, user and system, since its start, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let process = self.process.as_ref().expect("the node runs");
+        let path = format!("/proc/{}/stat", process.id());
+        let text = std::fs::read_to_string(path).expect("a process that runs");
+        // The name in parentheses may hold blanks: count from behind it.
+        let (_, fields) = text.rsplit_once(')').expect("a name in parentheses");
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |at: usize| fields[at].parse::<u32>().expect("a number of ticks");
+        f64::from(ticks(11) + ticks(12)) / TICKS_PER_SECOND
     }
 
     /// What the node's log says so far.

@@ -144,6 +144,8 @@ mod tests {
             rss_bytes: 4096,
             wire_bytes_sent: 0,
             wire_bytes_received: 0,
+            wire_datagrams_sent: 0,
+            wire_datagrams_received: 0,
             cpu_ms: 0,
             peers: Vec::new(),
             warnings: Vec::new(),

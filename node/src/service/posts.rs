@@ -58,9 +58,8 @@ pub async fn read(
     items: &mut Items<'_>,
 ) -> Result<(), ApiError> {
     let id = names::channel(node, channel).await?;
-    let posts = posts_of(node, id).await?;
-    let from = posts.len().saturating_sub(limit.min(READ_MAX));
-    send(node, id, &posts[from..], items).await
+    let posts = last_posts_of(node, id, limit.min(READ_MAX)).await?;
+    send(node, id, &posts, items).await
 }
 
 /// All posts of one channel or of all.
@@ -74,7 +73,7 @@ pub async fn export(
         None => all_channels(node).await?,
     };
     for id in channels {
-        let posts = posts_of(node, id).await?;
+        let posts = last_posts_of(node, id, usize::MAX).await?;
         send(node, id, &posts, items).await?;
     }
     Ok(())
@@ -99,18 +98,18 @@ async fn all_channels(node: &Node) -> Result<Vec<ChannelId>, ApiError> {
         .collect())
 }
 
-async fn posts_of(node: &Node, id: ChannelId) -> Result<Vec<Pos>, ApiError> {
+/// The last posts of a channel, in timeline order: costs what is asked for, not what the channel
+/// holds.
+async fn last_posts_of(node: &Node, id: ChannelId, limit: usize) -> Result<Vec<Pos>, ApiError> {
     let posts = node.handle.look(move |replica| {
         let Some(channel) = replica.channels().get(&id) else {
             return Vec::new();
         };
         let is_post = |pos: &&Pos| channel.entry(**pos).kind == Kind::Post;
-        channel
-            .timeline()
-            .iter()
-            .filter(is_post)
-            .copied()
-            .collect::<Vec<Pos>>()
+        let newest_first = channel.timeline().iter().rev();
+        let mut posts: Vec<Pos> = newest_first.filter(is_post).take(limit).copied().collect();
+        posts.reverse();
+        posts
     });
     let posts = posts.await.map_err(failure::stopped)?;
     // The machine is ahead of the disk by what is being written.

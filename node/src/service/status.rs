@@ -79,6 +79,8 @@ pub async fn status(node: &Node) -> Result<NodeStatus, ApiError> {
         rss_bytes,
         wire_bytes_sent: totals.udp_tx_bytes,
         wire_bytes_received: totals.udp_rx_bytes,
+        wire_datagrams_sent: totals.udp_tx_datagrams,
+        wire_datagrams_received: totals.udp_rx_datagrams,
         cpu_ms,
         limits_met: counts.limits_met,
         peers,

@@ -294,6 +294,8 @@ mod tests {
             rss_bytes: 1,
             wire_bytes_sent: 1,
             wire_bytes_received: 1,
+            wire_datagrams_sent: 1,
+            wire_datagrams_received: 1,
             cpu_ms: 1,
             peers: Vec::new(),
             warnings: Vec::new(),
