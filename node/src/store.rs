@@ -332,7 +332,7 @@ mod tests {
         let store = Store::open(dir.path(), key(1)).unwrap();
         let quiet = Row::put(Table::Imports, b"mark".to_vec(), b"1".to_vec());
         store.write(&[quiet]).unwrap();
-        for number in 0..4 * WRITE_BUFFER_BYTES / BUSY_ROW_BYTES {
+        for number in 0..3 * WRITE_BUFFER_BYTES / BUSY_ROW_BYTES {
             let value = random::bytes::<32>().repeat(BUSY_ROW_BYTES / 32);
             let busy = Row::put(Table::Events, number.to_be_bytes().to_vec(), value);
             store.write(&[busy]).unwrap();
