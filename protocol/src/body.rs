@@ -94,7 +94,10 @@ impl Canonical for Charter {
             self.sealing_key.len() == crypto::SEALING_PUBLIC_LEN,
             "not a sealing key",
         )?;
-        rule(self.history == 1, "a history rule unknown to this version")?;
+        rule(
+            matches!(self.history, 1 | 2),
+            "a history rule unknown to this version",
+        )?;
         rule(matches!(self.finality, 1 | 2), "an unknown finality rule")?;
         rule(
             self.quorum as usize <= limits::PARTNERS,

@@ -196,6 +196,7 @@ pub enum Kind {
     WriterRetire = 13,
     Certificates = 14,
     Retention = 15,
+    Merge = 16,
     Key = 32,
     Post = 33,
     Edit = 34,
@@ -213,7 +214,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Kind; 28] = [
+    pub const ALL: [Kind; 29] = [
         Kind::Charter,
         Kind::Accept,
         Kind::Invite,
@@ -229,6 +230,7 @@ impl Kind {
         Kind::WriterRetire,
         Kind::Certificates,
         Kind::Retention,
+        Kind::Merge,
         Kind::Key,
         Kind::Post,
         Kind::Edit,
@@ -262,7 +264,7 @@ impl Kind {
 
     /// Whether the event belongs in the control lane and changes what the channel is.
     pub fn is_control_act(self) -> bool {
-        self <= Kind::Retention
+        self <= Kind::Merge
     }
 
     /// Whether the body is sealed; the others' bodies are public, as acceptance needs them.

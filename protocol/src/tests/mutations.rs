@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use super::history::{Step, steps};
+use super::history::{Story, stories};
 use super::properties::orders_agree_with_the_oracle;
 use crate::mutation::{self, Mutation};
 
@@ -35,20 +35,20 @@ fn accepting_before_the_past_is_there_is_noticed() {
 
 fn histories_failing(mutation: Option<Mutation>) -> usize {
     let mut runner = TestRunner::deterministic();
-    let strategy = steps(40..60);
+    let strategy = stories(40..60);
     let mut next = || strategy.new_tree(&mut runner).expect("a history").current();
-    let histories: Vec<Vec<Step>> = (0..HISTORIES).map(|_| next()).collect();
+    let histories: Vec<Story> = (0..HISTORIES).map(|_| next()).collect();
     histories
         .iter()
-        .filter(|steps| fails(steps, mutation))
+        .filter(|story| fails(story, mutation))
         .count()
 }
 
 /// A panic under a mutation is as good as a failed comparison.
-fn fails(steps: &[Step], mutation: Option<Mutation>) -> bool {
+fn fails(story: &Story, mutation: Option<Mutation>) -> bool {
     let holds = || {
         catch_unwind(AssertUnwindSafe(|| {
-            orders_agree_with_the_oracle(steps, 1).is_ok()
+            orders_agree_with_the_oracle(story, 1).is_ok()
         }))
     };
     let result = match mutation {
