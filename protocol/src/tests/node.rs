@@ -200,7 +200,7 @@ impl Node {
             let wanted = messages.iter().copied().filter(|pos| wanted(*pos));
             self.ids(&wanted.collect::<Vec<Pos>>())
         };
-        let flagged = |_: Pos| false;
+        let flagged = |pos: Pos| self.channel.is_flagged(pos);
         let about = messages.iter().filter_map(|pos| {
             let target = self.channel.parent(*pos)?;
             Some((self.channel.entry(*pos).id, self.channel.entry(target).id))
