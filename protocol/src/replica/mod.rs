@@ -9,6 +9,7 @@ mod incoming;
 mod keys;
 mod orders;
 mod restore;
+mod roles;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -25,8 +26,9 @@ use crate::sync::Sync;
 use crate::time::{Instant, Now};
 use crate::wire::LogId;
 
-pub use orders::{Command, CommandError, Draft, EventRef, Written};
+pub use orders::{Command, CommandError, Draft, EventRef, ReceiptState, Written};
 pub use restore::Restore;
+pub use roles::{OpenProposal, Proposal, Transfer};
 
 /// Who this replica is, and the keys it acts with.
 pub struct Own {

@@ -133,6 +133,7 @@ impl Node {
             .extend(outcome.invalid.iter().map(|(id, ..)| *id));
         for accepted in &outcome.accepted {
             self.check_past_is_accepted(&accepted.event)?;
+            self.check_writer_is_known(&accepted.event)?;
             self.accepted.insert(accepted.event.id);
         }
         if let Some(both) = self.accepted.intersection(&self.invalid).next() {
@@ -150,6 +151,18 @@ impl Node {
             )),
             None => Ok(()),
         }
+    }
+
+    /// Nothing is accepted that the signature could not have been checked of.
+    fn check_writer_is_known(&self, event: &Event) -> Result<(), String> {
+        let verified = |key| event.verify(&key).is_ok();
+        if self.channel.verifying_key(event).is_some_and(verified) {
+            return Ok(());
+        }
+        Err(format!(
+            "{} was accepted and its writer is not known",
+            event.id
+        ))
     }
 
     fn check_nothing_swapped(&mut self) -> Result<(), String> {
@@ -188,8 +201,8 @@ impl Node {
                 status: status(member.status),
                 role: member.role,
                 seat: member.seat,
-                writers: [member.seat].into(),
-                number: 1,
+                writers: member.writers.clone(),
+                number: member.number,
                 announcement: member.sealing_key.as_ref().map(|(event, _)| *event),
             };
             (*partner, member)

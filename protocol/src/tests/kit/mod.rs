@@ -281,9 +281,6 @@ impl World {
     /// Signs a header, whatever it says, and lets the oracle see it. Its author has seen it if it
     /// is valid.
     pub fn publish(&mut self, who: usize, mut header: Header, body: Vec<u8>) -> EventId {
-        if std::env::var("LANES_ONLY").is_ok() && matches!(header.kind, 9..=13 | 16) {
-            return self.events[0].id;
-        }
         header.body_len = body.len() as u32;
         header.body_hash = Hash(crypto::body_hash(&body));
         if header.kind().is_sealed() && header.key_event.is_none() {
@@ -405,8 +402,7 @@ impl World {
             return lane.id == self.control_lane() && self.oracle.is_control(id);
         }
         let cited = self.oracle.lane_of(id);
-        let readers = self.oracle.readers(cited, &view.active());
-        cited.id == lane.id || lane.audience.is_subset(&readers)
+        cited.id == lane.id || self.oracle.may_cite(lane, cited, &view.active())
     }
 
     /// Those that lie in the past of no other one.

@@ -5,13 +5,11 @@ use std::sync::OnceLock;
 use comity_crypto as crypto;
 use serde_bytes::ByteBuf;
 
+use crate::body::SeatTransferBody;
 use crate::codec::encode;
 use crate::event::UserName;
 use crate::id::{ChannelId, Hash, PartnerId, Signature, WriterId};
-use crate::identity::{
-    CertificateList, Identity, Name, NodeCertificate, TAG_CERTIFICATES, writer_id,
-};
-use crate::reserved::SeatTransferBody;
+use crate::identity::{CertificateList, Identity, Name, NodeCertificate, writer_id};
 
 /// How many partners there are to play with.
 pub const PARTNERS: usize = 6;
@@ -54,7 +52,7 @@ impl Partner {
         let root = key("root");
         let name = name(["alfa", "bravo", "charlie", "delta", "echo", "foxtrot"][number]);
         let next_root = Hash(seed("next root"));
-        let id = Identity::sign(name.clone(), &root, next_root, Vec::new()).partner();
+        let id = Identity::sign(name.clone(), &root, next_root, 1, Vec::new()).partner();
         let shared = crypto::hash("comity/test/seed", &[b"a node of several partners"]);
         let mut nodes: Vec<crypto::SigningKey> = (0..NODES - 1)
             .map(|node| match node {
@@ -71,8 +69,7 @@ impl Partner {
             .iter()
             .map(|(number, nodes)| {
                 let nodes = nodes.iter().map(certificate).collect();
-                let unnumbered = Identity::sign(name.clone(), &root, next_root, nodes);
-                numbered(unnumbered, *number, &root)
+                Identity::sign(name.clone(), &root, next_root, *number, nodes)
             })
             .collect();
         let sealing = |generation| {
@@ -123,15 +120,6 @@ impl Partner {
             root_signature,
         }
     }
-}
-
-/// Gives a list its number and has the root sign it anew.
-fn numbered(mut identity: Identity, number: u64, root: &crypto::SigningKey) -> Identity {
-    identity.certificates.number = number;
-    let name = identity.name.as_str().as_bytes();
-    let digest = crypto::hash(TAG_CERTIFICATES, &[name, &encode(&identity.certificates)]);
-    identity.root_signature = Signature(root.sign(TAG_CERTIFICATES, &digest));
-    identity
 }
 
 /// The partner of a number below [`PARTNERS`]; always the same.

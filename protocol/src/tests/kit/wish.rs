@@ -7,12 +7,12 @@ use serde_bytes::ByteBuf;
 
 use super::partners::{of_node, partner};
 use crate::body::{
-    EmptyBody, EndorseBody, GrantBody, InviteBody, RemoveBody, Role, SealingKeyBody,
+    CertificatesBody, EmptyBody, EndorseBody, GrantBody, InviteBody, RemoveBody, Role,
+    SealingKeyBody, WriterBody,
 };
 use crate::codec::{Canonical, encode};
 use crate::event::Kind;
 use crate::id::{ChannelId, EventId, Hash};
-use crate::reserved::{CertificatesBody, WriterBody};
 
 /// For whom a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]

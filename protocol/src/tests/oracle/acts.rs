@@ -6,13 +6,13 @@ use comity_crypto as crypto;
 
 use super::{Ids, Oracle, Place};
 use crate::body::{
-    Charter, EmptyBody, EndorseBody, GrantBody, InviteBody, RemoveBody, Role, SealingKeyBody,
+    CertificatesBody, Charter, EmptyBody, EndorseBody, GrantBody, InviteBody, RemoveBody, Role,
+    SealingKeyBody, SeatTransferBody, WriterBody,
 };
 use crate::codec::{Canonical, encode};
 use crate::event::{Event, Kind};
 use crate::id::{EventId, Hash, KeyBytes, PartnerId, WriterId};
 use crate::identity::{CertificateList, Identity, writer_id};
-use crate::reserved::{CertificatesBody, SeatTransferBody, WriterBody};
 
 /// A certificate list: whose, its number, and the writers in its order.
 #[derive(Debug, Clone, PartialEq, Eq)]

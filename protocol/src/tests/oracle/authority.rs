@@ -136,13 +136,16 @@ impl Oracle {
         };
         let spent = |id: &EventId| {
             place.frontier.iter().any(|earlier| {
-                let listed = self.judgement(earlier).act.listed();
-                listed.is_some_and(|listed| listed.contains(id))
+                let earlier = self.judgement(earlier);
+                let mut counted = earlier.endorsers.values();
+                earlier.rank == Rank::Quorum && counted.any(|counted| counted.contains(id))
             })
         };
         let mut endorsers: BTreeMap<PartnerId, Ids> = BTreeMap::new();
         for id in listed.iter().filter(|id| place.frontier.contains(id)) {
-            let endorses = self.judgement(id).act == Act::Endorse(proposal);
+            let endorsement = self.judgement(id);
+            let endorses =
+                endorsement.act == Act::Endorse(proposal) && endorsement.rank != Rank::None;
             if endorses && owners.contains(&self.author(id)) && !spent(id) {
                 endorsers.entry(self.author(id)).or_default().insert(*id);
             }
@@ -212,8 +215,15 @@ fn own_rank(view: &View, author: PartnerId, act: &Act) -> Option<Rank> {
         }
         Act::SeatTransfer(list, _) => {
             let target = view.members.get(&list.partner);
-            let newer = target.is_some_and(|target| list.number > target.number);
-            (Rank::Root, newer)
+            let fits = |target: &super::Standing| {
+                let mut writers = target.writers.clone();
+                if let Some(displaced) = displaced(view, act) {
+                    writers.remove(&displaced);
+                }
+                writers.extend(&list.writers);
+                list.number > target.number && writers.len() <= 4
+            };
+            (Rank::Root, target.is_some_and(fits))
         }
         Act::Grant(partner, role, _) if *partner == author => {
             let lower = active.is_some_and(|active| *role < active.role);

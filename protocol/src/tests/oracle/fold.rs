@@ -115,7 +115,7 @@ impl Oracle {
             acts.iter().filter(revokes).copied().collect()
         };
         let mut effective = self.pass(held, &revoking(held));
-        for _ in 0..16 {
+        for _ in 1..16 {
             let others = self.pass(held, &revoking(&effective));
             let next = self.pass(held, &revoking(&others));
             if next == effective {
@@ -169,10 +169,12 @@ impl Oracle {
     /// Whether one of the revocations takes from the endorser what made its word count.
     fn is_struck(&self, endorsement: &EventId, act: &Judgement, revoking: &Ids) -> bool {
         let endorser = self.author(endorsement);
+        let writer = self.event(endorsement).header.writer;
         revoking.iter().any(|other| {
             let revocation = self.judgement(other);
-            (revocation.ends(endorser) || revocation.lowers(endorser))
-                && self.author(other) != endorser
+            let ends = revocation.ends(endorser) || revocation.lowers(endorser);
+            let takes = ends && self.author(other) != endorser;
+            (takes || revocation.displaces == Some(writer))
                 && self.are_concurrent(other, endorsement)
                 && revocation.outranks(act)
         })
@@ -233,12 +235,13 @@ impl Oracle {
         let status = self.status(&bearing, joined);
         let follows = |id: &&EventId| self.past(id).contains(&admission);
         let later: Ids = own(|_| true).iter().filter(follows).copied().collect();
+        let seat = self.seat(admission, &later);
         let announcement = keys.iter().max_by_key(|id| self.height_and_id(id));
         Some(Standing {
             status,
             role: self.standing_role(&bearing, status),
-            seat: self.seat(admission, &later),
-            writers: self.writers(admission, &later),
+            seat,
+            writers: at_most_four(self.writers(admission, &later), seat),
             number: self.number(admission, &later),
             sealing_key: announcement.and_then(|id| match self.act(id) {
                 Act::Charter(_, key) | Act::Accept(key) | Act::SealingKey(key) => Some((*id, *key)),
@@ -302,11 +305,15 @@ impl Oracle {
         let mut candidates: Ids = later.iter().filter(moves).copied().collect();
         candidates.insert(admission);
         let precedence = |id: &EventId| {
-            let transferred = match self.act(id) {
-                Act::SeatTransfer(list, _) => Some(list.number),
-                _ => None,
+            let (number, is_move) = match self.act(id) {
+                Act::SeatMove(_) => {
+                    let view = self.view(self.frontier(id));
+                    let author = view.members.get(&self.author(id));
+                    (author.map_or(0, |author| author.number), true)
+                }
+                act => (act.list().map_or(0, |list| list.number), false),
             };
-            (transferred, self.height_and_id(id))
+            (number, is_move, self.height_and_id(id))
         };
         let last = self.last(&candidates).into_iter().max_by_key(precedence);
         let deciding = last.unwrap_or(admission);
@@ -325,4 +332,11 @@ impl Oracle {
             .map(|list| list.number);
         numbers.max().unwrap_or(0)
     }
+}
+
+/// The seat, if it is among them, and the lowest of the others.
+fn at_most_four(writers: BTreeSet<WriterId>, seat: WriterId) -> BTreeSet<WriterId> {
+    let mut order: Vec<WriterId> = writers.into_iter().collect();
+    order.sort_by_key(|writer| (*writer != seat, *writer));
+    order.into_iter().take(4).collect()
 }

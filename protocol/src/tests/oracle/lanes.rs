@@ -100,14 +100,24 @@ impl Oracle {
     fn cites_nothing_narrower(&self, lane: &Lane, place: &Place) -> bool {
         let active = place.view.active();
         let mut elsewhere = place.deps.iter().map(|dep| self.lane_of(dep));
-        elsewhere
-            .all(|dep| dep.id == lane.id || lane.audience.is_subset(&self.readers(dep, &active)))
+        elsewhere.all(|dep| dep.id == lane.id || self.may_cite(lane, dep, &active))
+    }
+
+    /// Whether all who read a lane, or will when they join, may read another.
+    pub fn may_cite(&self, lane: &Lane, cited: &Lane, members: &BTreeSet<PartnerId>) -> bool {
+        let read_by_all_to_come = lane.is_open && self.is_history_open();
+        lane.audience.is_subset(&self.readers(cited, members))
+            && (cited.is_open || !read_by_all_to_come)
+    }
+
+    fn is_history_open(&self) -> bool {
+        let history = self.charter.as_ref().map(|charter| charter.history);
+        history == Some(2)
     }
 
     /// Who may read a lane where these are the members (section 5).
     pub fn readers(&self, lane: &Lane, members: &BTreeSet<PartnerId>) -> BTreeSet<PartnerId> {
-        let history = self.charter.as_ref().map_or(1, |charter| charter.history);
-        if lane.is_open && history == 2 {
+        if lane.is_open && self.is_history_open() {
             lane.audience.union(members).copied().collect()
         } else {
             lane.audience.clone()

@@ -92,18 +92,21 @@ impl Oracle {
     }
 
     /// Whether the event is in the unbroken row of cuts that begins with the first event of its
-    /// log that knows of the ending, and that event knows of no new admission.
+    /// log that knows of the ending, and knows of no new admission.
     fn is_cut_for(&self, id: &EventId, ending: &Ending) -> bool {
         let header = &self.event(id).header;
         if header.kind() != Kind::Cut {
             return false;
         }
-        let knows = |id: &EventId| self.frontier(id).contains(&ending.act);
-        if let Some(prev) = header.prev.filter(|prev| knows(prev)) {
-            return self.is_cut_for(&prev, ending);
-        }
         let effective = &self.present().effective;
         let mut in_effect = self.frontier(id).intersection(effective);
-        !in_effect.any(|act| self.readmits(act, ending.partner, &ending.act))
+        if in_effect.any(|act| self.readmits(act, ending.partner, &ending.act)) {
+            return false;
+        }
+        let knows = |id: &EventId| self.frontier(id).contains(&ending.act);
+        match header.prev.filter(|prev| knows(prev)) {
+            Some(prev) => self.is_cut_for(&prev, ending),
+            None => true,
+        }
     }
 }

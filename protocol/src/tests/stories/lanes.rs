@@ -237,6 +237,30 @@ fn under_history_all_who_joins_later_reads_and_cites_what_was_open() {
 }
 
 #[test]
+fn under_history_all_an_open_lane_depends_on_open_lanes_alone() {
+    let mut charter = charter(1);
+    for (history, holds) in [(1, true), (2, false)] {
+        charter.history = history;
+        let mut world = World::chartered(&charter, 3);
+        let directed = world.send(1, &To::only(&[0, 1, 2]), Wish::Post);
+        let seen = world.seen[1].clone();
+        let (mut header, _) = world.compose(1, &seen, &To::Open, &Wish::Key(1));
+        header.deps = world.references(header.lane, &[directed].into());
+        header.control_heads.clear();
+        let body = KeyBody {
+            audience: None,
+            parts: Some(Vec::new()),
+            commitment: Hash([5; 32]),
+            wraps: world.wraps(&seen, &To::Open),
+        };
+        let key = world.publish(1, header, body.to_bytes());
+
+        assert_eq!(world.is_accepted(&key), holds, "history {history}");
+        agreed(&world);
+    }
+}
+
+#[test]
 fn more_control_heads_than_one_event_lists_are_merged_first() {
     let mut world = World::with_members(3);
     let before = world.seen[0].clone();

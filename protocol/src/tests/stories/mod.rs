@@ -10,14 +10,10 @@ use super::history::{arrival, settled};
 use super::kit::{PARTNERS, World, partner};
 use super::node::{Merged, Node};
 use super::oracle::{Standing, Status};
-use crate::event::Kind;
 use crate::id::EventId;
 
 /// Checks that the merge says of a world, in several orders of arrival, what the oracle says.
 fn agreed(world: &World) {
-    if !Kind::Merge.in_version_1() {
-        return;
-    }
     let (events, oracle) = settled(world);
     let expected = Merged::by(&oracle);
     for seed in 1..8 {
