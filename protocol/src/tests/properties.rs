@@ -269,7 +269,7 @@ fn a_thicket_of_waiting_events_is_taken_in_without_delay() {
 
 /// Offers a settled history in several orders and compares each with the oracle and with the
 /// first.
-pub fn orders_agree_with_the_oracle(story: &Story, seed: u64) -> Result<(), String> {
+fn orders_agree_with_the_oracle(story: &Story, seed: u64) -> Result<(), String> {
     let (events, oracle) = settled(&play(story));
     let expected = Merged::by(&oracle);
     let digests = oracle.digests();
