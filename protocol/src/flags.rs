@@ -11,6 +11,8 @@ use crate::channel::Channel;
 use crate::event::Kind;
 use crate::graph::{ChainIx, Entry, Pos};
 use crate::id::LaneId;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 
 /// Whether an accepted event can change what stands in its lane: it is struck by an ending that it
 /// does not know of, or it vouches for what others wrote before one.
@@ -26,6 +28,10 @@ pub(crate) fn bears_on_flags(channel: &Channel, pos: Pos) -> bool {
 /// The messages of a lane that do not stand.
 pub(crate) fn flagged(channel: &Channel, lane: LaneId) -> BTreeSet<Pos> {
     let endings = endings_of(channel, lane);
+    #[cfg(test)]
+    if mutation::is(Mutation::FlaggedStillShown) {
+        return BTreeSet::new();
+    }
     if endings.is_empty() {
         return BTreeSet::new();
     }
@@ -133,6 +139,10 @@ impl<'a> Lane<'a> {
     }
 
     fn is_cut(&self, entry: &Entry, returns: &[Pos]) -> bool {
+        #[cfg(test)]
+        if mutation::is(Mutation::CutVouchesForLater) {
+            return true;
+        }
         let graph = &self.channel.graph;
         let returned = |back: &Pos| graph.frontier_holds(entry.frontier, *back);
         entry.kind == Kind::Cut && !returns.iter().any(returned)

@@ -11,6 +11,32 @@ pub enum Mutation {
     TimelineByClaimedTime,
     /// An event whose dependency is missing is accepted all the same.
     MissingDepsIgnored,
+    /// After a membership ended, a writer goes on without its cut.
+    CutNotDemanded,
+    /// What a writer has heard after its cut, it vouches for, too.
+    CutVouchesForLater,
+    /// A key event may say any audience, whatever the lane's id.
+    AudienceUnchecked,
+    /// An event may be about what not all of its readers may read.
+    AboutMayWiden,
+    /// An event may carry a lower label than what it is about.
+    LabelMayFall,
+    /// An event may depend on what not all of its readers may read.
+    DepMayWiden,
+    /// A lane stays open when one of its readers is no member any more.
+    ClosedLaneOpen,
+    /// What a former member slipped in is shown.
+    FlaggedStillShown,
+    /// A quorum counts endorse events instead of partners.
+    QuorumCountsEvents,
+    /// Whoever is to be revoked counts among the owners that decide on it.
+    TargetCountsInQuorum,
+    /// An endorsement that counted for one act counts for the next.
+    SpentEndorsementCounts,
+    /// Any writer of a partner acts for it in the control lane.
+    SeatNotDemanded,
+    /// A seat transfer has effect whatever its list's number.
+    TransferNumberUnchecked,
 }
 
 thread_local! {

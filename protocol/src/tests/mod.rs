@@ -10,4 +10,5 @@ mod node;
 mod oracle;
 mod properties;
 mod scenarios;
+mod stories;
 mod story;
