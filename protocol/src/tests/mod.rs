@@ -9,3 +9,4 @@ mod node;
 mod oracle;
 mod properties;
 mod scenarios;
+mod script;
