@@ -477,6 +477,22 @@ impl Driver {
                     format!("channel {channel}: key event {id}: {why}"),
                 );
             }
+            Notice::KeysGiven {
+                channel,
+                peer,
+                count,
+            } => {
+                let text = format!("{count} keys of channel {channel}");
+                self.incident("keys_given", &peer, text);
+            }
+            Notice::KeysObtained {
+                channel,
+                peer,
+                count,
+            } => {
+                let text = format!("{count} keys of channel {channel}");
+                self.incident("keys_obtained", &peer, text);
+            }
             Notice::OwnLogAhead { channel, seq, peer } => {
                 let text = format!(
                     "channel {channel}: it holds an event of this node's own, position {seq}, that \

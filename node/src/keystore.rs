@@ -12,6 +12,7 @@ use comity_crypto::{SealingKey, SigningKey, StorageKey};
 use comity_protocol::codec::{Canonical, Malformed};
 use comity_protocol::id::{Hash, KeyBytes, hex};
 use comity_protocol::identity::{Identity, Name, NodeCertificate, next_root_hash, partner_id};
+use comity_protocol::keys::Entropy;
 use comity_protocol::replica::Own;
 use comity_protocol::rows::{Row, Table};
 use serde::{Deserialize, Serialize};
@@ -136,6 +137,7 @@ pub fn load(store: &Store) -> Result<Keys, KeyFileError> {
         signing: SigningKey::from_seed(&*seed(&keys.signing_seed)?),
         sealing: sealing.collect::<Result<_, KeyFileError>>()?,
         identity: keys.identity,
+        seed: Entropy::new(random::bytes()),
     };
     Ok(Keys {
         own,

@@ -152,6 +152,32 @@ pub struct View {
     pub members: BTreeMap<PartnerId, Member>,
     /// The control events that have effect.
     pub effective: BTreeSet<Pos>,
+    pub endings: Vec<Ending>,
+}
+
+/// An act that ends a membership, and whose events it strikes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    pub pos: Pos,
+    pub partner: PartnerId,
+    pub scope: Scope,
+}
+
+/// Whose events an ending strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    AllWriters,
+    Writer(WriterId),
+}
+
+impl Ending {
+    /// Whether the events of a partner's writer are struck.
+    pub fn strikes(&self, partner: PartnerId, writer: WriterId) -> bool {
+        match self.scope {
+            Scope::AllWriters => partner == self.partner,
+            Scope::Writer(struck) => writer == struck,
+        }
+    }
 }
 
 impl View {
@@ -427,9 +453,21 @@ impl<'a> Fold<'a> {
             .filter_map(|partner| Some((*partner, self.standing(partner, None)?)))
             .collect();
         self.drop_excess(&mut members);
+        let endings = self.effective.values().filter_map(|event| {
+            let ends = matches!(
+                event.act,
+                Act::Remove { .. } | Act::Suspend { .. } | Act::Leave
+            );
+            Some(Ending {
+                pos: event.pos,
+                partner: event.target().filter(|_| ends)?,
+                scope: Scope::AllWriters,
+            })
+        });
         View {
             members,
             effective: self.effective.keys().copied().collect(),
+            endings: endings.collect(),
         }
     }
 

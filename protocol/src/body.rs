@@ -94,7 +94,10 @@ impl Canonical for Charter {
             self.sealing_key.len() == crypto::SEALING_PUBLIC_LEN,
             "not a sealing key",
         )?;
-        rule(self.history == 1, "a history rule unknown to this version")?;
+        rule(
+            crate::lane::History::from_number(self.history).is_some(),
+            "an unknown history rule",
+        )?;
         rule(matches!(self.finality, 1 | 2), "an unknown finality rule")?;
         rule(
             self.quorum as usize <= limits::PARTNERS,
@@ -248,7 +251,8 @@ impl Canonical for KeyBody {
         let parts = self.parts.as_ref().map_or(0, Vec::len);
         rule(parts < limits::KEY_PARTS, "too many parts")?;
         let sorted = |list: &Vec<PartnerId>| {
-            list.len() <= limits::PARTNERS && list.windows(2).all(|pair| pair[0] < pair[1])
+            (1..=limits::PARTNERS).contains(&list.len())
+                && list.windows(2).all(|pair| pair[0] < pair[1])
         };
         rule(
             self.audience.as_ref().is_none_or(sorted),

@@ -12,11 +12,12 @@ use comity_crypto as crypto;
 use crate::acceptance::{self, Placement, Refusal};
 use crate::authority::{self, Act, ControlEvent, View};
 use crate::body::Charter;
-use crate::event::{Event, Kind, Reference, UserName};
+use crate::event::{Event, Kind, Label, Reference, UserName};
+use crate::flags;
 use crate::graph::{ChainIx, EMPTY_FRONTIER, Entry, FrontierIx, Graph, Pos};
 use crate::id::{ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, WriterId};
 use crate::identity::Identity;
-use crate::lane::{self, Lane};
+use crate::lane::{self, History, Lane};
 use crate::limits;
 use crate::parking::Parking;
 
@@ -64,6 +65,7 @@ pub struct Outcome {
 pub(crate) struct Epoch {
     pub seq: u64,
     pub key_event: EventId,
+    pub commitment: Hash,
     /// For whom it was wrapped, under which admissions and keys.
     pub keying: Keying,
 }
@@ -90,17 +92,24 @@ pub struct Channel {
     /// The frontier of all accepted control events.
     present: FrontierIx,
     present_view: Arc<View>,
-    pub(crate) lanes: BTreeMap<LaneId, Lane>,
+    pub(crate) lanes: BTreeMap<LaneId, Arc<Lane>>,
     identities: BTreeMap<PartnerId, Identity>,
     writers: BTreeMap<WriterId, (PartnerId, crypto::PublicKey)>,
     pub(crate) epochs: BTreeMap<ChainIx, Vec<Epoch>>,
+    /// By the last part of its key event: an epoch's lane and commitment.
+    epochs_by_id: BTreeMap<EventId, (LaneId, Hash)>,
     pub(crate) key_parts: BTreeMap<Pos, KeyPart>,
     authors: Vec<Author>,
     author_numbers: BTreeMap<Author, u32>,
     timeline: Vec<Pos>,
     about: BTreeMap<Pos, Vec<Pos>>,
     parents: BTreeMap<Pos, Pos>,
-    erased: BTreeSet<Pos>,
+    /// Those labels that there are.
+    labels: BTreeMap<Pos, Label>,
+    /// Messages that a redaction in effect is about.
+    redacted: BTreeSet<Pos>,
+    /// Messages of former members that nobody vouches for.
+    flagged: BTreeSet<Pos>,
     pub(crate) parking: Parking,
     posts: u64,
     events: u64,
@@ -124,13 +133,16 @@ impl Channel {
             identities: BTreeMap::new(),
             writers: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            epochs_by_id: BTreeMap::new(),
             key_parts: BTreeMap::new(),
             authors: Vec::new(),
             author_numbers: BTreeMap::new(),
             timeline: Vec::new(),
             about: BTreeMap::new(),
             parents: BTreeMap::new(),
-            erased: BTreeSet::new(),
+            labels: BTreeMap::new(),
+            redacted: BTreeSet::new(),
+            flagged: BTreeSet::new(),
             parking: Parking::default(),
             posts: 0,
             events: 0,
@@ -179,11 +191,73 @@ impl Channel {
     }
 
     /// Takes an event that was accepted before and stored.
+    /// [`Channel::restored`] follows the last one.
     pub fn restore(&mut self, event: Event) -> Outcome {
         self.restoring = true;
         let outcome = self.offer(event, None);
         self.restoring = false;
         outcome
+    }
+
+    /// Ends restoring.
+    pub fn restored(&mut self) {
+        self.flag_all();
+    }
+
+    /// Finds anew, in every lane, which messages of former members nobody vouches for.
+    fn flag_all(&mut self) {
+        if self.restoring {
+            return;
+        }
+        let lanes: Vec<LaneId> = self.lanes.keys().copied().collect();
+        for lane in lanes {
+            self.flag(lane);
+        }
+    }
+
+    /// An event of a lane can only change what stands there if it is struck itself, or vouches.
+    fn flag_after(&mut self, pos: Pos) {
+        if !self.restoring && flags::bears_on_flags(self, pos) {
+            self.flag(self.lane_of(pos));
+        }
+    }
+
+    fn flag(&mut self, lane: LaneId) {
+        let flagged = flags::flagged(self, lane);
+        let changed: Vec<Pos> = {
+            let held = self
+                .flagged
+                .iter()
+                .filter(|pos| self.lane_of(**pos) == lane);
+            let held: BTreeSet<Pos> = held.copied().collect();
+            held.symmetric_difference(&flagged).copied().collect()
+        };
+        for pos in changed {
+            if !self.flagged.remove(&pos) {
+                self.flagged.insert(pos);
+            }
+            if self.graph.entry(pos).kind == Kind::Redact {
+                self.redact_again(pos);
+            }
+        }
+    }
+
+    /// A redaction was flagged, or stands after all.
+    fn redact_again(&mut self, redaction: Pos) {
+        let Some(&target) = self.parents.get(&redaction) else {
+            return;
+        };
+        let stands =
+            |pos: &Pos| self.graph.entry(*pos).kind == Kind::Redact && !self.flagged.contains(pos);
+        if self
+            .about
+            .get(&target)
+            .is_some_and(|all| all.iter().any(stands))
+        {
+            self.redacted.insert(target);
+        } else {
+            self.redacted.remove(&target);
+        }
     }
 
     /// Takes out what waited for an own event.
@@ -261,12 +335,20 @@ impl Channel {
             entry,
         );
         self.events += 1;
-        self.lanes.entry(header.lane).or_insert(placement.lane);
+        if let Some(lane) = placement.lane {
+            let lane = || Arc::new(lane);
+            self.lanes.entry(header.lane).or_insert_with(lane);
+        }
+        if let Some(label) = &header.label {
+            self.labels.insert(pos, label.clone());
+        }
         let control = placement.act.is_some();
         if let Some(act) = placement.act {
             self.accept_control(&event, pos, act, &placement.view, placement.author);
         }
         if let Some(epoch) = placement.epoch {
+            let known = (header.lane, epoch.commitment);
+            self.epochs_by_id.insert(epoch.key_event, known);
             self.epochs.entry(pos.chain).or_default().push(epoch);
         }
         if let Some(part) = placement.key_part {
@@ -274,6 +356,9 @@ impl Channel {
         }
         if header.kind().is_sealed() {
             self.accept_message(pos, header.kind(), placement.about);
+        }
+        if !control {
+            self.flag_after(pos);
         }
         Accepted {
             event,
@@ -318,7 +403,11 @@ impl Channel {
         );
         let with = self.graph.frontier_with(pos);
         self.present = self.graph.union(&[self.present, with]);
-        self.present_view = self.view(self.present);
+        let view = self.view(self.present);
+        let before = std::mem::replace(&mut self.present_view, view);
+        if before.endings != self.present_view.endings {
+            self.flag_all();
+        }
     }
 
     fn accept_message(&mut self, pos: Pos, kind: Kind, about: Option<Pos>) {
@@ -331,7 +420,7 @@ impl Channel {
             self.about.entry(target).or_default().push(pos);
             self.parents.insert(pos, target);
             if kind == Kind::Redact {
-                self.erased.insert(target);
+                self.redacted.insert(target);
             }
         }
     }
@@ -434,12 +523,35 @@ impl Channel {
         self.graph.chain(pos.chain).writer
     }
 
-    /// The readers of a lane of which something is held.
-    pub fn lane(&self, lane: &LaneId) -> Option<&Lane> {
+    /// What a partner that joins may read of what was there before.
+    pub fn history(&self) -> History {
+        let rule = self.charter.as_ref();
+        rule.and_then(|charter| History::from_number(charter.history))
+            .unwrap_or_default()
+    }
+
+    /// The label that an accepted event bears.
+    pub fn label(&self, pos: Pos) -> Option<&Label> {
+        self.labels.get(&pos)
+    }
+
+    /// The lane and the commitment of the epoch that a key event opened.
+    pub fn epoch(&self, key_event: &EventId) -> Option<(LaneId, Hash)> {
+        self.epochs_by_id.get(key_event).copied()
+    }
+
+    /// All epochs, by their key events, and their lanes.
+    pub fn epochs(&self) -> impl Iterator<Item = (EventId, LaneId)> {
+        let epochs = self.epochs_by_id.iter();
+        epochs.map(|(key_event, (lane, _))| (*key_event, *lane))
+    }
+
+    /// A lane of which something is held.
+    pub fn lane(&self, lane: &LaneId) -> Option<&Arc<Lane>> {
         self.lanes.get(lane)
     }
 
-    pub fn lanes(&self) -> impl Iterator<Item = (&LaneId, &Lane)> {
+    pub fn lanes(&self) -> impl Iterator<Item = (&LaneId, &Arc<Lane>)> {
         self.lanes.iter()
     }
 
@@ -447,7 +559,7 @@ impl Channel {
     pub fn common_lanes(&self) -> impl Iterator<Item = LaneId> {
         let active = self.present_view.active();
         let common = self.lanes.iter().filter(move |(id, lane)| {
-            **id == self.control_lane || active.is_subset(&lane.audience)
+            **id == self.control_lane || lane.is_read_by(&active, self.history(), &active)
         });
         common.map(|(id, _)| *id)
     }
@@ -460,6 +572,7 @@ impl Channel {
     /// The accepted events about a target that have effect on it, in timeline order.
     pub fn about(&self, target: Pos) -> Vec<Pos> {
         let mut derived = self.about.get(&target).cloned().unwrap_or_default();
+        derived.retain(|pos| !self.is_flagged(*pos));
         derived.sort_by_key(|pos| self.timeline_key(*pos));
         derived
     }
@@ -469,8 +582,19 @@ impl Channel {
         self.parents.get(&pos).copied()
     }
 
+    /// Whether a message was withdrawn.
     pub fn is_erased(&self, pos: Pos) -> bool {
-        self.erased.contains(&pos)
+        self.redacted.contains(&pos) && !self.is_flagged(pos)
+    }
+
+    /// Whether a message is kept and not shown: its author wrote it without knowing that its
+    /// membership had ended, and no remaining member vouches that it was there before.
+    pub fn is_flagged(&self, pos: Pos) -> bool {
+        self.flagged.contains(&pos)
+    }
+
+    fn is_shown(&self, pos: Pos) -> bool {
+        !self.redacted.contains(&pos) && !self.flagged.contains(&pos)
     }
 
     /// How many events wait for their past, and what they weigh in bytes.
@@ -506,7 +630,7 @@ impl Channel {
         let ids: Vec<u8> = self
             .timeline
             .iter()
-            .filter(|pos| self.lane_of(**pos) == lane && !self.is_erased(**pos))
+            .filter(|pos| self.lane_of(**pos) == lane && self.is_shown(**pos))
             .flat_map(|pos| self.graph.entry(*pos).id.0)
             .collect();
         Hash(crypto::hash(TAG_TIMELINE, &[&ids]))
@@ -551,13 +675,12 @@ impl Channel {
     }
 
     fn lane_flags(&self, lane: LaneId) -> Vec<u8> {
-        let mut erased: Vec<EventId> = self
-            .erased
-            .iter()
-            .filter(|pos| self.lane_of(**pos) == lane)
-            .map(|pos| self.graph.entry(*pos).id)
-            .collect();
-        erased.sort_unstable();
-        crate::codec::encode(&(erased, Vec::<EventId>::new()))
+        let ids = |set: &BTreeSet<Pos>| {
+            let of_lane = set.iter().filter(|pos| self.lane_of(**pos) == lane);
+            let ids: BTreeSet<EventId> = of_lane.map(|pos| self.graph.entry(*pos).id).collect();
+            ids
+        };
+        let erased: BTreeSet<Pos> = self.redacted.difference(&self.flagged).copied().collect();
+        crate::codec::encode(&(ids(&erased), ids(&self.flagged)))
     }
 }

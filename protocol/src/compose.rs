@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use comity_crypto as crypto;
 
 use crate::acceptance;
+use crate::body::EmptyBody;
 use crate::channel::{Accepted, Channel};
 use crate::codec::{Malformed, encode};
-use crate::event::{Event, Header, Kind, Precedence, Reference, UserName};
+use crate::event::{Event, Header, Kind, Label, Precedence, Reference, UserName};
 use crate::graph::{ChainIx, Pos};
 use crate::id::{EventId, Hash, LaneId, PartnerId, WriterId};
 use crate::keys::{self, Entropy, Keyring, WrapContext};
-use crate::lane::{LaneForm, lane_id};
+use crate::lane::{Lane, LaneForm, lane_id};
 use crate::limits;
 use crate::time::WallTime;
 
@@ -29,7 +30,10 @@ pub struct Message {
     pub user: UserName,
     pub claimed_ms: u64,
     pub precedence: Precedence,
-    pub about: Option<Reference>,
+    pub about: Option<Pos>,
+    pub label: Option<Label>,
+    /// For whom; absent for the open lane of the present members.
+    pub audience: Option<BTreeSet<PartnerId>>,
     /// The plaintext body, canonical.
     pub body: Vec<u8>,
 }
@@ -46,6 +50,10 @@ pub enum ComposeError {
     SealingKey,
 }
 
+/// Most events that one act of writing may put before what it writes: merges and cuts. Each takes
+/// in 32 heads, so this is reached only where thousands of forks are held.
+const PRELUDE_EVENTS: usize = 64;
+
 impl From<Malformed> for ComposeError {
     fn from(malformed: Malformed) -> Self {
         match malformed {
@@ -59,6 +67,7 @@ impl From<Malformed> for ComposeError {
 }
 
 /// What an own event cites.
+#[derive(Default)]
 struct Heads {
     prev: Option<Pos>,
     deps: Vec<Pos>,
@@ -75,16 +84,17 @@ impl Channel {
         now: WallTime,
     ) -> Result<Accepted, ComposeError> {
         let lane = self.control_lane;
-        let heads = self.heads(author, lane, &[lane]);
+        let heads = self.heads(author, lane, &[lane], None);
         let mut header = self.header(author, lane, &heads, kind, now);
         header.body_len = body.len() as u32;
         header.body_hash = Hash(crypto::body_hash(&body));
         self.write(Event::sign(header, body, author.key)?)
     }
 
-    /// Writes and accepts a message in the open lane of the present members, opening an epoch
-    /// before it where the last one no longer serves. What was accepted is in `written`, also
-    /// where an error follows: it is part of the log from then on, and must be stored.
+    /// Writes and accepts a message, with what must stand before it: merges where too many
+    /// control heads are new, a cut where a membership has ended, a key event where the last
+    /// epoch no longer serves. What was accepted is in `written`, also where an error follows: it
+    /// is part of the log from then on, and must be stored.
     pub fn write_message(
         &mut self,
         author: &Author<'_>,
@@ -99,37 +109,165 @@ impl Channel {
             let (len, limit) = (sealed_len, limits::BODY_BYTES);
             return Err(ComposeError::TooLong { len, limit });
         }
-        let view = self.present().clone();
-        let audience = view.active();
-        let lane = lane_id(self.id, LaneForm::Open, &audience);
-        let latest = self.own_epoch(author, lane, &view.keying(&audience));
-        let seq = self.graph().height(lane, author.writer) + 1;
-        let epoch = match keyring.usable(&lane, latest, seq, now.0) {
-            Some(epoch) => epoch,
-            None => {
-                self.open_epoch(author, lane, &audience, keyring, entropy, now, written)?;
-                written
-                    .last()
-                    .map_or(EventId([0; 32]), |last| last.event.id)
-            }
+        let (form, audience) = match &message.audience {
+            None => (LaneForm::Open, self.present().active()),
+            Some(audience) => (LaneForm::Directed, audience.clone()),
         };
+        let lane = lane_id(self.id, form, &audience);
+        let readers = Lane { form, audience };
+        let known = self.own_head(author, lane);
+        let known = known.map(|head| self.graph().entry(head).frontier);
+        if known != Some(self.present_frontier()) {
+            self.write_merges(author, now, written)?;
+            self.write_cut(author, lane, now, written)?;
+        }
+        let epoch =
+            self.epoch_to_seal_with(author, lane, &readers, keyring, entropy, now, written)?;
         let secret = keyring
             .secret(&epoch)
             .ok_or(ComposeError::Refused("the epoch's secret is not held"))?
             .clone();
-        let sources = self.citable_lanes(lane, &audience);
-        let heads = self.heads(author, lane, &sources);
+        let sources = self.citable_lanes(lane, &readers.audience);
+        let heads = self.heads(author, lane, &sources, message.about);
         let mut header = self.header(author, lane, &heads, message.kind, now);
         header.claimed_ms = message.claimed_ms;
         header.precedence = message.precedence as u8;
         header.author = Some(message.user.clone());
-        header.about = message.about.clone();
+        header.about = message.about.map(|about| self.reference(lane, about));
+        header.label = message.label.clone();
         header.key_event = Some(epoch);
         let mut salt = [0u8; crypto::SALT_LEN];
         salt.copy_from_slice(&entropy.draw("salt", &lane, header.seq)[..crypto::SALT_LEN]);
         let event = keys::seal(header, &message.body, &secret, &salt, author.key)?;
         written.push(self.write(event)?);
         Ok(())
+    }
+
+    /// Writes the cuts that are due: in every lane held of which a former member was a reader,
+    /// unless this node's log there knows of the end of that membership. Nothing that comes later
+    /// is vouched for; so this is called together with the acceptance of the ending.
+    pub fn write_cuts(
+        &mut self,
+        author: &Author<'_>,
+        now: WallTime,
+        written: &mut Vec<Accepted>,
+    ) -> Result<(), ComposeError> {
+        let lanes: Vec<LaneId> = self.lanes().map(|(lane, _)| *lane).collect();
+        for lane in lanes {
+            self.write_cut(author, lane, now, written)?;
+        }
+        Ok(())
+    }
+
+    fn write_cut(
+        &mut self,
+        author: &Author<'_>,
+        lane: LaneId,
+        now: WallTime,
+        written: &mut Vec<Accepted>,
+    ) -> Result<(), ComposeError> {
+        if !self.is_cut_due(author, lane) {
+            return Ok(());
+        }
+        self.write_merges(author, now, written)?;
+        for _ in 0..PRELUDE_EVENTS {
+            let heads = self.heads(author, lane, &[lane], None);
+            let body = encode(&EmptyBody {});
+            let mut header = self.header(author, lane, &heads, Kind::Cut, now);
+            header.body_len = body.len() as u32;
+            header.body_hash = Hash(crypto::body_hash(&body));
+            written.push(self.write(Event::sign(header, body, author.key)?)?);
+            if self.heads(author, lane, &[lane], None).deps.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_cut_due(&self, author: &Author<'_>, lane: LaneId) -> bool {
+        let view = self.present();
+        let Some(held) = self.lane(&lane) else {
+            return false;
+        };
+        if held.form == LaneForm::Control
+            || view.member(&author.partner).is_none()
+            || !held.audience.contains(&author.partner)
+        {
+            return false;
+        }
+        let prev = self.own_head(author, lane);
+        let writer = (author.partner, author.writer);
+        acceptance::has_new_endings(self, view, held, writer, prev, self.present_frontier())
+    }
+
+    /// Gathers the heads of the control lane, where there are more than one event may list.
+    fn write_merges(
+        &mut self,
+        author: &Author<'_>,
+        now: WallTime,
+        written: &mut Vec<Accepted>,
+    ) -> Result<(), ComposeError> {
+        let lane = self.control_lane;
+        for _ in 0..PRELUDE_EVENTS {
+            if self.unseen_heads(&[lane], None, None).len() <= limits::CONTROL_HEADS {
+                break;
+            }
+            written.push(self.write_control(author, Kind::Merge, encode(&EmptyBody {}), now)?);
+        }
+        Ok(())
+    }
+
+    /// The epoch to seal with, opened anew where the last one no longer serves.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the facts of one act, each its own"
+    )]
+    fn epoch_to_seal_with(
+        &mut self,
+        author: &Author<'_>,
+        lane: LaneId,
+        readers: &Lane,
+        keyring: &mut Keyring,
+        entropy: &Entropy,
+        now: WallTime,
+        written: &mut Vec<Accepted>,
+    ) -> Result<EventId, ComposeError> {
+        let latest = self.own_epoch(author, lane, &self.present().keying(&readers.audience));
+        let seq = self.graph().height(lane, author.writer) + 1;
+        if let Some(epoch) = keyring.usable(&lane, latest, seq, now.0) {
+            return Ok(epoch);
+        }
+        let secret = crypto::EpochSecret::from_bytes(*entropy.draw("epoch", &lane, seq));
+        let context = WrapContext {
+            channel: self.id,
+            lane,
+            writer: author.writer,
+            seq,
+        };
+        let bodies = keys::wrap_bodies(context, self.present(), readers, &secret, entropy)
+            .map_err(|_| ComposeError::SealingKey)?;
+        let sources = self.citable_lanes(lane, &readers.audience);
+        let mut parts = Vec::new();
+        let last = bodies.len().saturating_sub(1);
+        for (at, mut body) in bodies.into_iter().enumerate() {
+            if at == last {
+                body.parts = Some(std::mem::take(&mut parts));
+            }
+            let bytes = encode(&body);
+            let heads = self.heads(author, lane, &sources, None);
+            let mut header = self.header(author, lane, &heads, Kind::Key, now);
+            header.body_len = bytes.len() as u32;
+            header.body_hash = Hash(crypto::body_hash(&bytes));
+            let accepted = self.write(Event::sign(header, bytes, author.key)?)?;
+            parts.push(accepted.event.id);
+            written.push(accepted);
+        }
+        let opened = written
+            .last()
+            .ok_or(ComposeError::Refused("a lane without readers"))?;
+        let (epoch, first) = (opened.event.id, opened.event.header.seq);
+        keyring.drew(lane, epoch, secret, first, now.0);
+        Ok(epoch)
     }
 
     /// The own log's latest epoch in a lane, if it is still for these readers and keys.
@@ -139,58 +277,10 @@ impl Channel {
         lane: LaneId,
         keying: &crate::channel::Keying,
     ) -> Option<EventId> {
-        let chain = self.own_chain(author, lane)?;
-        let head = Pos {
-            chain,
-            seq: self.graph().chain(chain).head(),
-        };
+        let head = self.own_head(author, lane)?;
         acceptance::epoch_at(self, head)
             .filter(|epoch| epoch.keying == *keying)
             .map(|epoch| epoch.key_event)
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of one act, each its own"
-    )]
-    fn open_epoch(
-        &mut self,
-        author: &Author<'_>,
-        lane: LaneId,
-        audience: &BTreeSet<PartnerId>,
-        keyring: &mut Keyring,
-        entropy: &Entropy,
-        now: WallTime,
-        written: &mut Vec<Accepted>,
-    ) -> Result<(), ComposeError> {
-        let seq = self.graph().height(lane, author.writer) + 1;
-        let secret = crypto::EpochSecret::from_bytes(*entropy.draw("epoch", &lane, seq));
-        let context = WrapContext {
-            channel: self.id,
-            lane,
-            writer: author.writer,
-            seq,
-        };
-        let view = self.present().clone();
-        let bodies = keys::wrap_bodies(context, &view, audience, &secret, entropy)
-            .map_err(|_| ComposeError::SealingKey)?;
-        let last = bodies.len().saturating_sub(1);
-        let sources = self.citable_lanes(lane, audience);
-        for (part, mut body) in bodies.into_iter().enumerate() {
-            if part == last {
-                body.parts = Some(written.iter().map(|part| part.event.id).collect());
-            }
-            let bytes = encode(&body);
-            let heads = self.heads(author, lane, &sources);
-            let mut header = self.header(author, lane, &heads, Kind::Key, now);
-            header.body_len = bytes.len() as u32;
-            header.body_hash = Hash(crypto::body_hash(&bytes));
-            written.push(self.write(Event::sign(header, bytes, author.key)?)?);
-        }
-        if let Some(last) = written.last() {
-            keyring.drew(lane, last.event.id, secret, last.event.header.seq, now.0);
-        }
-        Ok(())
     }
 
     /// The own event goes through the same gate as everyone's.
@@ -208,32 +298,41 @@ impl Channel {
             .ok_or(ComposeError::Refused("its position is taken"))
     }
 
-    fn own_chain(&self, author: &Author<'_>, lane: LaneId) -> Option<ChainIx> {
-        self.graph().branches(lane, author.writer).first().copied()
+    fn own_head(&self, author: &Author<'_>, lane: LaneId) -> Option<Pos> {
+        let chain = *self.graph().branches(lane, author.writer).first()?;
+        Some(Pos {
+            chain,
+            seq: self.graph().chain(chain).head(),
+        })
     }
 
     /// The lanes whose heads an event of `lane` may cite: those that all its readers read.
     fn citable_lanes(&self, lane: LaneId, audience: &BTreeSet<PartnerId>) -> Vec<LaneId> {
-        let wide = self
-            .lanes()
-            .filter(|(id, held)| {
-                **id != lane && held.form != LaneForm::Control && audience.is_subset(&held.audience)
-            })
-            .map(|(id, _)| *id);
-        std::iter::once(lane).chain(wide).collect()
+        let members = self.present().active();
+        let wide = self.lanes().filter(|(id, held)| {
+            **id != lane
+                && held.form != LaneForm::Control
+                && held.is_read_by(audience, self.history(), &members)
+        });
+        std::iter::once(lane)
+            .chain(wide.map(|(id, _)| *id))
+            .collect()
     }
 
-    /// What is newly seen since the own log's last event.
-    fn heads(&mut self, author: &Author<'_>, lane: LaneId, sources: &[LaneId]) -> Heads {
-        let prev = self.own_chain(author, lane).map(|chain| Pos {
-            chain,
-            seq: self.graph().chain(chain).head(),
-        });
-        let deps = self.unseen_heads(
-            sources,
-            prev.into_iter().collect(),
-            prev.map(|prev| prev.chain),
-        );
+    /// What is newly seen since the own log's last event; what has `about` in its past first.
+    fn heads(
+        &mut self,
+        author: &Author<'_>,
+        lane: LaneId,
+        sources: &[LaneId],
+        about: Option<Pos>,
+    ) -> Heads {
+        let prev = self.own_head(author, lane);
+        let mut deps = self.unseen_heads(sources, prev, prev.map(|prev| prev.chain));
+        if let Some(about) = about {
+            deps.sort_by_key(|head| !self.graph().in_past(about, *head));
+        }
+        deps.truncate(limits::DEPS);
         let control_heads = if lane == self.control_lane {
             Vec::new()
         } else {
@@ -248,7 +347,7 @@ impl Channel {
 
     /// The heads of the logs of some lanes that lie neither in the past of `seen` nor in one
     /// another's.
-    fn unseen_heads(&self, lanes: &[LaneId], seen: Vec<Pos>, own: Option<ChainIx>) -> Vec<Pos> {
+    fn unseen_heads(&self, lanes: &[LaneId], seen: Option<Pos>, own: Option<ChainIx>) -> Vec<Pos> {
         let graph = self.graph();
         let chains = lanes
             .iter()
@@ -260,9 +359,9 @@ impl Channel {
                 chain,
                 seq: graph.chain(chain).head(),
             })
-            .filter(|head| !seen.iter().any(|seen| graph.in_past(*head, *seen)))
+            .filter(|head| seen.is_none_or(|seen| !graph.in_past(*head, seen)))
             .collect();
-        let mut maximal: Vec<Pos> = heads
+        heads
             .iter()
             .copied()
             .filter(|head| {
@@ -270,9 +369,7 @@ impl Channel {
                     .iter()
                     .any(|other| other != head && graph.in_past(*head, *other))
             })
-            .collect();
-        maximal.truncate(limits::DEPS);
-        maximal
+            .collect()
     }
 
     fn unseen_control(&mut self, prev: Option<Pos>, deps: &[Pos]) -> Vec<Pos> {
@@ -285,7 +382,7 @@ impl Channel {
         if seen == self.present_frontier() {
             return Vec::new();
         }
-        let mut heads = self.unseen_heads(&[self.control_lane], Vec::new(), None);
+        let mut heads = self.unseen_heads(&[self.control_lane], None, None);
         heads.retain(|head| !self.graph().frontier_holds(seen, *head));
         heads.truncate(limits::CONTROL_HEADS);
         heads
@@ -299,19 +396,14 @@ impl Channel {
         kind: Kind,
         now: WallTime,
     ) -> Header {
-        let graph = self.graph();
-        let reference = |pos: &Pos| {
-            let chain = graph.chain(pos.chain);
-            let own_lane = chain.lane == lane || chain.lane == self.control_lane;
-            Reference {
-                lane: (!own_lane).then_some(chain.lane),
-                writer: chain.writer,
-                seq: pos.seq,
-                id: graph.entry(*pos).id,
-            }
+        let references = |heads: &[Pos]| -> Vec<Reference> {
+            heads
+                .iter()
+                .map(|head| self.reference(lane, *head))
+                .collect()
         };
-        let mut deps: Vec<Reference> = heads.deps.iter().map(reference).collect();
-        let mut control_heads: Vec<Reference> = heads.control_heads.iter().map(reference).collect();
+        let mut deps = references(&heads.deps);
+        let mut control_heads = references(&heads.control_heads);
         Reference::sort(&mut deps);
         Reference::sort(&mut control_heads);
         Header {
@@ -321,7 +413,7 @@ impl Channel {
             lane,
             writer: author.writer,
             seq: heads.prev.map_or(1, |prev| prev.seq + 1),
-            prev: heads.prev.map(|prev| graph.entry(prev).id),
+            prev: heads.prev.map(|prev| self.graph().entry(prev).id),
             deps,
             control_heads,
             claimed_ms: now.0,
@@ -334,6 +426,18 @@ impl Channel {
             body_len: 0,
             commitment: None,
             body_hash: Hash([0; 32]),
+        }
+    }
+
+    /// How an event of `lane` refers to an accepted one.
+    fn reference(&self, lane: LaneId, pos: Pos) -> Reference {
+        let chain = self.graph().chain(pos.chain);
+        let unnamed = chain.lane == lane || chain.lane == self.control_lane;
+        Reference {
+            lane: (!unnamed).then_some(chain.lane),
+            writer: chain.writer,
+            seq: pos.seq,
+            id: self.graph().entry(pos).id,
         }
     }
 }

@@ -196,6 +196,7 @@ pub enum Kind {
     WriterRetire = 13,
     Certificates = 14,
     Retention = 15,
+    Merge = 16,
     Key = 32,
     Post = 33,
     Edit = 34,
@@ -213,7 +214,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Kind; 28] = [
+    pub const ALL: [Kind; 29] = [
         Kind::Charter,
         Kind::Accept,
         Kind::Invite,
@@ -229,6 +230,7 @@ impl Kind {
         Kind::WriterRetire,
         Kind::Certificates,
         Kind::Retention,
+        Kind::Merge,
         Kind::Key,
         Kind::Post,
         Kind::Edit,
@@ -256,13 +258,21 @@ impl Kind {
     /// and forms fixed, and are invalid for everyone until a charter of a version that knows
     /// them.
     pub fn in_version_1(self) -> bool {
-        self.is_control_act() && self <= Kind::SealingKey
-            || (Kind::Key..=Kind::React).contains(&self)
+        let reserved = matches!(
+            self,
+            Kind::Certificates
+                | Kind::Retention
+                | Kind::Roster
+                | Kind::Ack
+                | Kind::Floor
+                | Kind::Evidence
+        );
+        !reserved
     }
 
     /// Whether the event belongs in the control lane and changes what the channel is.
     pub fn is_control_act(self) -> bool {
-        self <= Kind::Retention
+        self <= Kind::Merge
     }
 
     /// Whether the body is sealed; the others' bodies are public, as acceptance needs them.
@@ -369,6 +379,33 @@ pub struct Category {
 }
 
 impl Label {
+    /// Whether whoever may read what bears this label may read what bears `other`: the same
+    /// policy and classification, at least its restrictive values, at most its permissive ones.
+    /// Without the policy no two classifications can be ranked.
+    pub fn dominates(&self, other: &Label) -> bool {
+        const RESTRICTIVE: u8 = 1;
+        const PERMISSIVE: u8 = 2;
+        let counterpart = |theirs: &Category| {
+            let mut own = self.categories.iter();
+            own.find(|own| own.tag == theirs.tag && own.form == theirs.form)
+        };
+        let holds = |theirs: &Category| match (theirs.form, counterpart(theirs)) {
+            (RESTRICTIVE, own) => {
+                let values = own.map_or(&[][..], |own| &own.values);
+                theirs.values.iter().all(|value| values.contains(value))
+            }
+            (PERMISSIVE, Some(own)) => {
+                let narrower = own.values.iter().all(|value| theirs.values.contains(value));
+                narrower && !own.values.is_empty()
+            }
+            (PERMISSIVE, None) => false,
+            _ => true,
+        };
+        self.policy == other.policy
+            && self.classification == other.classification
+            && other.categories.iter().all(holds)
+    }
+
     const STRING_BYTES: usize = 64;
     const CATEGORIES: usize = 16;
     const VALUES: usize = 64;

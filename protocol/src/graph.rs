@@ -153,6 +153,19 @@ impl Graph {
         after.checked_sub(1).map_or(0, |step| steps[step].1)
     }
 
+    /// The event before `pos` in its log.
+    pub fn before(&self, pos: Pos) -> Option<Pos> {
+        let chain = self.chain(pos.chain);
+        if pos.seq > chain.first {
+            Some(Pos {
+                chain: pos.chain,
+                seq: pos.seq - 1,
+            })
+        } else {
+            chain.base
+        }
+    }
+
     /// Whether `earlier` lies in the past of `later` or is the same event.
     pub fn in_past(&self, earlier: Pos, later: Pos) -> bool {
         self.known(later, earlier.chain) >= earlier.seq

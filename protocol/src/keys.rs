@@ -1,6 +1,6 @@
 //! Lane epochs: drawing secrets, wrapping them to the readers, opening what others wrapped.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use comity_crypto as crypto;
 use serde_bytes::ByteBuf;
@@ -11,10 +11,14 @@ use crate::body::{KeyBody, Wrap};
 use crate::codec::{Canonical, Malformed};
 use crate::event::{Event, Header, Kind};
 use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, WriterId};
+use crate::lane::{Lane, LaneForm};
 use crate::limits;
+use crate::wire::{GivenKey, Keys};
 
 /// Domain tag of what a wrap is bound to.
 pub const TAG_WRAP: &str = "comity/v1/wrap";
+/// Domain tag of what a given secret is bound to.
+pub const TAG_GIVEN_KEY: &str = "comity/v1/given-key";
 /// Domain tag of randomness drawn from a command's seed.
 pub const TAG_DRAW: &str = "comity/v1/draw";
 
@@ -80,6 +84,65 @@ impl WrapContext {
         ];
         crypto::hash(TAG_WRAP, &parts)
     }
+}
+
+/// Where a secret that is given belongs; it opens nowhere else.
+#[derive(Debug, Clone, Copy)]
+pub struct GivenContext {
+    pub channel: ChannelId,
+    pub lane: LaneId,
+    pub key_event: EventId,
+}
+
+impl GivenContext {
+    /// The HPKE `info`: the hash of suite, channel, lane, key event, recipient and sealing key.
+    pub fn info(&self, recipient: &PartnerId, sealing_key: &Hash) -> [u8; 32] {
+        let suite = [crypto::Suite::Default.id()];
+        let parts: [&[u8]; 6] = [
+            &suite,
+            &self.channel.0,
+            &self.lane.0,
+            &self.key_event.0,
+            &recipient.0,
+            &sealing_key.0,
+        ];
+        crypto::hash(TAG_GIVEN_KEY, &parts)
+    }
+
+    /// The encapsulation's randomness: the same for the same secret and recipient, and so the same
+    /// bytes however often they are asked for.
+    pub fn randomness(&self, seed: &Entropy, sealing_key: &Hash) -> Zeroizing<[u8; 64]> {
+        let lane = LaneId(crypto::hash(
+            TAG_GIVEN_KEY,
+            &[&self.key_event.0, &sealing_key.0],
+        ));
+        let mut randomness = Zeroizing::new([0u8; 64]);
+        randomness[..32].copy_from_slice(&*seed.draw("give-1", &lane, 0));
+        randomness[32..].copy_from_slice(&*seed.draw("give-2", &lane, 0));
+        randomness
+    }
+}
+
+/// Opens a secret that another reader gave, and holds it against the key event's commitment.
+pub fn open_given(
+    keyring: &Keyring,
+    context: &GivenContext,
+    keys: &Keys,
+    given: &GivenKey,
+    commitment: &Hash,
+) -> Result<crypto::EpochSecret, KeyError> {
+    let key = keyring
+        .sealing
+        .get(&keys.sealing_key)
+        .ok_or(KeyError::Unopenable)?;
+    let info = context.info(&keyring.own, &keys.sealing_key);
+    let secret = key
+        .unwrap_secret(&info, &given.sealed)
+        .map_err(|_| KeyError::Unopenable)?;
+    if secret.commitment() != commitment.0 {
+        return Err(KeyError::NotCommitted);
+    }
+    Ok(secret)
 }
 
 /// The secrets that this partner holds.
@@ -295,15 +358,18 @@ pub fn seal(
     Event::sign(header, sealed, key)
 }
 
-/// The key bodies, one per part and without the parts' ids, that wrap `secret` to `audience`.
+/// The key bodies, one per part and without the parts' ids, that wrap `secret` to a lane's readers.
 pub fn wrap_bodies(
     context: WrapContext,
     view: &View,
-    audience: &BTreeSet<PartnerId>,
+    lane: &Lane,
     secret: &crypto::EpochSecret,
     entropy: &Entropy,
 ) -> Result<Vec<KeyBody>, crypto::KeyError> {
-    let readers: Vec<(PartnerId, &crypto::SealingPublicKey)> = audience
+    let named = (lane.form == LaneForm::Directed).then(|| lane.audience.iter().copied().collect());
+    let named: Option<Vec<PartnerId>> = named;
+    let readers: Vec<(PartnerId, &crypto::SealingPublicKey)> = lane
+        .audience
         .iter()
         .filter_map(|partner| {
             Some((
@@ -338,7 +404,7 @@ pub fn wrap_bodies(
             })
             .collect::<Result<Vec<Wrap>, crypto::KeyError>>()?;
         bodies.push(KeyBody {
-            audience: None,
+            audience: named.clone(),
             parts: None,
             commitment,
             wraps,

@@ -11,6 +11,8 @@ pub mod channel;
 pub mod codec;
 pub mod compose;
 pub mod event;
+mod flags;
+pub mod giving;
 pub mod graph;
 pub mod id;
 pub mod identity;

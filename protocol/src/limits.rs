@@ -49,6 +49,13 @@ pub const WANT_EVENTS: u64 = 2048;
 pub const WANTS_PER_PEER: usize = 16;
 /// Lanes and logs a peer may tell of; bounds what its tables cost here.
 pub const LOGS_PER_PEER: usize = 65_536;
+/// Lanes that a peer may show on a link; bounds what they cost here (64 bytes each).
+pub const LANES_SHOWN: usize = 65_536;
+/// Secrets asked for or given in one frame.
+pub const KEYS_PER_FRAME: usize = 32;
+/// Secrets given to one peer within [`GIVING_MS`]: each costs an X-Wing encapsulation of 150 µs,
+/// so that one peer cannot take more than 1 % of a core.
+pub const KEYS_GIVEN: usize = 64;
 /// Channels that a peer may have on offer at a time, or have told of without an invitation.
 pub const INVITATIONS_PER_PEER: usize = 256;
 /// Lanes in one `have` frame.
@@ -66,6 +73,10 @@ pub const ADVERT_MS: u64 = 100;
 pub const RELAY_GRACE_MS: u64 = 400;
 /// A range that brings nothing for this long is asked for again, elsewhere where possible.
 pub const WANT_TIMEOUT_MS: u64 = 5_000;
+/// The span over which secrets given to one peer are counted.
+pub const GIVING_MS: u64 = 1_000;
+/// An answer to a question for secrets is awaited this long.
+pub const ASK_KEYS_MS: u64 = 5_000;
 /// Every lane's digest is compared with every peer this often, traffic or none.
 pub const ANTI_ENTROPY_MS: u64 = 15_000;
 /// A key serves at most this long.

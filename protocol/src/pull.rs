@@ -11,7 +11,7 @@ use crate::channel::Channel;
 use crate::id::{ChannelId, LaneId, PartnerId};
 use crate::lane;
 use crate::limits;
-use crate::sync::may_read;
+use crate::sync::{is_stranger, may_read};
 use crate::time::Instant;
 use crate::wire::{LogId, RangeEnd, Want};
 
@@ -21,6 +21,11 @@ const DIRECT_GRACE_MS: u64 = 100;
 const UNJUDGED_RETRY_MS: u64 = 200;
 /// Logs of a peer that one look goes through.
 const LOGS_PER_LOOK: usize = 1024;
+/// How often a peer's logs are looked at while anything is under way, in milliseconds.
+const TICK_MS: u64 = 50;
+/// The least time between two looks at one peer's logs, in milliseconds: bounds their cost under a
+/// flood of inputs.
+const LOOK_MS: u64 = 10;
 /// How long a peer rests after it brought nothing, at first and at most.
 const REST_MS: u64 = 1_000;
 const REST_MAX_MS: u64 = 60_000;
@@ -34,7 +39,8 @@ pub struct Pull {
     /// Since when somebody has had more of a log than is here, and what was here then.
     behind_since: BTreeMap<LogId, (Instant, u64)>,
     asked: u64,
-    asked_last: Option<PartnerId>,
+    /// Whom each lane was asked of last: the next time it is another's turn.
+    asked_last: BTreeMap<(ChannelId, LaneId), PartnerId>,
 }
 
 /// What one peer could bring.
@@ -49,12 +55,21 @@ struct Source {
     verifying_bytes: usize,
     /// Where the last look at `ahead` ended.
     looked_at: Option<LogId>,
+    /// When the last look was, and when the next is due, if any is.
+    looked: Instant,
+    look_at: Option<Instant>,
 }
 
 impl Source {
     fn is_busy(&self) -> bool {
         self.wants >= limits::WANTS_PER_PEER
             || self.verifying_bytes >= limits::VERIFYING_BYTES_PER_PEER
+    }
+
+    /// Something changed that may make a question possible.
+    fn look_soon(&mut self, now: Instant) {
+        let soon = now.max(self.looked.plus(LOOK_MS));
+        self.look_at = Some(self.look_at.map_or(soon, |at| at.min(soon)));
     }
 
     /// The next logs to look at, going round: a look has a bounded cost however much a peer claims
@@ -115,6 +130,7 @@ impl Pull {
         }
         let known = source.ahead.entry(log).or_insert(0);
         *known = (*known).max(seq);
+        source.look_soon(now);
         self.behind_since.entry(log).or_insert((now, held));
     }
 
@@ -126,9 +142,12 @@ impl Pull {
     }
 
     /// Events of a peer left verification.
-    pub fn verified(&mut self, peer: &PartnerId, bytes: usize) {
+    pub fn verified(&mut self, peer: &PartnerId, bytes: usize, now: Instant) {
         if let Some(source) = self.sources.get_mut(peer) {
             source.verifying_bytes = source.verifying_bytes.saturating_sub(bytes);
+            if !source.ahead.is_empty() {
+                source.look_soon(now);
+            }
         }
     }
 
@@ -174,6 +193,7 @@ impl Pull {
         if to < from {
             return self.rest(peer, log, now);
         }
+        let stranger = channel.is_some_and(|channel| is_stranger(channel, &peer));
         let judged = channel.is_some_and(|channel| channel.writer_partner(&end.writer).is_some());
         let wait = if judged {
             limits::WANT_TIMEOUT_MS
@@ -183,11 +203,16 @@ impl Pull {
         if let Some(source) = self.sources.get_mut(&peer) {
             source.resting.remove(&log);
             source.arrived.insert(log, (to, now.plus(wait)));
+            if stranger {
+                // It was asked from the start and has told all that it said it had.
+                source.ahead.remove(&log);
+            }
+            source.look_soon(now);
         }
     }
 
     /// A peer does not serve a lane.
-    pub fn refused(&mut self, peer: PartnerId, channel: ChannelId, lane: LaneId) {
+    pub fn refused(&mut self, peer: PartnerId, channel: ChannelId, lane: LaneId, now: Instant) {
         let of_lane = |log: &LogId| log.0 == channel && log.1 == lane;
         let asked: Vec<LogId> = self
             .wants
@@ -200,15 +225,17 @@ impl Pull {
             source.ahead.retain(|log, _| !of_lane(log));
             source.arrived.retain(|log, _| !of_lane(log));
             source.resting.retain(|log, _| !of_lane(log));
+            source.look_soon(now);
         }
         self.drop_behind();
     }
 
     /// The transport dropped frames to a peer, perhaps those that asked: they are asked anew.
-    pub fn drained(&mut self, peer: &PartnerId) {
+    pub fn drained(&mut self, peer: &PartnerId, now: Instant) {
         self.wants.retain(|_, wanted| wanted.peer != *peer);
         if let Some(source) = self.sources.get_mut(peer) {
             source.wants = 0;
+            source.look_soon(now);
         }
     }
 
@@ -241,43 +268,51 @@ impl Pull {
         }
     }
 
-    /// Whether anything is to be looked at again soon.
-    pub fn is_busy(&self) -> bool {
-        !self.wants.is_empty() || self.sources.values().any(|source| !source.ahead.is_empty())
+    /// When something is to be looked at again.
+    pub fn next_look(&self) -> Option<Instant> {
+        self.sources
+            .values()
+            .filter_map(|source| source.look_at)
+            .min()
     }
 
-    /// The ranges to ask for now, of peers that `takes` frames. The peer after the one that was
-    /// asked last comes first, so that none is always before the others.
+    /// The ranges to ask for now, of peers that `takes` frames. When a peer is looked at depends on
+    /// that peer alone.
     pub fn due(
         &mut self,
         channels: &BTreeMap<ChannelId, Channel>,
         takes: impl Fn(&PartnerId) -> bool,
         now: Instant,
     ) -> Vec<(PartnerId, Want)> {
-        self.expire(now);
-        let mut peers: Vec<PartnerId> = self.sources.keys().copied().filter(takes).collect();
-        let first = peers.partition_point(|peer| Some(*peer) <= self.asked_last);
-        peers.rotate_left(first);
+        let is_due = |source: &Source| source.look_at.is_some_and(|at| at <= now);
+        let peers = self.sources.iter().filter(|(_, source)| is_due(source));
+        let peers: Vec<PartnerId> = peers.map(|(peer, _)| *peer).collect();
         let mut due = Vec::new();
         for peer in peers {
-            due.extend(self.due_of(peer, channels, now));
+            self.expire(peer, now);
+            if takes(&peer) {
+                due.extend(self.due_of(peer, channels, now));
+            }
+            if let Some(source) = self.sources.get_mut(&peer) {
+                let busy = !source.ahead.is_empty() || source.wants > 0;
+                source.looked = now;
+                source.look_at = busy.then(|| now.plus(TICK_MS));
+            }
         }
-        self.asked_last = due.last().map_or(self.asked_last, |(peer, _)| Some(*peer));
         due
     }
 
-    fn expire(&mut self, now: Instant) {
-        let late: Vec<(LogId, PartnerId)> = self
+    fn expire(&mut self, peer: PartnerId, now: Instant) {
+        let late = self
             .wants
             .iter()
-            .filter(|(_, wanted)| wanted.deadline <= now)
-            .map(|(log, wanted)| (*log, wanted.peer))
-            .collect();
-        for (log, peer) in late {
+            .filter(|(_, wanted)| wanted.peer == peer && wanted.deadline <= now);
+        let late: Vec<LogId> = late.map(|(log, _)| *log).collect();
+        for log in late {
             self.forget(&log);
             self.rest(peer, log, now);
         }
-        for source in self.sources.values_mut() {
+        if let Some(source) = self.sources.get_mut(&peer) {
             source.arrived.retain(|_, (_, until)| *until > now);
         }
     }
@@ -328,6 +363,7 @@ impl Pull {
                 deadline: now.plus(limits::WANT_TIMEOUT_MS),
             };
             self.wants.insert(log, wanted);
+            self.asked_last.insert((log.0, log.1), peer);
             if let Some(source) = self.sources.get_mut(&peer) {
                 source.wants += 1;
             }
@@ -385,6 +421,9 @@ impl Pull {
         let Some(author) = channel.writer_partner(&log.2) else {
             return (channel.charter.is_none() && log.1 == channel.control_lane).then_some(from);
         };
+        if author != peer && self.is_anothers_turn(peer, &log, shown, now) {
+            return None;
+        }
         let direct = author == peer || !self.sources.contains_key(&author);
         let grace = if direct {
             DIRECT_GRACE_MS
@@ -396,6 +435,22 @@ impl Pull {
             *since = (now, held);
         }
         (since.0.plus(grace) <= now).then_some(from)
+    }
+
+    /// Whether the peer was the last to be asked for the lane, and another could be asked now: so
+    /// none is always before the others.
+    fn is_anothers_turn(&self, peer: PartnerId, log: &LogId, held: u64, now: Instant) -> bool {
+        let could = |source: &Source| {
+            let rests = source.resting.get(log);
+            !source.is_busy()
+                && rests.is_none_or(|rest| rest.until <= now)
+                && source.ahead.get(log).is_some_and(|theirs| *theirs > held)
+        };
+        self.asked_last.get(&(log.0, log.1)) == Some(&peer)
+            && self
+                .sources
+                .iter()
+                .any(|(other, source)| *other != peer && could(source))
     }
 }
 
@@ -452,7 +507,7 @@ mod tests {
             to: u64::MAX,
         };
         pull.range_ended(HONEST, &end, None, Instant(0));
-        let due = pull.due(&BTreeMap::new(), |_| true, Instant(1));
+        let due = pull.due(&BTreeMap::new(), |_| true, Instant(50));
         assert_eq!(
             due.first().map(|(_, want)| (want.from, want.to)),
             Some((1, 10))

@@ -33,6 +33,9 @@ pub enum Frame {
     Events(Events),
     RangeEnd(RangeEnd),
     Refused(Refused),
+    Lane(ShowLane),
+    AskKeys(AskKeys),
+    Keys(Keys),
 }
 
 /// The first frame of a link.
@@ -116,6 +119,92 @@ pub struct Refused {
     pub lane: LaneId,
     /// 1: no such lane for you. 2: later, ask again.
     pub reason: u8,
+}
+
+/// Shows that the sender reads a lane: the lane's id is the hash of what is named here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShowLane {
+    pub channel: ChannelId,
+    /// 2: open. 3: directed.
+    pub form: u8,
+    /// Sorted, 1 to 64.
+    pub audience: Vec<PartnerId>,
+}
+
+impl Canonical for ShowLane {
+    const NAME: &'static str = "lane frame";
+    const LIMIT: usize = 4 << 10;
+
+    fn check(&self) -> Result<(), Malformed> {
+        let ascending = self.audience.windows(2).all(|pair| pair[0] < pair[1]);
+        let known = crate::lane::LaneForm::from_number(self.form).is_some();
+        if known && ascending && (1..=limits::PARTNERS).contains(&self.audience.len()) {
+            Ok(())
+        } else {
+            Err(Malformed::Rule("not a lane with its audience"))
+        }
+    }
+}
+
+/// Asks for the secrets of epochs that the asker could not open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskKeys {
+    pub channel: ChannelId,
+    pub lane: LaneId,
+    /// The key events' ids, sorted, 1 to 32.
+    pub key_events: Vec<EventId>,
+}
+
+impl Canonical for AskKeys {
+    const NAME: &'static str = "ask-keys frame";
+    const LIMIT: usize = 2 << 10;
+
+    fn check(&self) -> Result<(), Malformed> {
+        let ascending = self.key_events.windows(2).all(|pair| pair[0] < pair[1]);
+        if ascending && (1..=limits::KEYS_PER_FRAME).contains(&self.key_events.len()) {
+            Ok(())
+        } else {
+            Err(Malformed::Rule(
+                "key events that are not sorted, or too many",
+            ))
+        }
+    }
+}
+
+/// Gives the secrets that are held of those asked for, each sealed to the asker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    pub channel: ChannelId,
+    pub lane: LaneId,
+    /// Which of the asker's sealing keys opens them.
+    pub sealing_key: Hash,
+    /// Sorted by key event, at most 32.
+    pub keys: Vec<GivenKey>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenKey {
+    pub key_event: EventId,
+    /// HPKE encapsulated key, ciphertext and tag, 1,168 bytes.
+    pub sealed: ByteBuf,
+}
+
+impl Canonical for Keys {
+    const NAME: &'static str = "keys frame";
+    const LIMIT: usize = 64 << 10;
+
+    fn check(&self) -> Result<(), Malformed> {
+        let ascending = self
+            .keys
+            .windows(2)
+            .all(|pair| pair[0].key_event < pair[1].key_event);
+        let whole = |key: &GivenKey| key.sealed.len() == crypto::WRAP_LEN;
+        if ascending && self.keys.len() <= limits::KEYS_PER_FRAME && self.keys.iter().all(whole) {
+            Ok(())
+        } else {
+            Err(Malformed::Rule("keys that are not sorted, or too many"))
+        }
+    }
 }
 
 /// No such lane for the asker.
@@ -228,6 +317,9 @@ impl Frame {
             Frame::Events(contents) => (6, contents.to_bytes()),
             Frame::RangeEnd(contents) => (7, contents.to_bytes()),
             Frame::Refused(contents) => (8, contents.to_bytes()),
+            Frame::Lane(contents) => (9, contents.to_bytes()),
+            Frame::AskKeys(contents) => (10, contents.to_bytes()),
+            Frame::Keys(contents) => (11, contents.to_bytes()),
         };
         let mut bytes = Vec::with_capacity(contents.len() + 1);
         bytes.push(number);
@@ -249,6 +341,9 @@ impl Frame {
             6 => Frame::Events(Events::from_bytes(contents)?),
             7 => Frame::RangeEnd(RangeEnd::from_bytes(contents)?),
             8 => Frame::Refused(Refused::from_bytes(contents)?),
+            9 => Frame::Lane(ShowLane::from_bytes(contents)?),
+            10 => Frame::AskKeys(AskKeys::from_bytes(contents)?),
+            11 => Frame::Keys(Keys::from_bytes(contents)?),
             _ => {
                 return Err(Malformed::Undecodable {
                     expected: "frame of a known type",

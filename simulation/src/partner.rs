@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use comity_crypto::{SealingKey, SigningKey};
 use comity_protocol::id::{Hash, KeyBytes, PartnerId};
 use comity_protocol::identity::{Identity, Name, NodeCertificate, next_root_hash, partner_id};
+use comity_protocol::keys::Entropy;
 use comity_protocol::replica::{Output, Own, Replica, Restore, StreamClass};
 use comity_protocol::wire::Packer;
 
@@ -44,6 +45,7 @@ pub enum Waiting {
 struct Seeds {
     signing: [u8; 32],
     sealing: [u8; 32],
+    replica: [u8; 32],
 }
 
 impl Partner {
@@ -54,6 +56,7 @@ impl Partner {
         let seeds = Seeds {
             signing: draw("signing"),
             sealing: draw("sealing"),
+            replica: draw("replica"),
         };
         let signing = SigningKey::from_seed(&seeds.signing);
         let next_root = next_root_hash(&KeyBytes(next.public().to_bytes()));
@@ -83,6 +86,7 @@ impl Partner {
             identity: self.identity.clone(),
             signing: SigningKey::from_seed(&self.seeds.signing),
             sealing: vec![SealingKey::from_seed(&self.seeds.sealing)],
+            seed: Entropy::new(self.seeds.replica),
         });
         for (table, key, value) in self.disk.rows() {
             restore

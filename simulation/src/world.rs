@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use comity_protocol::event::{Precedence, TAG_EVENT_SIGNATURE, UserName};
 use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::keys::Entropy;
+use comity_protocol::lane::History;
 use comity_protocol::replica::{
     Command, CommandError, Draft, Input, Notice, Output, Replica, SendRange, StreamClass, Written,
 };
@@ -243,6 +244,8 @@ impl World {
             user,
             claimed_ms: START_MS + self.now_ms,
             precedence: Precedence::Routine,
+            audience: None,
+            label: None,
         };
         let command = Command::Post {
             channel,
@@ -260,7 +263,14 @@ impl World {
         let name =
             comity_protocol::identity::Name::try_from(name.to_string()).expect("a legal name");
         let channel = self
-            .command(0, Command::CreateChannel { name })
+            .command(
+                0,
+                Command::CreateChannel {
+                    name,
+                    history: History::default(),
+                    quorum: 0,
+                },
+            )
             .expect("a channel is made")
             .channel;
         for other in 1..self.partners.len() {

@@ -7,6 +7,7 @@ use comity_protocol::body::Role as ProtocolRole;
 use comity_protocol::channel::Channel;
 use comity_protocol::id::{ChannelId, PartnerId};
 use comity_protocol::identity::Name;
+use comity_protocol::lane::History;
 use comity_protocol::replica::{Command, Written};
 
 use super::{failure, names, peering};
@@ -37,7 +38,15 @@ pub async fn create(node: &Node, name: String) -> Result<ChannelInfo, ApiError> 
         ));
     }
     peering::record(node, "channel_created", name.as_str())?;
-    let written = command(node, Command::CreateChannel { name }).await?;
+    let written = command(
+        node,
+        Command::CreateChannel {
+            name,
+            history: History::default(),
+            quorum: 0,
+        },
+    )
+    .await?;
     one(node, written.channel).await
 }
 

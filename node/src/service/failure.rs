@@ -166,11 +166,29 @@ pub fn command(error: CommandError) -> ApiError {
             "'comity channel list' shows the members",
         ),
         CommandError::NotAuthor => user("not_author", text, "only the author can do this"),
-        CommandError::OtherReaders => user(
-            "other_readers",
+        CommandError::NoMember(_) => user(
+            "no_member",
             text,
-            "a partner has joined since: write a new post instead; the old one keeps its readers",
+            "'comity channel list' shows the members; name only those",
         ),
+        CommandError::WithoutSelf => node("internal", text),
+        CommandError::Widens(_) => user(
+            "widens",
+            text,
+            "leave that partner out, or write a new post for it",
+        ),
+        CommandError::NotItsReaders => user(
+            "not_its_readers",
+            text,
+            "leave the audience out: an edit or a withdrawal reaches whoever got the message",
+        ),
+        CommandError::WeakerLabel => user(
+            "weaker_label",
+            text,
+            "leave the label out: the message's own label is taken over",
+        ),
+        CommandError::NotAPost => user("not_a_post", text, "name a post"),
+        CommandError::Quorum => user("bad_quorum", text, "0 means a majority of the owners"),
         CommandError::TooLong { .. } => user("too_long", text, "shorten the message or split it"),
         CommandError::NotAReaction => user(
             "not_a_reaction",

@@ -126,6 +126,8 @@ pub fn draft(
         user,
         claimed_ms: create_at_ms.unwrap_or_else(Node::now_ms),
         precedence,
+        audience: None,
+        label: None,
     })
 }
 

@@ -86,7 +86,8 @@ pub(super) fn place(
     };
     Ok(Placement {
         act: Some(act),
-        ..empty_placement(view, author, lane)
+        lane: Some(lane),
+        ..empty_placement(view, author)
     })
 }
 

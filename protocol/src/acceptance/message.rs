@@ -1,205 +1,219 @@
-//! Everything outside the control lane: lanes, epochs, and what an event is about.
+//! Everything outside the control lane: which lane an event may stand in, what it may cite, and
+//! where a cut is due.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Past, Placement, Refusal, author_of, demand, empty_placement, invalid};
+use super::{Past, Placement, Refusal, about, author_of, demand, empty_placement, epoch, invalid};
 use crate::authority::View;
-use crate::body::{KeyBody, Role};
-use crate::channel::{Channel, Epoch, KeyPart, Keying};
+use crate::body::{EmptyBody, KeyBody, Role};
+use crate::channel::Channel;
 use crate::codec::Canonical;
 use crate::event::{Event, Kind};
-use crate::graph::Pos;
-use crate::id::PartnerId;
+use crate::graph::{FrontierIx, Pos};
+use crate::id::{PartnerId, WriterId};
 use crate::lane::{Lane, LaneForm, lane_id};
+
+/// The least role that may write a kind.
+pub(crate) fn least_role(kind: Kind) -> Role {
+    match kind {
+        Kind::Key | Kind::Receipt | Kind::Cut => Role::Observer,
+        _ => Role::Contributor,
+    }
+}
 
 pub(super) fn place(
     channel: &mut Channel,
     event: &Event,
     past: &Past,
+    frontier: FrontierIx,
     view: &Arc<View>,
 ) -> Result<Placement, Refusal> {
     let header = &event.header;
+    let kind = header.kind();
     let author = author_of(view, &header.writer)?;
     let member = view.member(&author).ok_or(Refusal::Invalid(
         "by a partner that is no member in the event's own past",
     ))?;
     demand(
-        member.role >= Role::Contributor,
+        member.role >= least_role(kind),
         "by a partner that may only read",
     )?;
-    let audience = view.active();
-    let open = lane_id(channel.id, LaneForm::Open, &audience);
-    demand(
-        header.lane == open,
-        "in a lane that is not the open lane of the members in the event's own past",
-    )?;
-    for dep in &past.deps {
-        let wide = channel
-            .lane(&channel.lane_of(*dep))
-            .is_some_and(|lane| audience.is_subset(&lane.audience));
-        demand(wide, "a dep in a narrower lane")?;
-    }
-    let keying = view.keying(&audience);
-    let (mut epoch, mut key_part) = (None, None);
-    if header.kind() == Kind::Key {
-        let body = invalid(
+    let key_body = match kind {
+        Kind::Key => Some(invalid(
             KeyBody::from_bytes(&event.body),
             "a body that does not fit its kind",
-        )?;
-        if place_key(channel, past, &body, &keying, view)? {
-            epoch = Some(Epoch {
-                seq: header.seq,
-                key_event: event.id,
-                keying,
-            });
-        } else {
-            let partners = body.wraps.iter().map(|wrap| wrap.partner).collect();
-            key_part = Some(KeyPart {
-                commitment: body.commitment,
-                partners,
-                keying,
-            });
-        }
-    } else {
-        let current = past.prev.and_then(|prev| epoch_at(channel, prev));
-        let current = current.ok_or(Refusal::Invalid(
-            "sealed before its writer's first key event",
-        ))?;
-        demand(
-            Some(current.key_event) == header.key_event,
-            "sealed under another epoch than the writer's latest",
-        )?;
-        demand(
-            current.keying == keying,
-            "sealed under an epoch that the membership or its keys have left behind",
-        )?;
-    }
-    let about = about(channel, event, past, author, &audience);
-    let lane = Lane {
-        form: LaneForm::Open,
-        audience,
+        )?),
+        _ => None,
     };
-    Ok(Placement {
-        epoch,
-        key_part,
-        about,
-        ..empty_placement(view, author, lane)
-    })
-}
-
-/// Checks a key event; true for the last part of its epoch.
-fn place_key(
-    channel: &Channel,
-    past: &Past,
-    body: &KeyBody,
-    keying: &Keying,
-    view: &View,
-) -> Result<bool, Refusal> {
-    let audience: BTreeSet<PartnerId> = keying.iter().map(|(partner, ..)| *partner).collect();
-    demand(
-        body.audience.is_none(),
-        "an open lane's key event names no audience",
-    )?;
-    for wrap in &body.wraps {
-        let key = view
-            .member(&wrap.partner)
-            .and_then(|member| member.sealing_key.as_ref());
-        let current = key.is_some_and(|(_, key)| key.id() == wrap.sealing_key.0);
-        demand(
-            current && audience.contains(&wrap.partner),
-            "a wrap that is for no member's current key",
-        )?;
+    let lane = lane_of(channel, event, past, view, key_body.as_ref())?;
+    // What was checked for the event before needs no second look under the same view.
+    let follows = past.prev.filter(|prev| {
+        let prev = channel.graph.entry(*prev);
+        prev.frontier == frontier && prev.kind != Kind::Cut
+    });
+    if follows.is_none() {
+        demand_open_to_its_readers(&lane, kind, author, view)?;
     }
-    let Some(parts) = &body.parts else {
-        return Ok(false);
-    };
-    let mut named: Vec<PartnerId> = body.wraps.iter().map(|wrap| wrap.partner).collect();
-    let mut at = past.prev;
-    for part in parts.iter().rev() {
-        let pos = at.filter(|pos| channel.graph.entry(*pos).id == *part);
-        let pos = pos.ok_or(Refusal::Invalid("key parts that do not stand before it"))?;
-        let held = channel
-            .key_parts
-            .get(&pos)
-            .ok_or(Refusal::Invalid("a key part that is none"))?;
-        demand(
-            held.commitment == body.commitment,
-            "key parts of several secrets",
-        )?;
-        demand(
-            held.keying == *keying,
-            "a key part that the membership or its keys have left behind",
-        )?;
-        named.extend(&held.partners);
-        at = before(channel, pos);
-    }
-    let distinct: BTreeSet<PartnerId> = named.iter().copied().collect();
-    demand(
-        distinct.len() == named.len() && distinct == audience,
-        "a key event that does not name exactly the readers",
-    )?;
-    Ok(true)
-}
-
-/// The event before `pos` in its log.
-fn before(channel: &Channel, pos: Pos) -> Option<Pos> {
-    let chain = channel.graph.chain(pos.chain);
-    if pos.seq > chain.first {
-        Some(Pos {
-            chain: pos.chain,
-            seq: pos.seq - 1,
-        })
-    } else {
-        chain.base
-    }
-}
-
-/// The epoch that a writer's latest complete key event at or before `pos` opened.
-pub(crate) fn epoch_at(channel: &Channel, pos: Pos) -> Option<&Epoch> {
-    let mut pos = pos;
-    loop {
-        let epochs = channel
-            .epochs
-            .get(&pos.chain)
-            .map_or(&[][..], Vec::as_slice);
-        let after = epochs.partition_point(|epoch| epoch.seq <= pos.seq);
-        if let Some(latest) = after.checked_sub(1) {
-            return Some(&epochs[latest]);
+    demand_no_narrower_dep(channel, event, past, &lane, view)?;
+    demand_cut(channel, event, past, &lane, author, frontier, view)?;
+    let mut placement = empty_placement(view, author);
+    match &key_body {
+        Some(body) => {
+            let (epoch, key_part) = epoch::place_key(channel, event, past, body, &lane, view)?;
+            placement.epoch = epoch;
+            placement.key_part = key_part;
         }
-        pos = channel.graph.chain(pos.chain).base?;
+        None if kind == Kind::Cut => {
+            let body = EmptyBody::from_bytes(&event.body);
+            invalid(body, "a body that does not fit its kind")?;
+        }
+        None => epoch::demand_current(channel, event, past.prev, follows, &lane, view)?,
     }
+    placement.about = about::resolve(channel, event, past, author, &lane, view);
+    if channel.lane(&header.lane).is_none() {
+        placement.lane = Some(Arc::unwrap_or_clone(lane));
+    }
+    Ok(placement)
 }
 
-/// The event that this one is about, if it lies in its past and this one may bear on it. A
-/// reference to anything else is the same as one to nothing, at every node.
-fn about(
+/// The lane that an event stands in: as a key event says, or as its past knows it.
+fn lane_of(
     channel: &Channel,
     event: &Event,
     past: &Past,
-    author: PartnerId,
-    audience: &BTreeSet<PartnerId>,
-) -> Option<Pos> {
-    let reference = event.header.about.as_ref()?;
-    let lane = reference.lane.unwrap_or(event.header.lane);
-    let target = channel
-        .graph
-        .find(lane, reference.writer, reference.seq, &reference.id)?;
-    let seen = past
-        .prev
-        .iter()
-        .chain(&past.deps)
-        .any(|parent| channel.graph.in_past(target, *parent));
-    let target_lane = channel.lane(&lane)?;
-    let entry = channel.graph.entry(target);
-    let written_by = channel.author(target);
-    let own = written_by.partner == author && written_by.user == event.header.author;
-    let allowed = match event.header.kind() {
-        Kind::Post | Kind::React => entry.kind == Kind::Post,
-        // Exactly the readers of the target's lane, less those that are gone: what is narrower
-        // is no edit, it would leave others with the old text.
-        Kind::Edit | Kind::Redact => entry.kind == Kind::Post && own,
-        _ => false,
+    view: &View,
+    key_body: Option<&KeyBody>,
+) -> Result<Arc<Lane>, Refusal> {
+    let header = &event.header;
+    let Some(body) = key_body else {
+        demand(
+            is_named(channel, event, past),
+            "in a lane that nothing in its past names",
+        )?;
+        return channel
+            .lane(&header.lane)
+            .cloned()
+            .ok_or(Refusal::Invalid("in a lane that nothing in its past names"));
     };
-    (seen && allowed && audience.is_subset(&target_lane.audience)).then_some(target)
+    let lane = match &body.audience {
+        None => Lane {
+            form: LaneForm::Open,
+            audience: view.active(),
+        },
+        Some(audience) => Lane {
+            form: LaneForm::Directed,
+            audience: audience.iter().copied().collect(),
+        },
+    };
+    demand(
+        lane_id(channel.id, lane.form, &lane.audience) == header.lane,
+        "in a lane that is not that of its readers",
+    )?;
+    Ok(Arc::new(lane))
+}
+
+/// Whether an event's past holds an event of its lane that says what the lane is.
+fn is_named(channel: &Channel, event: &Event, past: &Past) -> bool {
+    let own_lane = |dep: &Pos| channel.lane_of(*dep) == event.header.lane;
+    past.prev.is_some() || past.deps.iter().any(own_lane)
+}
+
+fn demand_open_to_its_readers(
+    lane: &Lane,
+    kind: Kind,
+    author: PartnerId,
+    view: &View,
+) -> Result<(), Refusal> {
+    demand(
+        lane.audience.contains(&author),
+        "by a partner that is no reader of the lane",
+    )?;
+    if kind == Kind::Cut {
+        return Ok(());
+    }
+    let members = view.active();
+    demand(
+        lane.audience.is_subset(&members),
+        "in a lane that is closed: one of its readers is no member in the event's own past",
+    )?;
+    demand(
+        lane.form != LaneForm::Open || lane.audience == members,
+        "in a lane that is not the open lane of the members in the event's own past",
+    )
+}
+
+fn demand_no_narrower_dep(
+    channel: &Channel,
+    event: &Event,
+    past: &Past,
+    lane: &Lane,
+    view: &View,
+) -> Result<(), Refusal> {
+    let others = past
+        .deps
+        .iter()
+        .map(|dep| channel.lane_of(*dep))
+        .filter(|other| *other != event.header.lane);
+    let others: BTreeSet<_> = others.collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let members = view.active();
+    let wide = others.iter().all(|other| {
+        channel
+            .lane(other)
+            .is_some_and(|other| other.is_read_by(&lane.audience, channel.history(), &members))
+    });
+    demand(wide, "a dep in a lane that not all of its readers may read")
+}
+
+/// After a membership ended, the first event of each remaining writer in a lane that the former
+/// member read says what it held of that lane until then.
+fn demand_cut(
+    channel: &Channel,
+    event: &Event,
+    past: &Past,
+    lane: &Lane,
+    author: PartnerId,
+    frontier: FrontierIx,
+    view: &View,
+) -> Result<(), Refusal> {
+    let due = has_new_endings(
+        channel,
+        view,
+        lane,
+        (author, event.header.writer),
+        past.prev,
+        frontier,
+    );
+    if event.header.kind() != Kind::Cut {
+        let named = is_named(channel, event, past);
+        return demand(!(due && named), "a cut is due first");
+    }
+    let goes_on = past
+        .prev
+        .is_some_and(|prev| channel.graph.entry(prev).kind == Kind::Cut);
+    demand(due || goes_on, "a cut where no membership has ended")
+}
+
+/// Whether `view` knows of an end of membership that bears on the lane and that the writer's last
+/// event `prev` there did not know of.
+pub(crate) fn has_new_endings(
+    channel: &Channel,
+    view: &View,
+    lane: &Lane,
+    (author, writer): (PartnerId, WriterId),
+    prev: Option<Pos>,
+    frontier: FrontierIx,
+) -> bool {
+    let known = prev.map(|prev| channel.graph.entry(prev).frontier);
+    if known == Some(frontier) {
+        return false;
+    }
+    view.endings.iter().any(|ending| {
+        lane.audience.contains(&ending.partner)
+            && !ending.strikes(author, writer)
+            && known.is_none_or(|known| !channel.graph.frontier_holds(known, ending.pos))
+    })
 }

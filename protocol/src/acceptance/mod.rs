@@ -4,7 +4,9 @@
 //! policy. An event is refused as *invalid* only for what every node will see in it for ever;
 //! what is merely not here yet is *missing*.
 
+pub(crate) mod about;
 mod control;
+mod epoch;
 mod message;
 
 use std::sync::Arc;
@@ -21,7 +23,8 @@ use crate::mutation::{self, Mutation};
 
 pub use control::{TAG_CHANNEL, channel_id, charter_of};
 pub(crate) use control::{founder_key, introduction, would_have_effect};
-pub(crate) use message::epoch_at;
+pub(crate) use epoch::epoch_at;
+pub(crate) use message::{has_new_endings, least_role};
 
 /// Why an event is not accepted now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +49,8 @@ pub struct Placement {
     pub(crate) frontier: FrontierIx,
     pub(crate) view: Arc<View>,
     pub(crate) author: PartnerId,
-    pub(crate) lane: Lane,
+    /// The event's lane, where it was not known before.
+    pub(crate) lane: Option<Lane>,
     pub(crate) act: Option<Act>,
     pub(crate) epoch: Option<Epoch>,
     pub(crate) key_part: Option<KeyPart>,
@@ -81,7 +85,7 @@ pub fn place(channel: &mut Channel, event: &Event) -> Result<Placement, Refusal>
     let mut placement = if kind.is_control_act() {
         control::place(channel, event, &view)?
     } else {
-        message::place(channel, event, &past, &view)?
+        message::place(channel, event, &past, frontier, &view)?
     };
     if occupied(channel, header) && !channel.restoring && !channel.parking.cited_by_another(event) {
         return Err(Refusal::Fork);
@@ -283,7 +287,7 @@ fn author_of(view: &View, writer: &WriterId) -> Result<PartnerId, Refusal> {
     ))
 }
 
-fn empty_placement(view: &Arc<View>, author: PartnerId, lane: Lane) -> Placement {
+fn empty_placement(view: &Arc<View>, author: PartnerId) -> Placement {
     Placement {
         prev: None,
         deps: Vec::new(),
@@ -292,7 +296,7 @@ fn empty_placement(view: &Arc<View>, author: PartnerId, lane: Lane) -> Placement
         frontier: 0,
         view: view.clone(),
         author,
-        lane,
+        lane: None,
         act: None,
         epoch: None,
         key_part: None,

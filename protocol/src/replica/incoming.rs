@@ -6,6 +6,7 @@ use super::{Notice, Output, Replica, StreamClass, VerifyItem};
 use crate::acceptance;
 use crate::authority::Status;
 use crate::channel::{Accepted, Channel, Outcome};
+use crate::compose::Author;
 use crate::event::{Event, Kind, Reference};
 use crate::id::{ChannelId, EventId, LaneId, PartnerId};
 use crate::keys::opens_epoch;
@@ -36,6 +37,11 @@ impl Replica {
         ) {
             Ok(sync::Received::Nothing) => {}
             Ok(sync::Received::Events(events)) => self.verify(peer, events, now),
+            Ok(sync::Received::AskKeys(ask)) => self.on_ask_keys(peer, &ask, now.instant),
+            Ok(sync::Received::Keys(keys)) => self.on_keys(peer, &keys),
+            Ok(sync::Received::Refused(refused)) => {
+                self.asking.refused((refused.channel, refused.lane), &peer);
+            }
             Err(why) => self.notify(Notice::Misbehaved { peer, why }),
         }
     }
@@ -57,7 +63,7 @@ impl Replica {
                     waiting.push((event, peer));
                 }
                 None => {
-                    self.sync.verified(&peer, weight);
+                    self.sync.verified(&peer, weight, now.instant);
                     self.ask_again(&event, peer, now);
                 }
             }
@@ -157,7 +163,7 @@ impl Replica {
         };
         let mut honest = true;
         for ((event, peer), valid) in events.into_iter().zip(valid) {
-            self.sync.verified(&peer, event.weight());
+            self.sync.verified(&peer, event.weight(), now.instant);
             self.verifying_bytes -= event.weight();
             if *valid && honest {
                 self.notice_own_log(&event, peer);
@@ -237,10 +243,13 @@ impl Replica {
     pub(super) fn settle(
         &mut self,
         channel_id: ChannelId,
-        outcome: Outcome,
+        mut outcome: Outcome,
         extra: Vec<Row>,
         now: Now,
     ) {
+        if outcome.accepted.iter().any(|accepted| accepted.control) {
+            self.cut(channel_id, &mut outcome, now);
+        }
         for (id, peer, why) in outcome.invalid {
             match peer {
                 Some(peer) => self.notify(Notice::Misbehaved {
@@ -274,6 +283,26 @@ impl Replica {
         }
     }
 
+    /// The moment a membership ends, what is held of the former member is vouched for, in the same
+    /// write: nothing that comes later is.
+    fn cut(&mut self, id: ChannelId, outcome: &mut Outcome, now: Now) {
+        let whole = self.notes.get(&id).is_none_or(|note| !note.restored);
+        let Some(channel) = self.channels.get_mut(&id).filter(|_| whole) else {
+            return;
+        };
+        let author = Author {
+            partner: self.partner,
+            writer: self.writer,
+            key: &self.own.signing,
+        };
+        if let Err(error) = channel.write_cuts(&author, now.wall, &mut outcome.accepted) {
+            self.notify(Notice::Refused {
+                peer: self.partner,
+                why: format!("own cut: {error}"),
+            });
+        }
+    }
+
     /// Offers again what waited for an own event.
     fn release(&mut self, channel: ChannelId, id: &EventId, now: Now) {
         let released = self
@@ -293,7 +322,11 @@ impl Replica {
         if event.header.kind() != Kind::Key {
             return rows;
         }
-        match self.keyring.read(event) {
+        let read = self.keyring.read(event);
+        if opens_epoch(event) && !matches!(read, Ok(Some(_))) {
+            self.want_key(channel, event.header.lane, event.id);
+        }
+        match read {
             Ok(Some(secret)) => rows.push(rows::secret_row(&event.id, &secret)),
             Ok(None) if accepted.from.is_none() && opens_epoch(event) => {
                 if let Some(secret) = self.keyring.secret(&event.id) {
@@ -328,6 +361,7 @@ impl Replica {
         }));
         if accepted.control {
             self.sync.control_changed(channel_id, now.instant);
+            self.asking.readers_changed(channel_id);
             self.out.push_back(Output::Notify(Notice::Membership {
                 channel: channel_id,
             }));

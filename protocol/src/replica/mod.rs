@@ -6,6 +6,7 @@
 //! reads no clock and draws no randomness; both are arguments.
 
 mod incoming;
+mod keys;
 mod orders;
 mod restore;
 
@@ -15,6 +16,7 @@ use comity_crypto as crypto;
 
 use crate::channel::Channel;
 use crate::event::{Event, Kind, Precedence};
+use crate::giving::{Asking, Given};
 use crate::id::{ChannelId, EventId, PartnerId, Signature, WriterId};
 use crate::identity::Identity;
 use crate::keys::{Entropy, Keyring};
@@ -32,6 +34,8 @@ pub struct Own {
     pub signing: crypto::SigningKey,
     /// The last one is current.
     pub sealing: Vec<crypto::SealingKey>,
+    /// Randomness for what peers make this replica do, drawn anew at every start.
+    pub seed: Entropy,
 }
 
 /// The streams of a link, most urgent first.
@@ -168,6 +172,18 @@ pub enum Notice {
         id: EventId,
         why: String,
     },
+    /// Secrets of epochs were given to a reader that lacked them.
+    KeysGiven {
+        channel: ChannelId,
+        peer: PartnerId,
+        count: usize,
+    },
+    /// Secrets of epochs that this node could not open were given to it.
+    KeysObtained {
+        channel: ChannelId,
+        peer: PartnerId,
+        count: usize,
+    },
     /// A peer shows more of this node's own log than is here.
     OwnLogAhead {
         channel: ChannelId,
@@ -185,6 +201,9 @@ pub struct Replica {
     keyring: Keyring,
     numbers: LogNumbers,
     sync: Sync,
+    /// Secrets that are asked of other readers.
+    asking: Asking,
+    given: Given,
     verifying: BTreeMap<u64, Vec<(Event, PartnerId)>>,
     verifying_bytes: usize,
     next_batch: u64,
@@ -211,7 +230,9 @@ impl Replica {
             channels: BTreeMap::new(),
             keyring: Keyring::new(partner, sealing),
             numbers: LogNumbers::default(),
-            sync: Sync::new(writer),
+            sync: Sync::new(partner, writer),
+            asking: Asking::default(),
+            given: Given::default(),
             verifying: BTreeMap::new(),
             verifying_bytes: 0,
             next_batch: 0,
@@ -285,21 +306,28 @@ impl Replica {
                 let result = self.command(*command, &entropy, now);
                 self.out.push_back(Output::Done { ticket, result });
             }
-            Input::PeerUp { peer } => self.sync.up(
-                self.partner,
-                peer,
-                &self.channels,
-                now.instant,
-                &mut self.out,
-            ),
-            Input::PeerDown { peer } => self.sync.down(&peer),
+            Input::PeerUp { peer } => {
+                self.sync
+                    .up(peer, &self.channels, now.instant, &mut self.out);
+                self.asking.up(&peer);
+            }
+            Input::PeerDown { peer } => {
+                self.sync.down(&peer);
+                self.asking.down(&peer);
+                self.given.down(&peer);
+            }
             Input::Received { peer, class, bytes } => self.received(peer, class, &bytes, now),
             Input::Congested { peer } => self.sync.congested(&peer),
-            Input::Drained { peer } => self.sync.drained(peer, &self.channels, &mut self.out),
+            Input::Drained { peer } => {
+                self.sync
+                    .drained(peer, &self.channels, now.instant, &mut self.out);
+            }
             Input::Verified { batch, valid } => self.verified(batch, &valid, now),
             Input::Wake => {}
         }
-        if let Some(at) = self.sync.tick(&self.channels, now.instant, &mut self.out) {
+        let sync = self.sync.tick(&self.channels, now.instant, &mut self.out);
+        let keys = self.ask_for_keys(now.instant);
+        if let Some(at) = sync.into_iter().chain(keys).min() {
             self.out.push_back(Output::WakeAt(at));
         }
     }

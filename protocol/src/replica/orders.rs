@@ -1,20 +1,25 @@
 //! What this node's own people order: channels, memberships, messages.
 
+use std::collections::BTreeSet;
+
 use comity_crypto as crypto;
 
 use super::Replica;
 use crate::acceptance;
+use crate::acceptance::about::{Bound, is_authors_alone, rule};
 use crate::authority::{Act, Status};
 use crate::body::{Charter, InviteBody, MessageBody, ReactBody, RedactBody, Role, SealingKeyBody};
 use crate::channel::{Channel, Outcome};
 use crate::codec::{Canonical, encode};
 use crate::compose::{Author, ComposeError, Message};
-use crate::event::{Kind, Precedence, Reference, UserName};
+use crate::event::{Kind, Label, Precedence, UserName};
 use crate::graph::Pos;
 use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId};
 use crate::identity::{Identity, Name};
 use crate::keys::Entropy;
+use crate::lane::{History, LaneForm};
 use crate::limits;
+use crate::reserved::{PinBody, ReceiptBody};
 use crate::rows::Row;
 use crate::time::Now;
 
@@ -23,6 +28,9 @@ use crate::time::Now;
 pub enum Command {
     CreateChannel {
         name: Name,
+        history: History,
+        /// Owners needed for a quorum act; 0 for a majority.
+        quorum: u8,
     },
     Share {
         channel: ChannelId,
@@ -61,6 +69,18 @@ pub enum Command {
         emoji: String,
         withdrawn: bool,
     },
+    Pin {
+        channel: ChannelId,
+        draft: Draft,
+        target: EventRef,
+        withdrawn: bool,
+    },
+    Receipt {
+        channel: ChannelId,
+        draft: Draft,
+        target: EventRef,
+        state: ReceiptState,
+    },
 }
 
 /// What every message has.
@@ -69,6 +89,10 @@ pub struct Draft {
     pub user: UserName,
     pub claimed_ms: u64,
     pub precedence: Precedence,
+    /// For whom. Absent: for the readers of what the message is about, else for all members.
+    pub audience: Option<BTreeSet<PartnerId>>,
+    /// Absent: the label of what the message is about.
+    pub label: Option<Label>,
 }
 
 /// An accepted event, by its place.
@@ -95,8 +119,20 @@ pub enum CommandError {
     AlreadyThere(&'static str),
     #[error("the post is not this user's own")]
     NotAuthor,
-    #[error("the post's readers are not all readers of what would be written now")]
-    OtherReaders,
+    #[error("a quorum of more than 64 owners")]
+    Quorum,
+    #[error("partner {0} is not an active member of the channel")]
+    NoMember(PartnerId),
+    #[error("the audience lacks this partner itself")]
+    WithoutSelf,
+    #[error("partner {0} may not read the message that this is about")]
+    Widens(PartnerId),
+    #[error("what changes a message goes to exactly its readers")]
+    NotItsReaders,
+    #[error("the label would let people read more than that of the message that this is about")]
+    WeakerLabel,
+    #[error("a message cannot be about an event of that kind")]
+    NotAPost,
     #[error("the message has {len} bytes, the limit is {limit}")]
     TooLong { len: usize, limit: usize },
     #[error("peers hold more of this node's log than this node: it was restored from an old copy")]
@@ -138,7 +174,11 @@ impl Replica {
         now: Now,
     ) -> Result<Written, CommandError> {
         match command {
-            Command::CreateChannel { name } => self.create(name, entropy, now),
+            Command::CreateChannel {
+                name,
+                history,
+                quorum,
+            } => self.create(name, history, quorum, entropy, now),
             Command::Share {
                 channel,
                 partner,
@@ -152,25 +192,34 @@ impl Replica {
                 encode(&crate::body::EmptyBody {}),
                 now,
             ),
+            other => self.say(other, entropy, now),
+        }
+    }
+
+    /// Writes a message.
+    fn say(
+        &mut self,
+        command: Command,
+        entropy: &Entropy,
+        now: Now,
+    ) -> Result<Written, CommandError> {
+        let said = match command {
             Command::Post {
                 channel,
                 draft,
                 text,
                 reply_to,
                 rows,
-            } => {
-                let body = encode(&MessageBody { message: text });
-                self.message(
+            } => Said {
+                rows,
+                ..Said::new(
                     channel,
                     Kind::Post,
                     draft,
                     reply_to,
-                    body,
-                    entropy,
-                    rows,
-                    now,
+                    encode(&MessageBody { message: text }),
                 )
-            }
+            },
             Command::Edit {
                 channel,
                 draft,
@@ -178,16 +227,7 @@ impl Replica {
                 text,
             } => {
                 let body = encode(&MessageBody { message: text });
-                self.message(
-                    channel,
-                    Kind::Edit,
-                    draft,
-                    Some(target),
-                    body,
-                    entropy,
-                    Vec::new(),
-                    now,
-                )
+                Said::new(channel, Kind::Edit, draft, Some(target), body)
             }
             Command::Redact {
                 channel,
@@ -196,16 +236,7 @@ impl Replica {
                 reason,
             } => {
                 let body = encode(&RedactBody { reason });
-                self.message(
-                    channel,
-                    Kind::Redact,
-                    draft,
-                    Some(target),
-                    body,
-                    entropy,
-                    Vec::new(),
-                    now,
-                )
+                Said::new(channel, Kind::Redact, draft, Some(target), body)
             }
             Command::React {
                 channel,
@@ -216,21 +247,43 @@ impl Replica {
             } => {
                 let body = ReactBody { emoji, withdrawn };
                 body.check().map_err(|_| CommandError::NotAReaction)?;
-                self.message(
-                    channel,
-                    Kind::React,
-                    draft,
-                    Some(target),
-                    encode(&body),
-                    entropy,
-                    Vec::new(),
-                    now,
-                )
+                Said::new(channel, Kind::React, draft, Some(target), encode(&body))
             }
-        }
+            Command::Pin {
+                channel,
+                draft,
+                target,
+                withdrawn,
+            } => {
+                let body = encode(&PinBody { withdrawn });
+                Said::new(channel, Kind::Pin, draft, Some(target), body)
+            }
+            Command::Receipt {
+                channel,
+                draft,
+                target,
+                state,
+            } => {
+                let state = state as u8;
+                let body = encode(&ReceiptBody { state });
+                Said::new(channel, Kind::Receipt, draft, Some(target), body)
+            }
+            _ => return Err(CommandError::Internal("no message".into())),
+        };
+        self.message(said, entropy, now)
     }
 
-    fn create(&mut self, name: Name, entropy: &Entropy, now: Now) -> Result<Written, CommandError> {
+    fn create(
+        &mut self,
+        name: Name,
+        history: History,
+        quorum: u8,
+        entropy: &Entropy,
+        now: Now,
+    ) -> Result<Written, CommandError> {
+        if usize::from(quorum) > limits::PARTNERS {
+            return Err(CommandError::Quorum);
+        }
         let sealing_key = self.sealing_key()?;
         let charter = Charter {
             version: limits::VERSION,
@@ -239,9 +292,9 @@ impl Replica {
             nonce: Hash(*entropy.draw("charter", &LaneId([0; 32]), 0)),
             creator: self.own.identity.clone(),
             sealing_key,
-            history: 1,
+            history: history.number(),
             finality: 1,
-            quorum: 0,
+            quorum,
             label_policy: None,
             label_ceiling: None,
             retention_days: None,
@@ -381,41 +434,30 @@ impl Replica {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one call per command, each argument its own"
-    )]
     fn message(
         &mut self,
-        id: ChannelId,
-        kind: Kind,
-        draft: Draft,
-        about: Option<EventRef>,
-        body: Vec<u8>,
+        said: Said,
         entropy: &Entropy,
-        extra: Vec<Row>,
         now: Now,
     ) -> Result<Written, CommandError> {
-        self.demand_member(id)?;
-        self.demand_whole(id)?;
-        let channel = self.channel(id)?;
-        let own_role = channel
-            .present()
-            .member(&self.partner)
-            .map(|member| member.role);
-        if own_role < Some(Role::Contributor) {
+        self.demand_member(said.channel)?;
+        self.demand_whole(said.channel)?;
+        let channel = self.channel(said.channel)?;
+        let own_role = channel.present().member(&self.partner);
+        if own_role.is_none_or(|own| own.role < acceptance::least_role(said.kind)) {
             return Err(CommandError::NotAllowed);
         }
-        let about = about
-            .map(|target| self.about(channel, kind, &draft.user, target))
-            .transpose()?;
+        let audience = self.audience(channel, &said)?;
+        let label = said.label(channel)?;
         let message = Message {
-            kind,
-            user: draft.user,
-            claimed_ms: draft.claimed_ms,
-            precedence: draft.precedence,
-            about,
-            body,
+            kind: said.kind,
+            user: said.draft.user,
+            claimed_ms: said.draft.claimed_ms,
+            precedence: said.draft.precedence,
+            about: said.about,
+            label,
+            audience: audience.clone(),
+            body: said.body,
         };
         let author = Author {
             partner: self.partner,
@@ -424,7 +466,7 @@ impl Replica {
         };
         let channel = self
             .channels
-            .get_mut(&id)
+            .get_mut(&said.channel)
             .ok_or(CommandError::NoSuchChannel)?;
         let mut accepted = Vec::new();
         let result = channel.write_message(
@@ -435,52 +477,121 @@ impl Replica {
             now.wall,
             &mut accepted,
         );
-        let audience = channel.present().active().into_iter().collect();
+        let audience = audience.unwrap_or_else(|| channel.present().active());
         let last = accepted.last().map(|last| last.event.id);
-        // Even when the message itself failed: a key event before it is part of the log now.
-        let extra = if result.is_ok() { extra } else { Vec::new() };
+        // Even when the message itself failed: what stands before it is part of the log now.
+        let extra = if result.is_ok() {
+            said.rows
+        } else {
+            Vec::new()
+        };
         let outcome = Outcome {
             accepted,
             ..Outcome::default()
         };
-        self.settle(id, outcome, extra, now);
+        self.settle(said.channel, outcome, extra, now);
         result?;
         let written = last.ok_or_else(|| CommandError::Internal("nothing was written".into()))?;
         Ok(Written {
-            channel: id,
+            channel: said.channel,
             id: written,
-            audience,
+            audience: audience.into_iter().collect(),
         })
     }
 
-    /// The reference to a target that this user may act on, before anything is written.
-    fn about(
+    /// Who is to read a message: as it says, or whoever may read what it is about. None for the
+    /// open lane, which is for all members.
+    fn audience(
         &self,
         channel: &Channel,
-        kind: Kind,
-        user: &UserName,
-        target: EventRef,
-    ) -> Result<Reference, CommandError> {
+        said: &Said,
+    ) -> Result<Option<BTreeSet<PartnerId>>, CommandError> {
+        let members = channel.present().active();
+        if let Some(wanted) = &said.draft.audience {
+            if let Some(stranger) = wanted.iter().find(|partner| !members.contains(*partner)) {
+                return Err(CommandError::NoMember(*stranger));
+            }
+            if !wanted.contains(&self.partner) {
+                return Err(CommandError::WithoutSelf);
+            }
+        }
+        let Some(target) = said.about else {
+            return Ok(said.draft.audience.clone());
+        };
+        let (targets, bound) = rule(said.kind).ok_or(CommandError::NotAPost)?;
+        if !targets.contains(&channel.entry(target).kind) {
+            return Err(CommandError::NotAPost);
+        }
         let author = channel.author(target);
-        let own = author.partner == self.partner && author.user.as_ref() == Some(user);
-        if matches!(kind, Kind::Edit | Kind::Redact) && !own {
+        let own = author.partner == self.partner && author.user.as_ref() == Some(&said.draft.user);
+        if is_authors_alone(said.kind) && !own {
             return Err(CommandError::NotAuthor);
         }
-        let lane = channel.lane_of(target);
-        let readers = channel
-            .lane(&lane)
-            .map(|lane| lane.audience.clone())
-            .unwrap_or_default();
-        let audience = channel.present().active();
-        if !audience.is_subset(&readers) {
-            return Err(CommandError::OtherReaders);
+        let lane = channel
+            .lane(&channel.lane_of(target))
+            .ok_or_else(|| CommandError::Internal("its lane is not known".into()))?;
+        let readers = lane.readers(channel.history(), &members);
+        let Some(wanted) = &said.draft.audience else {
+            let open = lane.form == LaneForm::Open && readers == members;
+            return Ok((!open).then_some(readers));
+        };
+        if bound == Bound::Exactly && *wanted != readers {
+            return Err(CommandError::NotItsReaders);
         }
-        let open = crate::lane::lane_id(channel.id, crate::lane::LaneForm::Open, &audience);
-        Ok(Reference {
-            lane: (lane != open).then_some(lane),
-            writer: channel.writer_of(target),
-            seq: target.seq,
-            id: channel.entry(target).id,
-        })
+        match wanted.iter().find(|partner| !readers.contains(*partner)) {
+            Some(stranger) => Err(CommandError::Widens(*stranger)),
+            None => Ok(Some(wanted.clone())),
+        }
+    }
+}
+
+/// How far a message came at a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ReceiptState {
+    Delivered = 1,
+    Read = 2,
+}
+
+/// A message that is to be written.
+struct Said {
+    channel: ChannelId,
+    kind: Kind,
+    draft: Draft,
+    about: Option<EventRef>,
+    /// The plaintext body, canonical.
+    body: Vec<u8>,
+    /// Stored together with the message.
+    rows: Vec<Row>,
+}
+
+impl Said {
+    fn new(
+        channel: ChannelId,
+        kind: Kind,
+        draft: Draft,
+        about: Option<EventRef>,
+        body: Vec<u8>,
+    ) -> Said {
+        Said {
+            channel,
+            kind,
+            draft,
+            about,
+            body,
+            rows: Vec::new(),
+        }
+    }
+
+    /// The label it bears: its own, or that of what it is about.
+    fn label(&self, channel: &Channel) -> Result<Option<Label>, CommandError> {
+        let inherited = self.about.and_then(|about| channel.label(about));
+        match (&self.draft.label, inherited) {
+            (None, inherited) => Ok(inherited.cloned()),
+            (Some(own), Some(inherited)) if !own.dominates(inherited) => {
+                Err(CommandError::WeakerLabel)
+            }
+            (Some(own), _) => Ok(Some(own.clone())),
+        }
     }
 }

@@ -87,6 +87,13 @@ impl Restore {
                 ));
             }
         }
+        let channels: Vec<ChannelId> = self.replica.channels.keys().copied().collect();
+        for channel in channels {
+            if let Some(held) = self.replica.channels.get_mut(&channel) {
+                held.restored();
+            }
+            self.replica.want_missing_keys(channel);
+        }
         Ok(self.replica)
     }
 }

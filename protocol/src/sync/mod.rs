@@ -6,43 +6,48 @@
 //! depends on a push arriving, nor on the next message to reveal that one was missed; and any
 //! reader of a lane serves any other reader of it.
 
+mod entitlement;
+mod tell;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::channel::Channel;
 use crate::event::Event;
 use crate::id::{ChannelId, Hash, LaneId, PartnerId, WriterId};
-use crate::lane;
 use crate::limits;
 use crate::pull::Pull;
 use crate::replica::{Output, SendRange, StreamClass};
 use crate::time::Instant;
 use crate::wire::{
-    AskHeads, Events, Frame, Have, HaveLane, Head, Heads, Hello, LogId, PackedEvent, Packer,
-    REFUSED_NO_SUCH_LANE, Refused, Unpacker, Want, heads_digest,
+    AskHeads, AskKeys, Events, Frame, Have, Heads, Hello, Keys, LogId, PackedEvent, Packer,
+    REFUSED_LATER, REFUSED_NO_SUCH_LANE, Refused, Unpacker, Want, heads_digest,
 };
 
-type Channels = BTreeMap<ChannelId, Channel>;
+use entitlement::Shown;
+pub use entitlement::{is_stranger, may_read};
+use tell::Told;
+pub use tell::heads;
+pub(crate) use tell::refuse;
 
-/// How often the machine looks at what is due while anything is under way, in milliseconds.
-const TICK_MS: u64 = 50;
-/// The least time between two looks at what is due, in milliseconds: bounds their cost under a
-/// flood of inputs.
-const LOOK_MS: u64 = 10;
+type Channels = BTreeMap<ChannelId, Channel>;
 
 /// All peers with a link.
 #[derive(Debug)]
 pub struct Sync {
+    own: PartnerId,
     own_writer: WriterId,
     peers: BTreeMap<PartnerId, Peer>,
     pull: Pull,
-    /// When the last look at what is due was.
-    looked: Instant,
 }
 
 #[derive(Debug)]
 struct Peer {
     unpackers: BTreeMap<StreamClass, Unpacker>,
     packers: BTreeMap<StreamClass, Packer>,
+    /// The lanes that the peer has shown to read.
+    shown: Shown,
+    /// The lanes that it was shown.
+    told: Told,
     /// The transport's queue is full: pushes stop until it drained.
     congested: bool,
     /// How far the peer holds a log for sure, or will when what was sent arrives.
@@ -65,39 +70,51 @@ pub enum Received {
     Nothing,
     /// Unpacked events, to be verified.
     Events(Vec<Event>),
+    AskKeys(AskKeys),
+    Keys(Keys),
+    Refused(Refused),
 }
 
 impl Sync {
-    pub fn new(own_writer: WriterId) -> Sync {
+    pub fn new(own: PartnerId, own_writer: WriterId) -> Sync {
         Sync {
+            own,
             own_writer,
             peers: BTreeMap::new(),
             pull: Pull::default(),
-            looked: Instant::default(),
         }
+    }
+
+    /// The linked peers that take frames and read a lane.
+    pub fn readers(&self, channel: &Channel, lane: &LaneId) -> Vec<PartnerId> {
+        let takes = self.peers.iter().filter(|(_, peer)| !peer.congested);
+        takes
+            .map(|(peer, _)| *peer)
+            .filter(|peer| may_read(channel, peer, lane))
+            .collect()
     }
 
     /// A link came up: introduce oneself and compare everything.
     pub fn up(
         &mut self,
-        own: PartnerId,
         peer: PartnerId,
         channels: &Channels,
         now: Instant,
         out: &mut VecDeque<Output>,
     ) {
         self.down(&peer);
-        self.peers.insert(peer, Peer::new(now));
         self.pull.up(peer);
         send(
             peer,
             &Frame::Hello(Hello {
                 version: limits::VERSION,
-                partner: own,
+                partner: self.own,
             }),
             out,
         );
-        self.compare(peer, channels, None, out);
+        let mut state = Peer::new(now);
+        state.told.digests(peer, channels, None, out);
+        self.peers.insert(peer, state);
     }
 
     pub fn down(&mut self, peer: &PartnerId) {
@@ -112,7 +129,13 @@ impl Sync {
     }
 
     /// The transport takes frames again. Some may have been dropped: compare everything.
-    pub fn drained(&mut self, peer: PartnerId, channels: &Channels, out: &mut VecDeque<Output>) {
+    pub fn drained(
+        &mut self,
+        peer: PartnerId,
+        channels: &Channels,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) {
         let Some(state) = self.peers.get_mut(&peer) else {
             return;
         };
@@ -121,41 +144,9 @@ impl Sync {
         }
         state.sent.clear();
         state.packers.clear();
-        self.pull.drained(&peer);
-        self.compare(peer, channels, None, out);
-    }
-
-    /// Sends the digests of the lanes that a peer may read, of one channel or of all.
-    fn compare(
-        &mut self,
-        peer: PartnerId,
-        channels: &Channels,
-        only: Option<ChannelId>,
-        out: &mut VecDeque<Output>,
-    ) {
-        let lanes: Vec<HaveLane> = channels
-            .iter()
-            .filter(|(id, _)| only.is_none_or(|only| only == **id))
-            .flat_map(|(id, channel)| {
-                let readable = channel
-                    .lanes()
-                    .filter(|(lane, _)| may_read(channel, &peer, lane));
-                readable.map(|(lane, _)| HaveLane {
-                    channel: *id,
-                    lane: *lane,
-                    digest: heads_digest(&heads(channel, *lane)),
-                })
-            })
-            .collect();
-        for part in lanes.chunks(limits::HAVE_LANES) {
-            send(
-                peer,
-                &Frame::Have(Have {
-                    lanes: part.to_vec(),
-                }),
-                out,
-            );
-        }
+        state.told.clear();
+        self.pull.drained(&peer, now);
+        state.told.digests(peer, channels, None, out);
     }
 
     /// Takes one frame of a peer.
@@ -168,9 +159,9 @@ impl Sync {
         now: Instant,
         out: &mut VecDeque<Output>,
     ) -> Result<Received, String> {
-        if !self.peers.contains_key(&peer) {
+        let Some(state) = self.peers.get_mut(&peer) else {
             return Ok(Received::Nothing);
-        }
+        };
         match frame {
             Frame::Hello(hello) => {
                 if hello.partner != peer {
@@ -179,7 +170,7 @@ impl Sync {
                 }
             }
             Frame::Have(have) => self.on_have(peer, have, channels, out),
-            Frame::AskHeads(ask) => on_ask_heads(peer, &ask, channels, out),
+            Frame::AskHeads(ask) => state.told.answer(peer, &ask, channels, out),
             Frame::Heads(heads) => self.on_heads(peer, &heads, channels, now),
             Frame::Want(want) => self.on_want(peer, &want, channels, out),
             Frame::Events(events) => {
@@ -191,7 +182,13 @@ impl Sync {
                 self.pull
                     .range_ended(peer, &end, channels.get(&end.channel), now);
             }
-            Frame::Refused(refused) => self.on_refused(peer, &refused),
+            Frame::Refused(refused) => {
+                self.on_refused(peer, &refused, now);
+                return Ok(Received::Refused(refused));
+            }
+            Frame::Lane(lane) => state.shown.take(&self.own, &peer, &lane),
+            Frame::AskKeys(ask) => return Ok(Received::AskKeys(ask)),
+            Frame::Keys(keys) => return Ok(Received::Keys(keys)),
         }
         Ok(Received::Nothing)
     }
@@ -224,7 +221,7 @@ impl Sync {
         channels: &Channels,
         out: &mut VecDeque<Output>,
     ) {
-        if !may_tell(channels, &peer, channel_id, lane) {
+        if !self.may_tell(channels, &peer, (channel_id, lane)) {
             return;
         }
         let ask = Frame::AskHeads(AskHeads {
@@ -235,7 +232,8 @@ impl Sync {
             return send(peer, &ask, out);
         };
         let held = heads(channel, lane);
-        if !held.is_empty() && heads_digest(&held) == digest {
+        let same = !held.is_empty() && heads_digest(&held) == digest;
+        if same && !is_stranger(channel, &peer) {
             if let Some(state) = self.peers.get_mut(&peer) {
                 for head in held {
                     let log = (channel_id, lane, head.writer);
@@ -251,10 +249,11 @@ impl Sync {
     /// Notes what a peer holds. What it says of a lane that it may not read itself is not
     /// answered by any act: the act would tell it what is held here.
     fn on_heads(&mut self, peer: PartnerId, told: &Heads, channels: &Channels, now: Instant) {
-        if !may_tell(channels, &peer, told.channel, told.lane) {
+        if !self.may_tell(channels, &peer, (told.channel, told.lane)) {
             return;
         }
         let channel = channels.get(&told.channel);
+        let stranger = channel.is_some_and(|channel| is_stranger(channel, &peer));
         // Of a channel not held, more writers than it can have partners are not believed.
         let believed = if channel.is_some() {
             usize::MAX
@@ -269,7 +268,9 @@ impl Sync {
             if !state.note_theirs(log, head.seq) {
                 return;
             }
-            let held = channel.map_or(0, |channel| channel.graph().height(told.lane, head.writer));
+            // What a stranger is asked must not show what is held.
+            let held = channel.filter(|_| !stranger);
+            let held = held.map_or(0, |channel| channel.graph().height(told.lane, head.writer));
             let same = channel.is_some_and(|channel| {
                 channel
                     .graph()
@@ -296,8 +297,8 @@ impl Sync {
             .get(&want.channel)
             .filter(|channel| may_read(channel, &peer, &want.lane));
         let Some(channel) = readable else {
-            refuse(peer, want.channel, want.lane, out);
-            return;
+            let lane = (want.channel, want.lane);
+            return refuse(peer, lane, REFUSED_NO_SUCH_LANE, out);
         };
         let height = channel.graph().height(want.lane, want.writer);
         let wanted_to = want
@@ -361,8 +362,16 @@ impl Sync {
         Ok(events)
     }
 
-    fn on_refused(&mut self, peer: PartnerId, refused: &Refused) {
-        self.pull.refused(peer, refused.channel, refused.lane);
+    fn may_tell(&self, channels: &Channels, peer: &PartnerId, lane: (ChannelId, LaneId)) -> bool {
+        let shown = self.peers.get(peer).map(|state| &state.shown);
+        shown.is_some_and(|shown| shown.may_tell(channels, &self.own, peer, lane))
+    }
+
+    fn on_refused(&mut self, peer: PartnerId, refused: &Refused, now: Instant) {
+        if refused.reason == REFUSED_LATER {
+            return;
+        }
+        self.pull.refused(peer, refused.channel, refused.lane, now);
         if let Some(state) = self.peers.get_mut(&peer) {
             let of_lane = |log: &LogId| log.0 == refused.channel && log.1 == refused.lane;
             state.theirs.retain(|log, _| !of_lane(log));
@@ -371,8 +380,8 @@ impl Sync {
     }
 
     /// Events of a peer left verification.
-    pub fn verified(&mut self, peer: &PartnerId, bytes: usize) {
-        self.pull.verified(peer, bytes);
+    pub fn verified(&mut self, peer: &PartnerId, bytes: usize, now: Instant) {
+        self.pull.verified(peer, bytes, now);
     }
 
     /// An event was accepted: push it if it is this node's own, tell others of it otherwise.
@@ -410,9 +419,7 @@ impl Sync {
                     bytes,
                 });
             } else if state.theirs.get(&log).copied().unwrap_or(0) < header.seq {
-                if state.adverts.is_empty() {
-                    state.adverts_due = now.plus(limits::ADVERT_MS);
-                }
+                state.advert_soon(now);
                 state.adverts.insert(log);
             }
         }
@@ -428,7 +435,7 @@ impl Sync {
         now: Instant,
         out: &mut VecDeque<Output>,
     ) {
-        if !self.peers.contains_key(&peer) || !may_tell(channels, &peer, log.0, log.1) {
+        if !self.may_tell(channels, &peer, (log.0, log.1)) {
             return;
         }
         let (id, lane, writer) = log;
@@ -453,24 +460,19 @@ impl Sync {
     /// A channel's membership or keys changed: its lanes are to be compared anew.
     pub fn control_changed(&mut self, channel: ChannelId, now: Instant) {
         for state in self.peers.values_mut() {
-            if state.compare.is_empty() {
-                state.adverts_due = state.adverts_due.min(now.plus(limits::ADVERT_MS));
-            }
+            state.advert_soon(now);
             state.compare.insert(channel);
         }
     }
 
-    /// Does what is due; returns when to look again.
+    /// Does what is due; returns when to look again. What is done for a peer, and when, depends on
+    /// nothing but what that peer may read.
     pub fn tick(
         &mut self,
         channels: &Channels,
         now: Instant,
         out: &mut VecDeque<Output>,
     ) -> Option<Instant> {
-        if now < self.looked.plus(LOOK_MS) && self.looked != Instant::default() {
-            return Some(self.looked.plus(LOOK_MS));
-        }
-        self.looked = now;
         let peers: Vec<PartnerId> = self.peers.keys().copied().collect();
         for peer in &peers {
             self.flush(*peer, channels, now, out);
@@ -480,7 +482,8 @@ impl Sync {
         for (peer, want) in self.pull.due(channels, takes, now) {
             send(peer, &Frame::Want(want), out);
         }
-        self.next_tick(now)
+        let flushes = self.peers.values().map(Peer::next_flush);
+        flushes.chain(self.pull.next_look()).min()
     }
 
     fn flush(
@@ -490,24 +493,19 @@ impl Sync {
         now: Instant,
         out: &mut VecDeque<Output>,
     ) {
-        let Some(state) = self.peers.get_mut(&peer) else {
+        let Some(state) = self
+            .peers
+            .get_mut(&peer)
+            .filter(|state| state.next_flush() <= now)
+        else {
             return;
         };
         if state.compare_all_at <= now {
             state.compare_all_at = now.plus(limits::ANTI_ENTROPY_MS);
-            self.compare(peer, channels, None, out);
-            return;
-        }
-        if state.adverts_due > now || state.congested {
-            return;
+            return state.told.digests(peer, channels, None, out);
         }
         let compare = std::mem::take(&mut state.compare);
-        let adverts = advert_frames(
-            peer,
-            &std::mem::take(&mut state.adverts),
-            &state.theirs,
-            channels,
-        );
+        let adverts = std::mem::take(&mut state.adverts);
         let digests: Vec<((ChannelId, LaneId), Hash)> = state
             .digests
             .iter()
@@ -515,22 +513,14 @@ impl Sync {
             .map(|(lane, digest)| (*lane, *digest))
             .collect();
         for channel in compare {
-            self.compare(peer, channels, Some(channel), out);
+            state.told.digests(peer, channels, Some(channel), out);
         }
+        state
+            .told
+            .adverts(peer, &adverts, &state.theirs, channels, out);
         for (lane, digest) in digests {
             self.compare_lane(peer, lane, digest, channels, out);
         }
-        for frame in adverts {
-            send(peer, &frame, out);
-        }
-    }
-
-    fn next_tick(&self, now: Instant) -> Option<Instant> {
-        let waiting = |peer: &Peer| !peer.adverts.is_empty() || !peer.compare.is_empty();
-        if self.pull.is_busy() || self.peers.values().any(waiting) {
-            return Some(now.plus(TICK_MS));
-        }
-        self.peers.values().map(|peer| peer.compare_all_at).min()
     }
 
     /// Events that a connected peer is known to lack.
@@ -568,6 +558,8 @@ impl Peer {
         Peer {
             unpackers: BTreeMap::new(),
             packers: BTreeMap::new(),
+            shown: Shown::default(),
+            told: Told::default(),
             congested: false,
             sent: BTreeMap::new(),
             theirs: BTreeMap::new(),
@@ -576,6 +568,23 @@ impl Peer {
             adverts_due: now,
             compare: BTreeSet::new(),
             compare_all_at: now.plus(limits::ANTI_ENTROPY_MS),
+        }
+    }
+
+    /// What is new is told within [`limits::ADVERT_MS`].
+    fn advert_soon(&mut self, now: Instant) {
+        if self.adverts.is_empty() && self.compare.is_empty() {
+            self.adverts_due = now.plus(limits::ADVERT_MS);
+        }
+    }
+
+    /// When something is to be told.
+    fn next_flush(&self) -> Instant {
+        let news = !(self.adverts.is_empty() && self.compare.is_empty()) && !self.congested;
+        if news {
+            self.compare_all_at.min(self.adverts_due)
+        } else {
+            self.compare_all_at
         }
     }
 
@@ -594,131 +603,6 @@ impl Peer {
             self.sent.insert(log, seq);
         }
     }
-}
-
-/// Whether `peer` may be sent events of a lane: it reads the lane and is a member (or, for the
-/// control lane, invited) in the present state. Whoever may not gets the answer that it would
-/// get for a lane that does not exist.
-pub fn may_read(channel: &Channel, peer: &PartnerId, lane: &LaneId) -> bool {
-    use crate::authority::Status;
-    let Some(status) = channel
-        .present()
-        .members
-        .get(peer)
-        .map(|member| member.status)
-    else {
-        return false;
-    };
-    if *lane == channel.control_lane {
-        return matches!(status, Status::Invited | Status::Active);
-    }
-    status == Status::Active
-        && channel
-            .lane(lane)
-            .is_some_and(|lane| lane.audience.contains(peer))
-}
-
-/// Whether what a peer says of a lane may move this node to ask for it. Asking shows how much is
-/// held here, so the peer must be entitled to know that: it reads the lane, or nothing of the lane
-/// is held here and there is nothing to show. To learn of a channel at all, anybody may be asked
-/// for a control lane in which it has no place yet as far as is known here.
-fn may_tell(channels: &Channels, peer: &PartnerId, channel: ChannelId, lane: LaneId) -> bool {
-    let Some(held) = channels.get(&channel) else {
-        return lane == lane::control_lane(channel);
-    };
-    if lane == held.control_lane {
-        return may_read(held, peer, &lane) || !held.present().members.contains_key(peer);
-    }
-    held.present().member(peer).is_some()
-        && (held.lane(&lane).is_none() || may_read(held, peer, &lane))
-}
-
-/// The heads of a lane, sorted.
-pub fn heads(channel: &Channel, lane: LaneId) -> Vec<Head> {
-    let graph = channel.graph();
-    let mut heads: Vec<Head> = graph
-        .logs_of(lane)
-        .flat_map(|(writer, chains)| {
-            chains.iter().map(move |&chain| {
-                let chain = graph.chain(chain);
-                Head {
-                    writer,
-                    seq: chain.head(),
-                    id: chain.last().id,
-                }
-            })
-        })
-        .collect();
-    heads.sort_unstable();
-    heads
-}
-
-fn on_ask_heads(peer: PartnerId, ask: &AskHeads, channels: &Channels, out: &mut VecDeque<Output>) {
-    match channels
-        .get(&ask.channel)
-        .filter(|channel| may_read(channel, &peer, &ask.lane))
-    {
-        Some(channel) => {
-            let logs = heads(channel, ask.lane);
-            send(
-                peer,
-                &Frame::Heads(Heads {
-                    channel: ask.channel,
-                    lane: ask.lane,
-                    all: true,
-                    logs,
-                }),
-                out,
-            );
-        }
-        None => refuse(peer, ask.channel, ask.lane, out),
-    }
-}
-
-fn refuse(peer: PartnerId, channel: ChannelId, lane: LaneId, out: &mut VecDeque<Output>) {
-    send(
-        peer,
-        &Frame::Refused(Refused {
-            channel,
-            lane,
-            reason: REFUSED_NO_SUCH_LANE,
-        }),
-        out,
-    );
-}
-
-/// One heads frame per lane, of the logs that the peer does not know to be as long.
-fn advert_frames(
-    peer: PartnerId,
-    logs: &BTreeSet<LogId>,
-    theirs: &BTreeMap<LogId, u64>,
-    channels: &Channels,
-) -> Vec<Frame> {
-    let mut by_lane: BTreeMap<(ChannelId, LaneId), Vec<Head>> = BTreeMap::new();
-    for log in logs {
-        let Some(channel) = channels
-            .get(&log.0)
-            .filter(|channel| may_read(channel, &peer, &log.1))
-        else {
-            continue;
-        };
-        let news = heads(channel, log.1).into_iter().filter(|head| {
-            head.writer == log.2 && theirs.get(log).copied().unwrap_or(0) < head.seq
-        });
-        by_lane.entry((log.0, log.1)).or_default().extend(news);
-    }
-    by_lane
-        .into_iter()
-        .filter(|(_, logs)| !logs.is_empty())
-        .map(|((channel, lane), logs)| {
-            Frame::Heads(Heads {
-                channel,
-                lane,
-                all: false,
-                logs,
-            })
-        })
-        .collect()
 }
 
 fn class_of(event: &Event, channel: &Channel) -> StreamClass {
