@@ -149,12 +149,12 @@ impl Script {
                 }
                 continue;
             }
-            let endorsements = self.endorse_invitation(&owners, whom, role);
+            let endorsements = self.endorse_invitation(&owners, whom, role)?;
             let draft = self.invitation((0, 0), whom, role, endorsements);
-            let invitation = self.world.write(draft);
+            let invitation = self.world.write(draft)?;
             self.world.hear((whom, 0), invitation);
             let accept = self.acceptance((whom, 0));
-            let accept = self.world.write(accept);
+            let accept = self.world.write(accept)?;
             self.world.hear((0, 0), accept);
             self.nodes.insert((whom, 0));
             if role == Role::Owner {
@@ -169,9 +169,14 @@ impl Script {
     }
 
     /// A further owner needs a quorum of those that there are.
-    fn endorse_invitation(&mut self, owners: &[usize], whom: usize, role: Role) -> Vec<EventId> {
+    fn endorse_invitation(
+        &mut self,
+        owners: &[usize],
+        whom: usize,
+        role: Role,
+    ) -> Result<Vec<EventId>> {
         if role != Role::Owner {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let needed = match self.quorum as usize {
             0 => owners.len() / 2 + 1,
@@ -184,11 +189,11 @@ impl Script {
             self.world.hear_all((*owner, 0));
             let body = EndorseBody { proposal }.to_bytes();
             let draft = Draft::new((*owner, 0), Kind::Endorse, self.world.control(), body);
-            endorsements.push(self.world.write(draft));
+            endorsements.push(self.world.write(draft)?);
         }
         self.world.hear_all((0, 0));
         endorsements.sort_unstable();
-        endorsements
+        Ok(endorsements)
     }
 
     fn invitation(
@@ -244,13 +249,13 @@ impl Script {
         let seconds = line
             .at
             .map(|at| at.parse::<u64>().map_err(|_| "not a time"));
-        Ok(self.world.write(Draft {
+        self.world.write(Draft {
             claimed_ms: seconds.transpose()?.map(|seconds| seconds * 1000),
             under: line.under.map(|label| self.labelled(label)).transpose()?,
             citing: self.ids(&line.citing)?.into_iter().collect(),
             verdict: line.verdict,
             ..draft
-        }))
+        })
     }
 
     fn control_act(&mut self, by: NodeNumber, act: &[&str], line: &Line) -> Result<Option<Draft>> {

@@ -61,13 +61,16 @@ stories! {
     a_seat_that_is_transferred
     a_seat_that_moves
     a_writer_of_the_removed
+    a_withdrawn_invitation
     accomplices
     acts_of_the_removed
+    an_accomplice_that_is_removed
     an_invitation_at_the_time_of_a_removal
     an_invitation_by_the_removed
     back_dated
     derived_events
     derived_events_in_directed_lanes
+    history_for_all
     keys_of_the_removed
     leaving
     mutual_removal_by_admins

@@ -160,7 +160,7 @@ fn merge(world: &World, order: &[&Event]) -> Result<Outcome> {
         outcome.members.insert(*partner, standing);
     }
     for pos in channel.timeline() {
-        if is_flagged(&channel, *pos) {
+        if channel.is_flagged(*pos) {
             outcome.flagged.insert(id(pos));
         } else if channel.is_erased(*pos) {
             outcome.erased.insert(id(pos));
@@ -188,10 +188,6 @@ fn number(_member: &crate::authority::Member) -> u64 {
     1
 }
 
-fn is_flagged(_channel: &Channel, _pos: Pos) -> bool {
-    false
-}
-
 /// Who may be sent a lane: its readers that are members, or of the control lane also invited.
 fn readers(channel: &Channel, lane: LaneId) -> BTreeSet<PartnerId> {
     let present = channel.present();
@@ -200,9 +196,8 @@ fn readers(channel: &Channel, lane: LaneId) -> BTreeSet<PartnerId> {
         let entitled = known.filter(|(_, member)| member.status <= Status::Active);
         return entitled.map(|(partner, _)| *partner).collect();
     }
-    let audience = channel.lane(&lane).map(|lane| lane.audience.clone());
-    let audience = audience.unwrap_or_default();
-    audience.intersection(&present.active()).copied().collect()
+    let lane = channel.lane(&lane).expect("a lane that is held");
+    lane.readers(channel.history(), &present.active())
 }
 
 fn check_verdicts(script: &Script, events: &[&Event], outcome: &Outcome) -> Result<()> {

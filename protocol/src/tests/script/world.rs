@@ -86,6 +86,8 @@ impl Draft {
 
 pub struct World {
     pub channel: ChannelId,
+    /// Whether members read all open lanes there ever were.
+    history_for_all: bool,
     /// In the order in which they were written.
     pub order: Vec<EventId>,
     pub written: BTreeMap<EventId, Written>,
@@ -117,17 +119,20 @@ impl World {
         let body = charter.to_bytes();
         let mut world = World {
             channel: ChannelId(crypto::hash("comity/v1/channel", &[&body])),
+            history_for_all: history == 2,
             order: Vec::new(),
             written: BTreeMap::new(),
             lanes: BTreeMap::new(),
             heard: BTreeMap::new(),
             now_ms: 1_000_000,
         };
-        world.write(Draft {
+        let charter = Draft {
             rekeys: Some(0),
             sealing_key: Some(0),
             ..Draft::new((0, 0), Kind::Charter, world.control(), body)
-        });
+        };
+        let header = world.header(&charter);
+        world.publish(header, charter);
         world
     }
 
@@ -182,7 +187,12 @@ impl World {
 
     fn may_read(&self, whom: usize, id: &EventId) -> bool {
         let lane = self.written[id].event.header.lane;
-        lane == self.control() || self.lane(lane).audience.contains(&whom)
+        lane == self.control() || self.reads(&[whom].into(), lane)
+    }
+
+    fn reads(&self, whom: &BTreeSet<usize>, lane: LaneId) -> bool {
+        let lane = self.lane(lane);
+        whom.is_subset(&lane.audience) || (self.history_for_all && lane.form == LaneForm::Open)
     }
 
     fn lane(&self, id: LaneId) -> &NamedLane {
@@ -191,7 +201,7 @@ impl World {
     }
 
     /// Writes an event on all that its author has heard, after the key event that it needs.
-    pub fn write(&mut self, draft: Draft) -> EventId {
+    pub fn write(&mut self, draft: Draft) -> Result<EventId, String> {
         let mut header = self.header(&draft);
         if draft.kind.is_sealed() {
             let known = draft
@@ -199,13 +209,11 @@ impl World {
                 .or_else(|| self.current_epoch(&header, draft.by));
             header.key_event = match known {
                 Some(key_event) => Some(key_event),
+                // What is to be refused must be refused for itself.
+                None if draft.verdict != Verdict::Accepted => {
+                    return Err("no epoch is current: name one with `under`".to_string());
+                }
                 None => {
-                    // What is to be refused must be refused for itself.
-                    assert_eq!(
-                        draft.verdict,
-                        Verdict::Accepted,
-                        "no epoch: key the lane first"
-                    );
                     let key = self.write_key(draft.by, draft.lane, None, Verdict::Accepted);
                     header = self.header(&draft);
                     Some(key)
@@ -213,7 +221,7 @@ impl World {
             };
             header.commitment = Some(Hash([7; 32]));
         }
-        self.publish(header, draft)
+        Ok(self.publish(header, draft))
     }
 
     /// Writes a key event that wraps to these partners, or to the lane's audience.
@@ -282,11 +290,11 @@ impl World {
         let heard = self.heard.get(&by).cloned().unwrap_or_default();
         let prev = self.own_last(&heard, by, lane);
         let mut known: Ids = prev.iter().flat_map(|id| self.with_past(id)).collect();
-        let citable = heard
-            .iter()
+        let citable = (&heard | &draft.citing)
+            .into_iter()
             .filter(|id| !known.contains(id))
             .filter(|id| draft.citing.contains(id) || self.may_cite(lane, by, id));
-        let deps = self.heads(citable.copied().collect());
+        let deps = self.heads(citable.collect());
         known.extend(deps.iter().flat_map(|id| self.with_past(id)));
         let control_heads = if kind.is_control_act() {
             Ids::new()
@@ -339,10 +347,7 @@ impl World {
             return lane == theirs;
         }
         let own = written.by == by && theirs == lane;
-        !own && self
-            .lane(lane)
-            .audience
-            .is_subset(&self.lane(theirs).audience)
+        !own && self.reads(&self.lane(lane).audience, theirs)
     }
 
     fn is_control(&self, id: &EventId) -> bool {
