@@ -8,9 +8,9 @@ use serde_bytes::ByteBuf;
 use crate::codec::encode;
 use crate::event::UserName;
 use crate::id::{ChannelId, Hash, KeyBytes, PartnerId, Signature, WriterId};
-use crate::identity::{CertificateList, Identity, Name, NodeCertificate, next_root_hash};
+use crate::identity::{CertificateList, Identity, Name, NodeCertificate, next_root_hash, partner_id};
 use crate::limits;
-use crate::reserved::SeatTransferBody;
+use crate::body::SeatTransferBody;
 
 const NAMES: [&str; 7] = [
     "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf",
@@ -40,7 +40,7 @@ impl Partner {
         let next = crypto::SigningKey::from_seed(&seed("next root"));
         let next_root = next_root_hash(&KeyBytes(next.public().to_bytes()));
         let name = Name::try_from(name.to_string()).expect("a legal name");
-        let id = Identity::sign(name.clone(), &root, next_root, Vec::new()).partner();
+        let id = partner_id(&KeyBytes(root.public().to_bytes()), &next_root);
         let node = |number: usize| {
             let key = crypto::SigningKey::from_seed(&seed(&format!("node {number}")));
             let pin = Hash(seed(&format!("tls {number}")));

@@ -13,7 +13,7 @@ use crate::codec::{Canonical, encode};
 use crate::event::Kind;
 use crate::id::EventId;
 use crate::lane::LaneForm;
-use crate::reserved::{CertificatesBody, WriterBody};
+use crate::body::{CertificatesBody, WriterBody};
 
 type Result<T> = std::result::Result<T, String>;
 

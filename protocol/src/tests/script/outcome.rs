@@ -154,8 +154,8 @@ fn merge(world: &World, order: &[&Event]) -> Result<Outcome> {
             status: member.status,
             role: member.role,
             seat: member.seat,
-            writers: writers(member),
-            number: number(member),
+            writers: member.writers.clone(),
+            number: member.number,
         };
         outcome.members.insert(*partner, standing);
     }
@@ -178,14 +178,6 @@ fn merge(world: &World, order: &[&Event]) -> Result<Outcome> {
         outcome.digests.insert(lane, digests);
     }
     Ok(outcome)
-}
-
-fn writers(member: &crate::authority::Member) -> BTreeSet<WriterId> {
-    [member.seat].into()
-}
-
-fn number(_member: &crate::authority::Member) -> u64 {
-    1
 }
 
 /// Who may be sent a lane: its readers that are members, or of the control lane also invited.
