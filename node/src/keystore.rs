@@ -89,7 +89,7 @@ pub fn create(dir: &Path, partner: Name, now_ms: u64) -> Result<Identity, KeyFil
     let validity = now_ms..now_ms.saturating_add(CERTIFICATE_MS);
     let certificate =
         NodeCertificate::new(id, &signing, Hash(tls.pin()), partner.clone(), validity);
-    let identity = Identity::sign(partner, &root, next_hash, vec![certificate]);
+    let identity = Identity::sign(partner, &root, next_hash, 1, vec![certificate]);
 
     let roots = format!(
         "root {}\nnext-root {}\n",

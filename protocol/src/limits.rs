@@ -24,6 +24,11 @@ pub const KEY_PARTS: usize = 2;
 pub const PARTNERS: usize = 64;
 /// A headquarters, two ships and a standby.
 pub const WRITERS_PER_PARTNER: usize = 4;
+/// One endorsement per partner.
+pub const ENDORSEMENTS: usize = PARTNERS;
+/// The fold settles at once where no act's basis is in dispute; each dispute that rests on
+/// another takes one round more.
+pub const FOLD_ROUNDS: usize = 16;
 /// Room for `rank.surname.firstname` in any script.
 pub const USER_NAME_BYTES: usize = 64;
 /// A channel's or partner's name on a line of a terminal.

@@ -14,6 +14,7 @@ use comity_protocol::time::{Instant, Now, WallTime};
 use comity_protocol::wire::{Events, Frame, LogId, RangeEnd};
 
 use crate::chance::Chance;
+use crate::pace::{Pace, SentFrame};
 use crate::partner::{Partner, Waiting};
 
 /// Simulated milliseconds since the Unix epoch at the start of every run.
@@ -75,7 +76,10 @@ pub struct World {
     pub partners: Vec<Partner>,
     chance: Chance,
     now_ms: u64,
-    agenda: BTreeMap<(u64, u64), Happening>,
+    pace: Pace,
+    /// By time, rank and number.
+    agenda: BTreeMap<(u64, u64, u64), Happening>,
+    sent: Vec<SentFrame>,
     scheduled: u64,
     links: BTreeMap<(usize, usize), Link>,
     /// Directions whose queue is full: frames are dropped.
@@ -101,7 +105,9 @@ impl World {
                 .collect(),
             chance,
             now_ms: 0,
+            pace: Pace::Varied,
             agenda: BTreeMap::new(),
+            sent: Vec::new(),
             scheduled: 0,
             links: BTreeMap::new(),
             full: BTreeSet::new(),
@@ -114,6 +120,23 @@ impl World {
             double_signed: Vec::new(),
             trace: [0; 32],
         }
+    }
+
+    /// The same, at the even pace.
+    pub fn even(seed: u64, names: &[&str]) -> World {
+        World {
+            pace: Pace::Even,
+            ..World::new(seed, names)
+        }
+    }
+
+    /// Every frame that went out at the even pace, in order.
+    pub fn sent(&self) -> &[SentFrame] {
+        &self.sent
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
     }
 
     pub fn chance(&mut self) -> &mut Chance {
@@ -227,7 +250,18 @@ impl World {
 
     /// Gives an order and runs until it is answered.
     pub fn command(&mut self, partner: usize, command: Command) -> Result<Written, CommandError> {
-        let ticket = self.order(partner, command);
+        let entropy = self.chance.bytes(&format!("entropy/{partner}"));
+        self.command_with(partner, command, entropy)
+    }
+
+    /// The same, with randomness of the caller's choice.
+    pub fn command_with(
+        &mut self,
+        partner: usize,
+        command: Command,
+        entropy: [u8; 32],
+    ) -> Result<Written, CommandError> {
+        let ticket = self.order(partner, command, entropy);
         while !self.answers.contains_key(&ticket) && self.step() {}
         self.answers
             .remove(&ticket)
@@ -254,7 +288,8 @@ impl World {
             reply_to: None,
             rows: Vec::new(),
         };
-        let ticket = self.order(partner, command);
+        let entropy = self.chance.bytes(&format!("entropy/{partner}"));
+        let ticket = self.order(partner, command, entropy);
         self.open_posts.insert(ticket, partner);
     }
 
@@ -360,7 +395,7 @@ impl World {
         while self
             .agenda
             .first_key_value()
-            .is_some_and(|((at, _), _)| *at <= end)
+            .is_some_and(|((at, ..), _)| *at <= end)
         {
             self.step();
         }
@@ -425,10 +460,10 @@ impl World {
 
     // How it goes on.
 
-    fn order(&mut self, partner: usize, command: Command) -> u64 {
+    fn order(&mut self, partner: usize, command: Command, entropy: [u8; 32]) -> u64 {
         let ticket = self.tickets;
         self.tickets += 1;
-        let entropy = Entropy::new(self.chance.bytes(&format!("entropy/{partner}")));
+        let entropy = Entropy::new(entropy);
         self.handle(
             partner,
             Input::Command {
@@ -442,13 +477,17 @@ impl World {
 
     fn schedule(&mut self, after_ms: u64, happening: Happening) {
         self.scheduled += 1;
+        let rank = match &happening {
+            Happening::Deliver { from, to, .. } => self.pace.rank(*from, *to),
+            _ => 0,
+        };
         self.agenda
-            .insert((self.now_ms + after_ms, self.scheduled), happening);
+            .insert((self.now_ms + after_ms, rank, self.scheduled), happening);
     }
 
     /// Takes the next happening; false when there is none.
     fn step(&mut self) -> bool {
-        let Some(((at, _), happening)) = self.agenda.pop_first() else {
+        let Some(((at, ..), happening)) = self.agenda.pop_first() else {
             return false;
         };
         self.now_ms = self.now_ms.max(at);
@@ -540,7 +579,7 @@ impl World {
                             .is_ok()
                     })
                     .collect();
-                let after = 1 + self.chance.below(&format!("verify/{partner}"), 3);
+                let after = self.pace.verify_ms(&mut self.chance, partner);
                 self.schedule(
                     after,
                     Happening::Verified {
@@ -589,7 +628,7 @@ impl World {
         }
         state.syncing = true;
         let (outputs, life) = (state.waiting.len(), state.life);
-        let after = self.chance.below(&format!("sync/{partner}"), 12);
+        let after = self.pace.sync_ms(&mut self.chance, partner);
         self.schedule(
             after,
             Happening::Synced {
@@ -671,7 +710,7 @@ impl World {
         if self.full.contains(&(from, to)) {
             return;
         }
-        let delay = 1 + self.chance.below(&format!("delay/{from}/{to}"), 40);
+        let delay = self.pace.link_ms(&mut self.chance, from, to);
         let now = self.now_ms;
         let Some(link) = self
             .links
@@ -684,6 +723,15 @@ impl World {
         let at = (now + delay).max(*last);
         *last = at;
         let number = link.number;
+        if self.pace == Pace::Even {
+            self.sent.push(SentFrame {
+                at_ms: now,
+                from,
+                to,
+                class,
+                bytes: bytes.clone(),
+            });
+        }
         self.schedule(
             at - now,
             Happening::Deliver {

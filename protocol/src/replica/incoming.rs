@@ -91,6 +91,9 @@ impl Replica {
         self.ask_for(id, event.header.lane, &missing, peer, now);
     }
 
+    /// Asks the bringer of an event for the past that it lacks, as far as that is of its own lane.
+    /// Other lanes are wider, and what is asked for there must not depend on this one: they are
+    /// compared and pulled on their own.
     fn ask_for(
         &mut self,
         channel: ChannelId,
@@ -99,8 +102,11 @@ impl Replica {
         peer: PartnerId,
         now: Now,
     ) {
-        for missing in missing {
-            let log = (channel, missing.lane.unwrap_or(lane), missing.writer);
+        let own = missing
+            .iter()
+            .filter(|missing| missing.lane.is_none_or(|other| other == lane));
+        for missing in own {
+            let log = (channel, lane, missing.writer);
             self.sync.missing(
                 peer,
                 log,

@@ -25,7 +25,7 @@ use crate::sync::Sync;
 use crate::time::{Instant, Now};
 use crate::wire::LogId;
 
-pub use orders::{Command, CommandError, Draft, EventRef, Written};
+pub use orders::{Command, CommandError, Draft, EventRef, ReceiptState, Written};
 pub use restore::Restore;
 
 /// Who this replica is, and the keys it acts with.

@@ -8,7 +8,10 @@ use super::Replica;
 use crate::acceptance;
 use crate::acceptance::about::{Bound, is_authors_alone, rule};
 use crate::authority::{Act, Status};
-use crate::body::{Charter, InviteBody, MessageBody, ReactBody, RedactBody, Role, SealingKeyBody};
+use crate::body::{
+    Charter, InviteBody, MessageBody, PinBody, ReactBody, ReceiptBody, RedactBody, Role,
+    SealingKeyBody,
+};
 use crate::channel::{Channel, Outcome};
 use crate::codec::{Canonical, encode};
 use crate::compose::{Author, ComposeError, Message};
@@ -19,7 +22,6 @@ use crate::identity::{Identity, Name};
 use crate::keys::Entropy;
 use crate::lane::{History, LaneForm};
 use crate::limits;
-use crate::reserved::{PinBody, ReceiptBody};
 use crate::rows::Row;
 use crate::time::Now;
 
@@ -331,18 +333,15 @@ impl Replica {
         {
             return Err(CommandError::AlreadyThere(there.status.as_str()));
         }
-        let seat = partner.certificates.nodes.first().map(|node| node.writer());
-        let seat = seat.ok_or_else(|| CommandError::Internal("the partner has no node".into()))?;
-        let act = Act::Invite {
-            partner: partner.partner(),
-            role,
-            seat,
-        };
+        if partner.certificates.nodes.is_empty() {
+            return Err(CommandError::Internal("the partner has no node".into()));
+        }
         let body = InviteBody {
             partner,
             role,
             endorsements: Vec::new(),
         };
+        let act = Act::invite(&id, &body);
         self.write_control(id, Kind::Invite, &act, body.to_bytes(), now)
     }
 

@@ -1,6 +1,7 @@
 //! Every decoder of the crate takes one encoding of each value and nothing else, and never
 //! panics. A new type needs one line in the list below and a function that makes samples of it.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use comity_crypto as crypto;
@@ -10,7 +11,7 @@ use super::kit::{Dice, PARTNERS, Wish, World, charter, partner, user};
 use crate::body::*;
 use crate::codec::Canonical;
 use crate::event::{Category, Header, Label};
-use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, Signature, WriterId};
+use crate::id::{ChannelId, EventId, FileKey, Hash, LaneId, PartnerId, Signature, WriterId};
 use crate::identity::Identity;
 use crate::peering::{PeeringFile, SignedPeeringFile};
 use crate::reserved::*;
@@ -36,10 +37,10 @@ decoders! {
     invite: |dice| InviteBody {
         partner: partner(dice.below(PARTNERS)).identity.clone(),
         role: a_role(dice),
-        endorsements: some(dice, 4, an_event),
+        endorsements: some_endorsements(dice),
     };
-    grant: |dice| GrantBody { partner: a_partner(dice), role: a_role(dice), endorsements: some(dice, 4, an_event) };
-    remove: |dice| RemoveBody { partner: a_partner(dice), endorsements: some(dice, 4, an_event) };
+    grant: |dice| GrantBody { partner: a_partner(dice), role: a_role(dice), endorsements: some_endorsements(dice) };
+    remove: |dice| RemoveBody { partner: a_partner(dice), endorsements: some_endorsements(dice) };
     empty: |_| EmptyBody {};
     endorse: |dice| EndorseBody { proposal: a_hash(dice) };
     key: a_key;
@@ -90,11 +91,12 @@ decoders! {
     };
     retention: |dice| RetentionBody { days: dice.below(4000) as u32 };
     pin: |dice| PinBody { withdrawn: dice.below(2) == 1 };
-    receipt: |dice| ReceiptBody { state: dice.below(3) as u8 };
+    receipt: |dice| ReceiptBody { state: 1 + dice.below(2) as u8 };
     file: |dice| FileBody {
         name: a_text(dice, 20),
         media_type: a_text(dice, 10),
         size: a_number(dice),
+        key: FileKey(a_hash(dice).0),
         chunks: some(dice, 4, a_hash),
     };
     roster: |dice| RosterBody { users: some(dice, 3, |dice| RosterUser {
@@ -397,6 +399,11 @@ fn a_hash(dice: &mut Dice) -> Hash {
 
 fn an_event(dice: &mut Dice) -> EventId {
     EventId(a_hash(dice).0)
+}
+
+fn some_endorsements(dice: &mut Dice) -> Vec<EventId> {
+    let distinct: BTreeSet<EventId> = some(dice, 4, an_event).into_iter().collect();
+    distinct.into_iter().collect()
 }
 
 fn a_partner(dice: &mut Dice) -> PartnerId {

@@ -5,12 +5,14 @@ use std::sync::OnceLock;
 use comity_crypto as crypto;
 use serde_bytes::ByteBuf;
 
+use crate::body::SeatTransferBody;
 use crate::codec::encode;
 use crate::event::UserName;
 use crate::id::{ChannelId, Hash, KeyBytes, PartnerId, Signature, WriterId};
-use crate::identity::{CertificateList, Identity, Name, NodeCertificate, next_root_hash, partner_id};
+use crate::identity::{
+    CertificateList, Identity, Name, NodeCertificate, next_root_hash, partner_id,
+};
 use crate::limits;
-use crate::body::SeatTransferBody;
 
 const NAMES: [&str; 7] = [
     "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf",

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cast::{NodeNumber, cast, node, node_named, partner_named};
 use super::outcome::{Expectation, Outcome, judge};
 use super::world::{Draft, Verdict, World};
+use crate::body::{CertificatesBody, WriterBody};
 use crate::body::{
     EmptyBody, EndorseBody, GrantBody, InviteBody, RemoveBody, Role, SealingKeyBody,
 };
@@ -13,7 +14,6 @@ use crate::codec::{Canonical, encode};
 use crate::event::Kind;
 use crate::id::EventId;
 use crate::lane::LaneForm;
-use crate::body::{CertificatesBody, WriterBody};
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -287,6 +287,7 @@ impl Script {
                 };
                 draft(revocation(verb), body.to_bytes())
             }
+            ["merges"] => draft(Kind::Merge, EmptyBody {}.to_bytes()),
             ["leaves"] => draft(Kind::Leave, EmptyBody {}.to_bytes()),
             ["rekeys"] => Some(self.announcement(by, Kind::SealingKey)),
             ["endorses", proposal @ ..] => {

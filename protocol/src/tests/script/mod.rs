@@ -13,7 +13,7 @@
 //! label: bravo posts in wide | replies to m1 in wide | edits | redacts | pins m1 in wide |
 //!        reacts to m1 in wide | has read m1 in wide | cuts wide | keys wide [for alpha bravo]
 //! label: alpha invites echo as admin | accepts | grants echo admin | removes echo |
-//!        suspends echo | leaves | rekeys | introduces alpha/2 | retires alpha/2 |
+//!        suspends echo | leaves | rekeys | merges | introduces alpha/2 | retires alpha/2 |
 //!        moves the seat to alpha/2 | carries the transfer of the seat to bravo/2 |
 //!        endorses removing echo | suspending echo | granting echo owner | inviting echo as owner
 //! … at 5          claims the time 5 s        … under k1     seals under this key event
@@ -55,6 +55,7 @@ macro_rules! stories {
 }
 
 stories! {
+    a_chain_of_removals
     a_further_removal
     a_removal_by_the_demoted
     a_removal_that_is_voided
@@ -70,6 +71,7 @@ stories! {
     back_dated
     derived_events
     derived_events_in_directed_lanes
+    endorsements_of_a_displaced_seat
     history_for_all
     keys_of_the_removed
     leaving
