@@ -43,8 +43,14 @@ mod language;
 mod outcome;
 mod world;
 
+use crate::mutation::{self, Mutation};
+
 macro_rules! stories {
     ($($name:ident)*) => {
+        const STORIES: &[&str] = &[
+            $(include_str!(concat!("../revocation/", stringify!($name), ".txt"))),*
+        ];
+
         $(#[test]
         fn $name() {
             let text = include_str!(concat!("../revocation/", stringify!($name), ".txt"));
@@ -68,6 +74,7 @@ stories! {
     an_accomplice_that_is_removed
     an_invitation_at_the_time_of_a_removal
     an_invitation_by_the_removed
+    an_invitation_that_is_voided
     back_dated
     derived_events
     derived_events_in_directed_lanes
@@ -88,4 +95,15 @@ stories! {
     suspension
     two_quorums_that_share_an_endorser
     two_transfers
+}
+
+/// The stories would prove nothing if a wrong merge told them as well.
+#[test]
+fn a_fold_that_ignores_concurrent_revocations_is_noticed() {
+    let goes_wrong = |text: &&&str| {
+        mutation::with(Mutation::RevocationNeverHits, || {
+            !language::play(text).is_empty()
+        })
+    };
+    assert!(STORIES.iter().filter(goes_wrong).count() >= 5);
 }

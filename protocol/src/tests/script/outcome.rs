@@ -129,23 +129,39 @@ fn permutations<'a>(of: &[&'a Event]) -> Vec<Vec<&'a Event>> {
     all
 }
 
-/// One node that is offered all events in this order.
+/// One node that is offered all events in this order, and starts again from what it stored.
 fn merge(world: &World, order: &[&Event]) -> Result<Outcome> {
     let mut channel = Channel::new(world.channel);
-    let mut outcome = Outcome::default();
+    let mut stored = Vec::new();
+    let mut invalid = Ids::new();
     for event in order {
         let result = channel.offer((*event).clone(), Some(cast()[0].id));
-        let refused = result.invalid.iter().map(|(id, ..)| *id);
-        outcome.invalid.extend(refused);
-        outcome
-            .accepted
-            .extend(result.accepted.iter().map(|accepted| accepted.event.id));
+        invalid.extend(result.invalid.iter().map(|(id, ..)| *id));
+        stored.extend(result.accepted.into_iter().map(|accepted| accepted.event));
     }
-    for id in &outcome.accepted {
-        let event = &world.written[id].event;
+    for event in &stored {
         let key = channel.verifying_key(event).ok_or("an unknown writer")?;
         event.verify(&key).map_err(|error| error.to_string())?;
     }
+    let accepted: Ids = stored.iter().map(|event| event.id).collect();
+    let outcome = read(&channel, &accepted, &invalid);
+    let mut again = Channel::new(world.channel);
+    for event in stored {
+        again.restore(event);
+    }
+    again.restored();
+    demand(read(&again, &accepted, &invalid) == outcome, || {
+        "a node that starts again makes something else of it".to_string()
+    })?;
+    Ok(outcome)
+}
+
+fn read(channel: &Channel, accepted: &Ids, invalid: &Ids) -> Outcome {
+    let mut outcome = Outcome {
+        accepted: accepted.clone(),
+        invalid: invalid.clone(),
+        ..Outcome::default()
+    };
     let id = |pos: &Pos| channel.entry(*pos).id;
     let view = channel.present();
     outcome.effective = view.effective.iter().map(id).collect();
@@ -173,11 +189,11 @@ fn merge(world: &World, order: &[&Event]) -> Result<Outcome> {
     }
     let lanes: Vec<LaneId> = channel.lanes().map(|(lane, _)| *lane).collect();
     for lane in lanes {
-        outcome.readers.insert(lane, readers(&channel, lane));
+        outcome.readers.insert(lane, readers(channel, lane));
         let digests = (channel.state_digest(lane), channel.timeline_digest(lane));
         outcome.digests.insert(lane, digests);
     }
-    Ok(outcome)
+    outcome
 }
 
 /// Who may be sent a lane: its readers that are members, or of the control lane also invited.

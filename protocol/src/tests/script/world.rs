@@ -347,7 +347,12 @@ impl World {
             return lane == theirs;
         }
         let own = written.by == by && theirs == lane;
-        !own && self.reads(&self.lane(lane).audience, theirs)
+        let (lane, theirs) = (self.lane(lane), self.lane(theirs));
+        // Whoever joins later would read the one and not the other.
+        let narrower = self.history_for_all
+            && lane.form == LaneForm::Open
+            && theirs.form == LaneForm::Directed;
+        !own && !narrower && self.reads(&lane.audience, theirs.id)
     }
 
     fn is_control(&self, id: &EventId) -> bool {
