@@ -188,6 +188,11 @@ pub fn command(error: CommandError) -> ApiError {
             "leave the label out: the message's own label is taken over",
         ),
         CommandError::NotAPost => user("not_a_post", text, "name a post"),
+        CommandError::QuorumMissing { .. } => operator(
+            "quorum_missing",
+            text,
+            "this partner's endorsement stands; ask the other owners to endorse it too, then give the order again",
+        ),
         CommandError::Quorum => user("bad_quorum", text, "0 means a majority of the owners"),
         CommandError::TooLong { .. } => user("too_long", text, "shorten the message or split it"),
         CommandError::NotAReaction => user(

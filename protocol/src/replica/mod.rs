@@ -9,6 +9,7 @@ mod incoming;
 mod keys;
 mod orders;
 mod restore;
+mod roles;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,6 +28,7 @@ use crate::wire::LogId;
 
 pub use orders::{Command, CommandError, Draft, EventRef, ReceiptState, Written};
 pub use restore::Restore;
+pub use roles::{OpenProposal, Proposal, Transfer};
 
 /// Who this replica is, and the keys it acts with.
 pub struct Own {
