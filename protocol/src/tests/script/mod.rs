@@ -1,6 +1,7 @@
 //! Golden stories of revocation. Each file of `revocation/` is a script: who writes what on what
 //! it has heard, and then what must become of it, written down by hand from docs/protocol.md
-//! with the section beside it. A script is played on the real merge in many orders of arrival.
+//! with the section beside it. A script is played on the real merge in many orders of arrival, and
+//! after each the node starts again from what it stored.
 //!
 //! A line says one thing; `#` begins a comment.
 //!
@@ -97,13 +98,20 @@ stories! {
     two_transfers
 }
 
-/// The stories would prove nothing if a wrong merge told them as well.
+// The stories would prove nothing if a wrong merge told them as well.
+
 #[test]
 fn a_fold_that_ignores_concurrent_revocations_is_noticed() {
-    let goes_wrong = |text: &&&str| {
-        mutation::with(Mutation::RevocationNeverHits, || {
-            !language::play(text).is_empty()
-        })
-    };
-    assert!(STORIES.iter().filter(goes_wrong).count() >= 5);
+    assert!(are_noticed_by(5, Mutation::RevocationNeverHits));
+}
+
+#[test]
+fn flags_that_are_not_asked_again_are_noticed() {
+    assert!(are_noticed_by(1, Mutation::FlagsFollowEndingsAlone));
+}
+
+/// Whether at least so many stories go wrong under a fault.
+fn are_noticed_by(stories: usize, fault: Mutation) -> bool {
+    let notices = |text: &&&str| mutation::with(fault, || !language::play(text).is_empty());
+    STORIES.iter().filter(notices).take(stories).count() == stories
 }

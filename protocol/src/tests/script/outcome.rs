@@ -83,7 +83,7 @@ fn orders<'a>(world: &World, events: &[&'a Event], set_up: usize) -> Vec<(String
     );
     let is_control = |event: &&&Event| event.header.lane == world.control();
     let (control, others): (Vec<&Event>, Vec<&Event>) =
-        events.iter().partition(|event| is_control(&event));
+        events.iter().partition(|event| is_control(event));
     add(
         "control first".to_string(),
         [control.clone(), others.clone()].concat(),
