@@ -19,6 +19,8 @@ use crate::id::{ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, WriterId}
 use crate::identity::Identity;
 use crate::lane::{self, History, Lane};
 use crate::limits;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 use crate::parking::Parking;
 
 /// Domain tag of a lane's timeline digest.
@@ -413,7 +415,7 @@ impl Channel {
         let view = Arc::new(view);
         self.remember(after, view.clone());
         let before = std::mem::replace(&mut self.present_view, view);
-        if before.endings != self.present_view.endings {
+        if bears_on_older_events(&before, &self.present_view, pos) {
             self.flag_all();
         }
     }
@@ -709,4 +711,18 @@ impl Channel {
         let erased: BTreeSet<Pos> = self.redacted.difference(&self.flagged).copied().collect();
         crate::codec::encode(&(ids(&erased), ids(&self.flagged)))
     }
+}
+
+/// Whether a control act changed more than that it has effect itself: what stands follows from the
+/// endings, and from the invitations in effect that events held may have in their past.
+fn bears_on_older_events(before: &View, after: &View, act: Pos) -> bool {
+    if before.endings != after.endings {
+        return true;
+    }
+    #[cfg(test)]
+    if mutation::is(Mutation::FlagsFollowEndingsAlone) {
+        return false;
+    }
+    let others = after.effective.iter().filter(|pos| **pos != act);
+    others.ne(&before.effective)
 }

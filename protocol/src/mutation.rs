@@ -5,6 +5,8 @@ use std::cell::Cell;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
+    /// Which messages are flagged is not asked again when an invitation loses its effect.
+    FlagsFollowEndingsAlone,
     /// The authority fold ignores concurrent revocations.
     RevocationNeverHits,
     /// The timeline orders by claimed time instead of by the greatest claimed time of the past.
