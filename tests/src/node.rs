@@ -242,6 +242,13 @@ impl Node {
             .object()
     }
 
+    /// `comity post --to`.
+    pub fn post_to(&self, channel: &str, user: &str, message: &str, to: &str) -> Written {
+        self.json(&["post", channel, message, "--user", user, "--to", to])
+            .ok()
+            .object()
+    }
+
     /// `comity read`.
     pub fn read(&self, channel: &str) -> Vec<PostInfo> {
         self.json(&["read", channel]).ok().objects()

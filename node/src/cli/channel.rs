@@ -2,20 +2,24 @@
 
 use std::path::Path;
 
-use super::args::{ChannelCommand, role_name};
+use super::args::{ChannelCommand, history_name, role_name};
 use super::client::Node;
 use super::escape::escape;
 use super::exit::Exit;
 use super::output::Output;
 use super::peer::done;
 use super::table::{Table, left, right, short, thousands};
-use crate::api::{ApiError, ChannelInfo, MemberInfo, Request};
+use crate::api::{ApiError, ChannelInfo, History, MemberInfo, Request};
 
 pub async fn run(dir: &Path, command: ChannelCommand, output: &Output) -> Result<Exit, ApiError> {
     let mut node = Node::open(dir).await?;
     match command {
         ChannelCommand::Create(args) => {
-            let request = Request::ChannelCreate { name: args.channel };
+            let request = Request::ChannelCreate {
+                name: args.channel,
+                history: args.history,
+                quorum: args.quorum,
+            };
             let channel: ChannelInfo = node.ask_one(request).await?;
             output.answer(&channel, created)?;
         }
@@ -46,6 +50,13 @@ pub async fn run(dir: &Path, command: ChannelCommand, output: &Output) -> Result
             done(output, "left")?;
         }
         ChannelCommand::List => list(&mut node, output).await?,
+        ChannelCommand::Show(args) => {
+            let request = Request::ChannelShow {
+                channel: args.channel,
+            };
+            let channel: ChannelInfo = node.ask_one(request).await?;
+            output.answer(&channel, shown)?;
+        }
     }
     Ok(Exit::Ok)
 }
@@ -99,5 +110,51 @@ fn member(member: &MemberInfo) -> String {
     match member.status.as_str() {
         "active" => format!("{} ({role})", member.partner),
         status => format!("{} ({role}, {status})", member.partner),
+    }
+}
+
+/// A channel with its rules, and a line per member.
+fn shown(channel: &ChannelInfo) -> String {
+    let mut table = Table::new([
+        left("PARTNER"),
+        left("ID"),
+        left("ROLE"),
+        left("STATUS"),
+        left("WRITERS"),
+    ]);
+    for member in &channel.members {
+        let writers: Vec<String> = member.writers.iter().map(|id| short(id)).collect();
+        table.row([
+            member.partner.clone(),
+            short(&member.partner_id),
+            role_name(member.role).into(),
+            member.status.clone(),
+            writers.join(", "),
+        ]);
+    }
+    format!(
+        "{}  {}\nstatus   {}\nhistory  {}: {}\nquorum   {}\n\n{}",
+        escape(&channel.name),
+        escape(&channel.id),
+        escape(&channel.status),
+        history_name(channel.history),
+        history_text(channel.history),
+        quorum_text(channel.quorum),
+        table.render()
+    )
+}
+
+fn history_text(history: History) -> &'static str {
+    match history {
+        History::FromJoin => "who joins reads what is written from then on",
+        History::All => "who joins also reads what was written for all members before",
+    }
+}
+
+fn quorum_text(quorum: u8) -> String {
+    match quorum {
+        0 => "a majority of the owners".into(),
+        1 => "1 owner".into(),
+        many => format!("{many} owners, or all where there are fewer"),
     }
 }

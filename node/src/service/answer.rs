@@ -65,9 +65,15 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
         Request::PeerSuspend { partner } => peering::suspend(node, &partner).await?,
         Request::PeerResume { partner } => peering::resume(node, &partner).await?,
         Request::PeerRevoke { partner } => peering::revoke(node, &partner).await?,
-        Request::ChannelCreate { name } => {
+        Request::ChannelCreate {
+            name,
+            history,
+            quorum,
+        } => {
             items
-                .push(Item::Channel(channels::create(node, name).await?))
+                .push(Item::Channel(
+                    channels::create(node, name, history, quorum).await?,
+                ))
                 .await;
         }
         Request::ChannelShare {
@@ -82,6 +88,11 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
                 items.push(Item::Channel(channel)).await;
             }
         }
+        Request::ChannelShow { channel } => {
+            items
+                .push(Item::Channel(channels::show(node, &channel).await?))
+                .await;
+        }
         Request::Post {
             channel,
             user,
@@ -89,6 +100,7 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
             reply_to,
             create_at_ms,
             precedence,
+            to,
         } => {
             let post = messages::NewPost {
                 user,
@@ -96,6 +108,7 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
                 reply_to,
                 create_at_ms,
                 precedence,
+                to,
             };
             items
                 .push(Item::Written(messages::post(node, &channel, post).await?))
@@ -122,11 +135,35 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
             user,
             emoji,
             remove,
+            to,
         } => {
+            let mark = messages::Mark { post, user, to };
             items
                 .push(Item::Written(
-                    messages::react(node, &post, user, emoji, remove).await?,
+                    messages::react(node, mark, emoji, remove).await?,
                 ))
+                .await;
+        }
+        Request::Pin {
+            post,
+            user,
+            remove,
+            to,
+        } => {
+            let mark = messages::Mark { post, user, to };
+            items
+                .push(Item::Written(messages::pin(node, mark, remove).await?))
+                .await;
+        }
+        Request::Receipt {
+            post,
+            user,
+            state,
+            to,
+        } => {
+            let mark = messages::Mark { post, user, to };
+            items
+                .push(Item::Written(messages::receipt(node, mark, state).await?))
                 .await;
         }
         Request::Read { channel, limit } => posts::read(node, &channel, limit, items).await?,

@@ -7,15 +7,20 @@ use comity_protocol::body::Role as ProtocolRole;
 use comity_protocol::channel::Channel;
 use comity_protocol::id::{ChannelId, PartnerId};
 use comity_protocol::identity::Name;
-use comity_protocol::lane::History;
+use comity_protocol::lane::History as ProtocolHistory;
 use comity_protocol::replica::{Command, Written};
 
 use super::{failure, names, peering};
-use crate::api::{ApiError, ChannelInfo, MemberInfo, Role};
+use crate::api::{ApiError, ChannelInfo, History, MemberInfo, Role};
 use crate::node::Node;
 use crate::pacts::PactState;
 
-pub async fn create(node: &Node, name: String) -> Result<ChannelInfo, ApiError> {
+pub async fn create(
+    node: &Node,
+    name: String,
+    history: History,
+    quorum: u8,
+) -> Result<ChannelInfo, ApiError> {
     let name = Name::try_from(name)
         .map_err(|error| failure::operator("bad_name", error, "choose another name"))?;
     let taken = name.as_str().to_string();
@@ -42,8 +47,11 @@ pub async fn create(node: &Node, name: String) -> Result<ChannelInfo, ApiError> 
         node,
         Command::CreateChannel {
             name,
-            history: History::default(),
-            quorum: 0,
+            history: match history {
+                History::FromJoin => ProtocolHistory::FromJoin,
+                History::All => ProtocolHistory::All,
+            },
+            quorum,
         },
     )
     .await?;
@@ -134,6 +142,12 @@ pub async fn list(node: &Node) -> Result<Vec<ChannelInfo>, ApiError> {
     Ok(channels)
 }
 
+/// One channel in which this partner has a place.
+pub async fn show(node: &Node, channel: &str) -> Result<ChannelInfo, ApiError> {
+    let id = names::channel(node, channel).await?;
+    one(node, id).await
+}
+
 async fn one(node: &Node, id: ChannelId) -> Result<ChannelInfo, ApiError> {
     let own = node.partner;
     let found = node.handle.look(move |replica| {
@@ -146,7 +160,7 @@ async fn one(node: &Node, id: ChannelId) -> Result<ChannelInfo, ApiError> {
     rename(node, &mut found).await;
     found
         .pop()
-        .ok_or_else(|| failure::node("internal", "the channel that was just made is not there"))
+        .ok_or_else(|| failure::node("internal", "a channel that was there is gone"))
 }
 
 /// Members by the names under which they were introduced; see [`rename`].
@@ -154,6 +168,7 @@ fn describe(channel: &Channel, own: &PartnerId) -> ChannelInfo {
     let present = channel.present();
     let members = present.members.iter().map(|(partner, member)| MemberInfo {
         partner: partner.to_hex(),
+        partner_id: partner.to_hex(),
         role: match member.role {
             ProtocolRole::Observer => Role::Observer,
             ProtocolRole::Contributor => Role::Contributor,
@@ -161,6 +176,7 @@ fn describe(channel: &Channel, own: &PartnerId) -> ChannelInfo {
             ProtocolRole::Owner => Role::Owner,
         },
         status: member.status.as_str().into(),
+        writers: vec![member.seat.to_hex()],
     });
     ChannelInfo {
         name: names::name_of(channel),
@@ -171,6 +187,11 @@ fn describe(channel: &Channel, own: &PartnerId) -> ChannelInfo {
         members: members.collect(),
         posts: channel.posts(),
         events: channel.events(),
+        history: match channel.history() {
+            ProtocolHistory::FromJoin => History::FromJoin,
+            ProtocolHistory::All => History::All,
+        },
+        quorum: channel.charter.as_ref().map_or(0, |charter| charter.quorum),
     }
 }
 

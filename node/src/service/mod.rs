@@ -1,6 +1,7 @@
 //! What a node does for whoever administers it: setting up, serving, and answering requests.
 
 mod answer;
+mod audience;
 mod channels;
 mod check;
 pub mod failure;

@@ -8,6 +8,7 @@ mod kill;
 mod link_cut;
 mod membership;
 mod messages;
+mod narrow;
 mod peering;
 mod relay;
 mod stopping;
