@@ -238,6 +238,18 @@ pub enum Role {
     Owner,
 }
 
+impl Role {
+    /// The role as commands write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Observer => "observer",
+            Role::Contributor => "contributor",
+            Role::Admin => "admin",
+            Role::Owner => "owner",
+        }
+    }
+}
+
 /// What a partner that joins a channel may read of what was written before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

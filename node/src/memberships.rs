@@ -76,7 +76,10 @@ fn change(
     was: Option<&Place>,
     is: Option<&Place>,
 ) -> String {
-    let channel_name = channel.charter.as_ref().map(|charter| charter.name.as_str());
+    let channel_name = channel
+        .charter
+        .as_ref()
+        .map(|charter| charter.name.as_str());
     let name = channel.identity(partner).map(|held| held.name.as_str());
     format!(
         "channel {} ({}): partner {partner} ({}) is {}, was {}",

@@ -477,17 +477,7 @@ impl ValueEnum for Role {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(role_name(*self)))
-    }
-}
-
-/// A role as commands write it.
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Observer => "observer",
-        Role::Contributor => "contributor",
-        Role::Admin => "admin",
-        Role::Owner => "owner",
+        Some(PossibleValue::new(self.as_str()))
     }
 }
 

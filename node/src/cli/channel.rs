@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::args::{ChannelCommand, history_name, role_name};
+use super::args::{ChannelCommand, history_name};
 use super::client::Node;
 use super::escape::escape;
 use super::exit::Exit;
@@ -106,7 +106,7 @@ fn table(channels: &[ChannelInfo]) -> Table {
 }
 
 fn member(member: &MemberInfo) -> String {
-    let role = role_name(member.role);
+    let role = member.role.as_str();
     match member.status.as_str() {
         "active" => format!("{} ({role})", member.partner),
         status => format!("{} ({role}, {status})", member.partner),
@@ -127,7 +127,7 @@ fn shown(channel: &ChannelInfo) -> String {
         table.row([
             member.partner.clone(),
             short(&member.partner_id),
-            role_name(member.role).into(),
+            member.role.as_str().into(),
             member.status.clone(),
             writers.join(", "),
         ]);

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use comity_protocol::authority::Status;
+use comity_protocol::authority::{Member, Status};
 use comity_protocol::body::Role as ProtocolRole;
 use comity_protocol::channel::Channel;
-use comity_protocol::id::{ChannelId, PartnerId};
+use comity_protocol::id::{ChannelId, PartnerId, WriterId};
 use comity_protocol::identity::Name;
 use comity_protocol::lane::History as ProtocolHistory;
 use comity_protocol::replica::{Command, Written};
@@ -74,43 +74,44 @@ pub async fn share(node: &Node, channel: &str, partner: &str, role: Role) -> Res
             "a channel is shared with an approved peer: 'comity peer list'",
         ));
     }
-    peering::record(
-        node,
-        "channel_shared",
-        &format!("{channel} with {partner} as {role:?}"),
-    )?;
-    let role = match role {
-        Role::Observer => ProtocolRole::Observer,
-        Role::Contributor => ProtocolRole::Contributor,
-        Role::Admin => ProtocolRole::Admin,
-        Role::Owner => ProtocolRole::Owner,
+    let invited = pact.identity.partner();
+    let decision = format!("partner {invited} ({partner}) as {}", role.as_str());
+    let order = Command::Share {
+        channel: id,
+        partner: pact.identity,
+        role: protocol_role(role),
     };
-    command(
-        node,
-        Command::Share {
-            channel: id,
-            partner: pact.identity,
-            role,
-        },
-    )
-    .await
-    .map(|_| ())
+    carry_out(node, "channel_shared", id, &decision, order).await
 }
 
 pub async fn accept(node: &Node, channel: &str) -> Result<(), ApiError> {
     let id = names::invitation(node, channel).await?;
-    peering::record(node, "channel_accepted", channel)?;
-    command(node, Command::Accept { channel: id })
-        .await
-        .map(|_| ())
+    let order = Command::Accept { channel: id };
+    carry_out(node, "channel_accepted", id, channel, order).await
 }
 
 pub async fn leave(node: &Node, channel: &str) -> Result<(), ApiError> {
     let id = names::channel(node, channel).await?;
-    peering::record(node, "channel_left", channel)?;
-    command(node, Command::Leave { channel: id })
-        .await
-        .map(|_| ())
+    let order = Command::Leave { channel: id };
+    carry_out(node, "channel_left", id, channel, order).await
+}
+
+/// Carries out a decision on a channel: on record first, then as an event. A refusal goes on
+/// record too.
+async fn carry_out(
+    node: &Node,
+    action: &str,
+    channel: ChannelId,
+    decision: &str,
+    order: Command,
+) -> Result<(), ApiError> {
+    let text = format!("channel {channel}: {decision}");
+    peering::record(node, action, &text)?;
+    let done = command(node, order).await;
+    if let Err(error) = &done {
+        peering::record(node, "refused", &format!("{action}, {text}: {error}"))?;
+    }
+    done.map(|_| ())
 }
 
 async fn command(node: &Node, command: Command) -> Result<Written, ApiError> {
@@ -169,14 +170,9 @@ fn describe(channel: &Channel, own: &PartnerId) -> ChannelInfo {
     let members = present.members.iter().map(|(partner, member)| MemberInfo {
         partner: partner.to_hex(),
         partner_id: partner.to_hex(),
-        role: match member.role {
-            ProtocolRole::Observer => Role::Observer,
-            ProtocolRole::Contributor => Role::Contributor,
-            ProtocolRole::Admin => Role::Admin,
-            ProtocolRole::Owner => Role::Owner,
-        },
+        role: api_role(member.role),
         status: member.status.as_str().into(),
-        writers: vec![member.seat.to_hex()],
+        writers: writers(member),
     });
     ChannelInfo {
         name: names::name_of(channel),
@@ -192,6 +188,33 @@ fn describe(channel: &Channel, own: &PartnerId) -> ChannelInfo {
             ProtocolHistory::All => History::All,
         },
         quorum: channel.charter.as_ref().map_or(0, |charter| charter.quorum),
+    }
+}
+
+/// The partner's writers, its seat first.
+fn writers(member: &Member) -> Vec<String> {
+    let others = member.writers.iter().filter(|id| **id != member.seat);
+    std::iter::once(&member.seat)
+        .chain(others)
+        .map(WriterId::to_hex)
+        .collect()
+}
+
+fn protocol_role(role: Role) -> ProtocolRole {
+    match role {
+        Role::Observer => ProtocolRole::Observer,
+        Role::Contributor => ProtocolRole::Contributor,
+        Role::Admin => ProtocolRole::Admin,
+        Role::Owner => ProtocolRole::Owner,
+    }
+}
+
+fn api_role(role: ProtocolRole) -> Role {
+    match role {
+        ProtocolRole::Observer => Role::Observer,
+        ProtocolRole::Contributor => Role::Contributor,
+        ProtocolRole::Admin => Role::Admin,
+        ProtocolRole::Owner => Role::Owner,
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_crypto::EpochSecret;
-use comity_protocol::body::{MessageBody, ReactBody};
+use comity_protocol::body::{MessageBody, PinBody, ReactBody, ReceiptBody};
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::Canonical;
 use comity_protocol::event::{Event, Kind};
@@ -15,7 +15,6 @@ use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::keys::{Unreadable, open};
 use comity_protocol::lane::LaneForm as ProtocolLaneForm;
 use comity_protocol::replica::Replica;
-use comity_protocol::reserved::{PinBody, ReceiptBody};
 use comity_protocol::rows::{self, Table};
 
 use super::answer::Items;
