@@ -77,6 +77,30 @@ pub enum Request {
     ChannelLeave {
         channel: String,
     },
+    /// Changes a partner's role. Answers one [`Decided`].
+    ChannelGrant {
+        channel: String,
+        partner: String,
+        role: Role,
+    },
+    /// Ends a partner's membership. Answers one [`Decided`].
+    ChannelRemove {
+        channel: String,
+        partner: String,
+    },
+    /// Ends a partner's membership until it is shared anew. Answers one [`Decided`].
+    ChannelSuspend {
+        channel: String,
+        partner: String,
+    },
+    /// Endorses, as an owner, what another owner proposes. Answers one [`Decided`].
+    ChannelEndorse {
+        channel: String,
+        act: MembershipAct,
+        partner: String,
+        /// For an invitation and a grant: the role.
+        role: Option<Role>,
+    },
     /// Answers a [`ChannelInfo`] per channel.
     #[serde(deserialize_with = "no_fields")]
     ChannelList,
@@ -195,6 +219,7 @@ pub enum Item {
     Peering(PeeringFile),
     Peer(PeerInfo),
     Channel(ChannelInfo),
+    Decided(Decided),
     Written(Written),
     Post(PostInfo),
     ImportProgress(ImportProgress),
@@ -246,6 +271,28 @@ impl Role {
             Role::Contributor => "contributor",
             Role::Admin => "admin",
             Role::Owner => "owner",
+        }
+    }
+}
+
+/// What may be decided about another partner's membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MembershipAct {
+    Invite,
+    Grant,
+    Remove,
+    Suspend,
+}
+
+impl MembershipAct {
+    /// The act as commands write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MembershipAct::Invite => "invite",
+            MembershipAct::Grant => "grant",
+            MembershipAct::Remove => "remove",
+            MembershipAct::Suspend => "suspend",
         }
     }
 }
@@ -366,6 +413,35 @@ pub struct ChannelInfo {
     pub history: History,
     /// By the charter: owners needed for what one owner alone may not do; 0 for a majority.
     pub quorum: u8,
+    /// What owners have endorsed and nobody has carried out; told of a single channel only.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub proposals: Vec<ProposalInfo>,
+}
+
+/// A proposal that waits for endorsements of owners, or for being carried out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProposalInfo {
+    pub act: MembershipAct,
+    pub partner: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub role: Option<Role>,
+    /// The owners that have endorsed it.
+    pub endorsed_by: Vec<String>,
+    /// How many owners must.
+    pub needed: u64,
+}
+
+/// A decision about a partner's membership, as it was written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Decided {
+    pub channel: String,
+    pub channel_id: String,
+    pub partner: String,
+    pub partner_id: String,
+    /// What happened, such as `removed`.
+    pub done: String,
+    /// What follows from it, a sentence each, for people.
+    pub consequences: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

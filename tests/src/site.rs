@@ -143,13 +143,14 @@ impl Site {
         }
     }
 
-    /// Waits until all these partners hold the same of what all members read; each may hold more
-    /// besides.
-    pub fn agree(&self, partners: &[&str]) {
+    /// Waits until all these partners hold the same of what all members of a channel read; each
+    /// may hold more besides.
+    pub fn agree(&self, channel: &str, partners: &[&str]) {
         eventually(&format!("{partners:?} agree"), PATIENCE, || {
-            let digests = partners.iter().map(|partner| self[*partner].digests());
+            let digests = partners.iter().flat_map(|p| self[*p].digests().channels);
             let compared: BTreeSet<(String, String)> = digests
-                .map(|digests| (digests.timeline, digests.state))
+                .filter(|digest| digest.channel == channel)
+                .map(|digest| (digest.timeline, digest.state))
                 .collect();
             (compared.len() == 1).then_some(())
         });

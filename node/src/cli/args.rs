@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::demo::names::MAX_PARTNERS;
 use super::time::parse_span;
 use super::words::Words;
-use crate::api::{History, Precedence, ReceiptState, Role};
+use crate::api::{History, MembershipAct, Precedence, ReceiptState, Role};
 use crate::config::{self, DEFAULT_LISTEN};
 
 /// The environment variable that names the node's directory.
@@ -216,6 +216,22 @@ pub enum ChannelCommand {
     /// Leave a channel
     #[command(after_help = "Example:\n  comity channel leave harbour")]
     Leave(ChannelName),
+    /// Change what a partner may do
+    Grant(GrantArgs),
+    /// End a partner's membership
+    #[command(
+        after_help = "The partner keeps what it has received. It gets nothing that is written \
+                      from now on, and the members' keys change with their next messages. It \
+                      comes back by: comity channel share.\n\n\
+                      Example:\n  comity channel remove harbour charlie"
+    )]
+    Remove(MemberArgs),
+    /// End a partner's membership for a time: as remove, shown as suspended
+    #[command(after_help = "It is lifted by: comity channel share.\n\n\
+                      Example:\n  comity channel suspend harbour charlie")]
+    Suspend(MemberArgs),
+    /// Endorse, as an owner, what one owner alone may not do
+    Endorse(EndorseArgs),
     /// List the channels and their members
     #[command(after_help = "Example:\n  comity channel list")]
     List,
@@ -241,6 +257,45 @@ pub struct CreateArgs {
     #[arg(long, value_name = "N", default_value_t = 0,
           value_parser = clap::value_parser!(u8).range(0..=MAX_QUORUM))]
     pub quorum: u8,
+}
+
+#[derive(Debug, Args)]
+pub struct MemberArgs {
+    /// The channel's name or the start of its id
+    pub channel: String,
+    /// The partner, by name or the start of the id
+    pub partner: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity channel grant harbour bravo admin")]
+pub struct GrantArgs {
+    #[command(flatten)]
+    pub member: MemberArgs,
+    /// What the partner may do from now on
+    #[arg(value_enum)]
+    pub role: Role,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "An owner who tries what needs several owners endorses it by that, and is told \
+                  what the others have to type. When enough have endorsed, any owner carries it \
+                  out by the plain command. `comity channel show` tells how far it is.\n\n\
+                  Examples:\n  comity channel endorse harbour remove delta\n  \
+                  comity channel endorse harbour grant bravo --role owner"
+)]
+pub struct EndorseArgs {
+    /// The channel's name or the start of its id
+    pub channel: String,
+    /// What is proposed
+    #[arg(value_enum)]
+    pub act: MembershipAct,
+    /// The partner that it is about, by name or the start of the id
+    pub partner: String,
+    /// The role that is proposed, for invite and grant
+    #[arg(long, value_enum)]
+    pub role: Option<Role>,
 }
 
 #[derive(Debug, Args)]
@@ -474,6 +529,16 @@ fn address(text: &str) -> Result<String, String> {
 impl ValueEnum for Role {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Observer, Self::Contributor, Self::Admin, Self::Owner]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
+}
+
+impl ValueEnum for MembershipAct {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Invite, Self::Grant, Self::Remove, Self::Suspend]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

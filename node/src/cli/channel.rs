@@ -9,7 +9,7 @@ use super::exit::Exit;
 use super::output::Output;
 use super::peer::done;
 use super::table::{Table, left, right, short, thousands};
-use crate::api::{ApiError, ChannelInfo, History, MemberInfo, Request};
+use crate::api::{ApiError, ChannelInfo, Decided, History, MemberInfo, ProposalInfo, Request};
 
 pub async fn run(dir: &Path, command: ChannelCommand, output: &Output) -> Result<Exit, ApiError> {
     let mut node = Node::open(dir).await?;
@@ -49,6 +49,37 @@ pub async fn run(dir: &Path, command: ChannelCommand, output: &Output) -> Result
             node.order(order).await?;
             done(output, "left")?;
         }
+        ChannelCommand::Grant(args) => {
+            let request = Request::ChannelGrant {
+                channel: args.member.channel,
+                partner: args.member.partner,
+                role: args.role,
+            };
+            decide(&mut node, request, output).await?;
+        }
+        ChannelCommand::Remove(args) => {
+            let request = Request::ChannelRemove {
+                channel: args.channel,
+                partner: args.partner,
+            };
+            decide(&mut node, request, output).await?;
+        }
+        ChannelCommand::Suspend(args) => {
+            let request = Request::ChannelSuspend {
+                channel: args.channel,
+                partner: args.partner,
+            };
+            decide(&mut node, request, output).await?;
+        }
+        ChannelCommand::Endorse(args) => {
+            let request = Request::ChannelEndorse {
+                channel: args.channel,
+                act: args.act,
+                partner: args.partner,
+                role: args.role,
+            };
+            decide(&mut node, request, output).await?;
+        }
         ChannelCommand::List => list(&mut node, output).await?,
         ChannelCommand::Show(args) => {
             let request = Request::ChannelShow {
@@ -59,6 +90,18 @@ pub async fn run(dir: &Path, command: ChannelCommand, output: &Output) -> Result
         }
     }
     Ok(Exit::Ok)
+}
+
+async fn decide(node: &mut Node, request: Request, output: &Output) -> Result<(), ApiError> {
+    let decided: Decided = node.ask_one(request).await?;
+    output.answer(&decided, |decided| {
+        let (partner, channel) = (escape(&decided.partner), escape(&decided.channel));
+        let mut text = format!("{}: {partner} in {channel}", decided.done);
+        for consequence in &decided.consequences {
+            text.push_str(&format!("\n  {}", escape(consequence)));
+        }
+        text
+    })
 }
 
 fn created(channel: &ChannelInfo) -> String {
@@ -132,7 +175,7 @@ fn shown(channel: &ChannelInfo) -> String {
             writers.join(", "),
         ]);
     }
-    format!(
+    let mut text = format!(
         "{}  {}\nstatus   {}\nhistory  {}: {}\nquorum   {}\n\n{}",
         escape(&channel.name),
         escape(&channel.id),
@@ -141,6 +184,23 @@ fn shown(channel: &ChannelInfo) -> String {
         history_text(channel.history),
         quorum_text(channel.quorum),
         table.render()
+    );
+    for open in &channel.proposals {
+        text.push_str(&format!("\n{}", escape(&proposal_text(open))));
+    }
+    text
+}
+
+fn proposal_text(open: &ProposalInfo) -> String {
+    let role = open.role.map(|role| format!(" as {}", role.as_str()));
+    format!(
+        "proposed: {} {}{}, endorsed by {} of {} owners: {}",
+        open.act.as_str(),
+        open.partner,
+        role.unwrap_or_default(),
+        open.endorsed_by.len(),
+        open.needed,
+        open.endorsed_by.join(", ")
     )
 }
 

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{channels, import, messages, peering, posts, status};
+use super::{channels, import, members, messages, peering, posts, status};
 use crate::api::{ApiError, Item, Request};
 use crate::node::Node;
 
@@ -80,9 +80,46 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
             channel,
             partner,
             role,
-        } => channels::share(node, &channel, &partner, role).await?,
+        } => members::share(node, &channel, &partner, role).await?,
         Request::ChannelAccept { channel } => channels::accept(node, &channel).await?,
         Request::ChannelLeave { channel } => channels::leave(node, &channel).await?,
+        Request::ChannelGrant {
+            channel,
+            partner,
+            role,
+        } => {
+            items
+                .push(Item::Decided(
+                    members::grant(node, &channel, &partner, role).await?,
+                ))
+                .await;
+        }
+        Request::ChannelRemove { channel, partner } => {
+            items
+                .push(Item::Decided(
+                    members::remove(node, &channel, &partner).await?,
+                ))
+                .await;
+        }
+        Request::ChannelSuspend { channel, partner } => {
+            items
+                .push(Item::Decided(
+                    members::suspend(node, &channel, &partner).await?,
+                ))
+                .await;
+        }
+        Request::ChannelEndorse {
+            channel,
+            act,
+            partner,
+            role,
+        } => {
+            items
+                .push(Item::Decided(
+                    members::endorse(node, &channel, act, &partner, role).await?,
+                ))
+                .await;
+        }
         Request::ChannelList => {
             for channel in channels::list(node).await? {
                 items.push(Item::Channel(channel)).await;

@@ -6,6 +6,7 @@ mod channels;
 mod check;
 pub mod failure;
 mod import;
+mod members;
 mod messages;
 mod names;
 mod peering;

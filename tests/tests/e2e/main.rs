@@ -11,4 +11,5 @@ mod messages;
 mod narrow;
 mod peering;
 mod relay;
+mod removal;
 mod stopping;

@@ -40,7 +40,7 @@ fn a_post_for_two_and_all_that_follows_from_it_stay_with_the_two() {
     reads_as_narrowed(&site, &kept);
 
     // What all four compare is the same, and the two others have nothing but the open post.
-    site.agree(&ALL);
+    site.agree("harbour", &ALL);
     for other in OTHERS {
         let ids: Vec<String> = site[other].read("harbour").into_iter().map(id_of).collect();
         assert_eq!(ids, [open.as_str()], "{other}");

@@ -113,7 +113,7 @@ fn a_suspended_peer_is_cut_off_at_once_and_left_out_of_what_is_written() {
     eventually("what is written now arrives", PATIENCE, || {
         site["bravo"].find("harbour", &again.id)
     });
-    site.agree(&["alpha", "bravo"]);
+    site.agree("harbour", &["alpha", "bravo"]);
     assert!(site["bravo"].find("harbour", &without.id).is_none());
 }
 
@@ -159,7 +159,7 @@ fn a_suspended_pact_keeps_new_messages_from_that_member() {
         site["charlie"].find("harbour", &last)
     });
     assert_eq!(site["charlie"].read("harbour").len(), 2);
-    site.agree(&["alpha", "bravo", "charlie"]);
+    site.agree("harbour", &["alpha", "bravo", "charlie"]);
     assert_eq!(site["charlie"].read("harbour").len(), 2);
 }
 
