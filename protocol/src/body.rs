@@ -8,6 +8,7 @@ use comity_crypto as crypto;
 
 use crate::codec::{Canonical, Malformed};
 use crate::event::Label;
+use crate::files::{FileKey, chunk_count};
 use crate::id::{EventId, Hash, PartnerId};
 use crate::identity::{Identity, Name};
 use crate::limits;
@@ -349,5 +350,47 @@ impl Canonical for ReactBody {
         } else {
             Err(Malformed::Rule("a reaction has 1 to 64 bytes"))
         }
+    }
+}
+
+/// A file ([`crate::event::Kind::File`]): what opens its chunks, and the hashes of their sealed
+/// bytes, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileBody {
+    /// For people: no path. 1 to 255 bytes.
+    pub name: String,
+    /// At most 127 bytes; may be empty.
+    pub media_type: String,
+    /// Bytes in all.
+    pub size: u64,
+    pub key: FileKey,
+    pub chunks: Vec<Hash>,
+}
+
+impl Canonical for FileBody {
+    const NAME: &'static str = "file body";
+    const LIMIT: usize = limits::BODY_BYTES;
+
+    fn check(&self) -> Result<(), Malformed> {
+        let rule = |held: bool, text| {
+            if held {
+                Ok(())
+            } else {
+                Err(Malformed::Rule(text))
+            }
+        };
+        rule(
+            (1..=limits::FILE_NAME_BYTES).contains(&self.name.len()),
+            "a file's name has 1 to 255 bytes",
+        )?;
+        rule(
+            self.media_type.len() <= limits::MEDIA_TYPE_BYTES,
+            "a media type has at most 127 bytes",
+        )?;
+        rule(self.size <= limits::FILE_BYTES, "a file of more than 1 GiB")?;
+        rule(
+            self.chunks.len() == chunk_count(self.size) as usize,
+            "not as many chunks as the size says",
+        )
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Canonical;
 use crate::event::UserName;
-use crate::id::{Hash, Signature, WriterId};
+use crate::id::{Signature, WriterId};
 use crate::identity::{CertificateList, Identity};
 use crate::limits;
 
@@ -49,17 +49,6 @@ pub struct ReceiptBody {
     pub state: u8,
 }
 
-/// A file of a message ([`crate::event::Kind::File`]): its chunks by the hash of their sealed
-/// bytes, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileBody {
-    pub name: String,
-    pub media_type: String,
-    /// Bytes in all.
-    pub size: u64,
-    pub chunks: Vec<Hash>,
-}
-
 /// The partner's users in the channel ([`crate::event::Kind::Roster`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RosterBody {
@@ -89,6 +78,5 @@ body! {
     RetentionBody, "retention body", 16;
     PinBody, "pin", 8;
     ReceiptBody, "receipt", 8;
-    FileBody, "file body", limits::BODY_BYTES;
     RosterBody, "roster", limits::BODY_BYTES;
 }
