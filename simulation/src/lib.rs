@@ -11,4 +11,4 @@ mod partner;
 mod world;
 
 pub use chance::Chance;
-pub use world::{Acknowledged, World};
+pub use world::{Acknowledged, SentFile, World};
