@@ -9,6 +9,7 @@ pub mod driver;
 pub mod keystore;
 pub mod node;
 pub mod pacts;
+pub mod pieces;
 pub mod random;
 pub mod ranges;
 mod sample;

@@ -5,7 +5,8 @@
 //! encrypted under the node's storage key and bound to their table and key.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Weak};
 
 use comity_crypto::StorageKey;
 use comity_protocol::rows::{Row, Table};
@@ -24,6 +25,8 @@ const FORMAT_KEY: &[u8] = b"format";
 const WRITE_BUFFER_BYTES: usize = 16 << 20;
 /// Large blocks let the ids that successive headers share be compressed away.
 const EVENT_BLOCK_BYTES: usize = 32 << 10;
+/// Values from this length on lie in files of their own, in the table of chunks.
+const BLOB_BYTES: u64 = 16 << 10;
 /// Write-ahead logs above this are flushed: bounds the time to open after a crash.
 const WAL_BYTES: u64 = 64 << 20;
 /// Files that RocksDB keeps open.
@@ -52,6 +55,8 @@ pub enum StoreError {
 pub struct Store {
     db: Arc<DB>,
     key: Arc<StorageKey>,
+    /// Tells that chunks were deleted.
+    reclaim: SyncSender<()>,
 }
 
 impl Store {
@@ -68,8 +73,10 @@ impl Store {
                     StoreError::Open { path, source }
                 }
             })?;
+        let db = Arc::new(db);
         let store = Store {
-            db: Arc::new(db),
+            reclaim: reclaimer(Arc::downgrade(&db)),
+            db,
             key: Arc::new(key),
         };
         store.check_format()?;
@@ -139,7 +146,12 @@ impl Store {
         }
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        Ok(self.db.write_opt(batch, &options)?)
+        self.db.write_opt(batch, &options)?;
+        if rows.iter().any(is_chunk_deleted) {
+            // Full means that it will be seen to anyway.
+            let _ = self.reclaim.try_send(());
+        }
+        Ok(())
     }
 
     fn unseal(
@@ -158,6 +170,31 @@ impl Store {
     }
 }
 
+fn is_chunk_deleted(row: &Row) -> bool {
+    row.table == Table::Chunks && row.value.is_none()
+}
+
+/// Rewrites the table of chunks, whenever it is told to, so that what was deleted leaves the disk:
+/// a withdrawn file is to be gone, and a gigabyte is missed. Ends with the store.
+fn reclaimer(db: Weak<DB>) -> SyncSender<()> {
+    let (reclaim, wanted) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        while wanted.recv().is_ok() {
+            let Some(db) = db.upgrade() else {
+                return;
+            };
+            let Some(chunks) = db.cf_handle(Table::Chunks.name()) else {
+                return;
+            };
+            match db.flush_cf(chunks) {
+                Ok(()) => db.compact_range_cf(chunks, None::<&[u8]>, None::<&[u8]>),
+                Err(error) => tracing::warn!(%error, "deleted chunks are still on the disk"),
+            }
+        }
+    });
+    reclaim
+}
+
 fn database_options() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
@@ -173,6 +210,13 @@ fn table_options(table: Table) -> Options {
     let mut options = Options::default();
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
     options.set_compression_type(DBCompressionType::Lz4);
+    if table == Table::Chunks {
+        // A chunk is written once and is random: kept apart, it is neither copied nor compressed.
+        options.set_enable_blob_files(true);
+        options.set_min_blob_size(BLOB_BYTES);
+        options.set_enable_blob_gc(true);
+        options.set_compression_type(DBCompressionType::None);
+    }
     if table == Table::Events {
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_size(EVENT_BLOCK_BYTES);

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::failure::{self, NOT_ANSWERING};
 use crate::api::{
-    ApiError, ChannelInfo, Digests, Fault, ImportProgress, Imported, Item, MAX_LINE, NodeStatus,
-    PeerInfo, PeeringFile, PostInfo, Reply, Request, Written,
+    ApiError, ChannelInfo, Digests, Fault, FileData, FileInfo, FileProgress, FileUpload,
+    ImportProgress, Imported, Item, MAX_LINE, NodeStatus, PeerInfo, PeeringFile, PostInfo, Reply,
+    Request, Written,
 };
 use crate::config::Config;
 use crate::service;
@@ -272,6 +273,10 @@ answers! {
     Post(PostInfo),
     ImportProgress(ImportProgress),
     Imported(Imported),
+    FileUpload(FileUpload),
+    File(FileInfo),
+    FileProgress(FileProgress),
+    FileData(FileData),
     Digests(Digests),
 }
 

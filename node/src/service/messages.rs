@@ -141,7 +141,7 @@ async fn write(node: &Node, command: Command) -> Result<Written, ApiError> {
     describe(node, written).await
 }
 
-async fn describe(node: &Node, written: ProtocolWritten) -> Result<Written, ApiError> {
+pub(super) async fn describe(node: &Node, written: ProtocolWritten) -> Result<Written, ApiError> {
     let channel = written.channel;
     let name = node
         .handle

@@ -4,6 +4,7 @@ mod answer;
 mod channels;
 mod check;
 pub mod failure;
+pub mod files;
 mod import;
 mod messages;
 mod names;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_crypto::EpochSecret;
-use comity_protocol::body::{MessageBody, ReactBody};
+use comity_protocol::body::{FileBody, MessageBody, ReactBody};
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::Canonical;
 use comity_protocol::event::{Event, Kind};
@@ -18,7 +18,7 @@ use comity_protocol::rows::{self, Table};
 
 use super::answer::Items;
 use super::{failure, names};
-use crate::api::{ApiError, Item, PostInfo, ReactionInfo};
+use crate::api::{ApiError, FileInfo, Item, PostInfo, ReactionInfo};
 use crate::node::Node;
 
 /// Posts that are read at a time: bounds memory and how long the driver is held up.
@@ -29,6 +29,9 @@ const EDITS_READ: usize = 4;
 const REACTIONS_READ: usize = 512;
 /// The most posts that one `read` shows.
 const READ_MAX: usize = 10_000;
+
+/// What `read` and `export` show.
+const SHOWN: &[Kind] = &[Kind::Post, Kind::File];
 
 /// Where one event is stored, and what the machine knows of it.
 #[derive(Debug, Clone)]
@@ -48,6 +51,17 @@ struct Found {
     /// The post replied to.
     parent: Option<EventId>,
     about: Vec<Located>,
+    /// Of a file: how much of it is held.
+    held: HeldState,
+    flagged: bool,
+}
+
+/// How much of a file is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeldState {
+    Nothing,
+    Part,
+    Whole,
 }
 
 /// The last `limit` posts of a channel.
@@ -58,9 +72,25 @@ pub async fn read(
     items: &mut Items<'_>,
 ) -> Result<(), ApiError> {
     let id = names::channel(node, channel).await?;
-    let posts = posts_of(node, id).await?;
+    let posts = posts_of(node, id, SHOWN).await?;
     let from = posts.len().saturating_sub(limit.min(READ_MAX));
     send(node, id, &posts[from..], items).await
+}
+
+/// All files of a channel.
+pub async fn files(node: &Node, channel: &str, items: &mut Items<'_>) -> Result<(), ApiError> {
+    let id = names::channel(node, channel).await?;
+    let files = posts_of(node, id, &[Kind::File]).await?;
+    send(node, id, &files, items).await
+}
+
+/// One file.
+pub async fn file(node: &Node, id: ChannelId, pos: Pos) -> Result<FileInfo, ApiError> {
+    let mut partners = BTreeMap::new();
+    match read_page(node, id, &[pos], &mut partners).await?.pop() {
+        Some(Item::File(file)) => Ok(file),
+        _ => Err(failure::node("internal", "the file is not where it was")),
+    }
 }
 
 /// All posts of one channel or of all.
@@ -74,7 +104,7 @@ pub async fn export(
         None => all_channels(node).await?,
     };
     for id in channels {
-        let posts = posts_of(node, id).await?;
+        let posts = posts_of(node, id, SHOWN).await?;
         send(node, id, &posts, items).await?;
     }
     Ok(())
@@ -99,16 +129,20 @@ async fn all_channels(node: &Node) -> Result<Vec<ChannelId>, ApiError> {
         .collect())
 }
 
-async fn posts_of(node: &Node, id: ChannelId) -> Result<Vec<Pos>, ApiError> {
+async fn posts_of(
+    node: &Node,
+    id: ChannelId,
+    kinds: &'static [Kind],
+) -> Result<Vec<Pos>, ApiError> {
     let posts = node.handle.look(move |replica| {
         let Some(channel) = replica.channels().get(&id) else {
             return Vec::new();
         };
-        let is_post = |pos: &&Pos| channel.entry(**pos).kind == Kind::Post;
+        let is_wanted = |pos: &&Pos| kinds.contains(&channel.entry(**pos).kind);
         channel
             .timeline()
             .iter()
-            .filter(is_post)
+            .filter(is_wanted)
             .copied()
             .collect::<Vec<Pos>>()
     });
@@ -126,8 +160,8 @@ async fn send(
 ) -> Result<(), ApiError> {
     let mut partners = BTreeMap::new();
     for page in posts.chunks(PAGE) {
-        for post in read_page(node, id, page, &mut partners).await? {
-            items.push(Item::Post(post)).await;
+        for item in read_page(node, id, page, &mut partners).await? {
+            items.push(item).await;
         }
     }
     Ok(())
@@ -138,7 +172,7 @@ async fn read_page(
     id: ChannelId,
     page: &[Pos],
     partners: &mut BTreeMap<PartnerId, String>,
-) -> Result<Vec<PostInfo>, ApiError> {
+) -> Result<Vec<Item>, ApiError> {
     let positions = page.to_vec();
     let located = node.handle.look(move |replica| {
         let channel = replica.channels().get(&id)?;
@@ -175,7 +209,7 @@ async fn read_page(
         secrets: &secrets,
         partners,
     };
-    Ok(found.iter().map(|found| reader.post(found)).collect())
+    Ok(found.iter().map(|found| reader.item(found)).collect())
 }
 
 fn locate_post(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Found> {
@@ -186,12 +220,22 @@ fn locate_post(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Found> 
         post: locate(replica, channel, pos)?,
         audience: channel.lane(&channel.lane_of(pos))?.audience.clone(),
         erased: channel.is_erased(pos),
+        flagged: channel.is_flagged(pos),
+        held: held(replica, &channel.entry(pos).id),
         parent: channel.parent(pos).map(|parent| channel.entry(parent).id),
         about: last
             .into_iter()
             .filter_map(|pos| locate(replica, channel, pos))
             .collect(),
     })
+}
+
+fn held(replica: &Replica, file: &EventId) -> HeldState {
+    match replica.held_file(file) {
+        None => HeldState::Nothing,
+        Some(held) if held.is_whole() => HeldState::Whole,
+        Some(_) => HeldState::Part,
+    }
 }
 
 /// The last events of one kind about a post: bounds what reading it costs, however often its
@@ -267,6 +311,47 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn item(&self, found: &Found) -> Item {
+        match found.post.kind {
+            Kind::File => Item::File(self.file(found)),
+            _ => Item::Post(self.post(found)),
+        }
+    }
+
+    fn file(&self, found: &Found) -> FileInfo {
+        let event = self.events.get(&found.post.id);
+        let read = self.body::<FileBody>(&found.post);
+        let (file, state) = match (read, found.held) {
+            _ if found.erased => (None, "withdrawn"),
+            _ if found.flagged => (None, "flagged"),
+            (Err(state), _) => (None, state),
+            // There is nothing to fetch of an empty file.
+            (Ok(file), _) if file.chunks.is_empty() => (Some(file), "held"),
+            (Ok(file), HeldState::Whole) => (Some(file), "held"),
+            (Ok(file), HeldState::Part) => (Some(file), "partly_held"),
+            (Ok(file), HeldState::Nothing) => (Some(file), "not_fetched"),
+        };
+        FileInfo {
+            channel: self.channel.into(),
+            id: found.post.id.to_hex(),
+            author: self.author(&found.post),
+            create_at: event.map_or(0, |event| event.header.claimed_ms),
+            name: file.as_ref().map(|file| file.name.clone()),
+            media_type: file.as_ref().map(|file| file.media_type.clone()),
+            size: file.as_ref().map(|file| file.size),
+            audience: self.audience(found),
+            post: found.parent.map(|parent| parent.to_hex()),
+            state: state.into(),
+        }
+    }
+
+    fn audience(&self, found: &Found) -> Vec<String> {
+        let names = found.audience.iter().map(|partner| self.partner(partner));
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names
+    }
+
     fn post(&self, found: &Found) -> PostInfo {
         let event = self.events.get(&found.post.id);
         let (mut message, mut state) = match self.body::<MessageBody>(&found.post) {
@@ -286,19 +371,13 @@ impl Reader<'_> {
         if found.erased {
             (message, state) = (None, "withdrawn");
         }
-        let mut audience: Vec<String> = found
-            .audience
-            .iter()
-            .map(|partner| self.partner(partner))
-            .collect();
-        audience.sort_unstable();
         PostInfo {
             channel: self.channel.into(),
             id: found.post.id.to_hex(),
             author: self.author(&found.post),
             create_at: event.map_or(0, |event| event.header.claimed_ms),
             message,
-            audience,
+            audience: self.audience(found),
             reply_to: found.parent.map(|parent| parent.to_hex()),
             edit_at,
             state: state.into(),
