@@ -2,6 +2,7 @@
 
 mod demo;
 mod errors;
+mod files;
 mod hostile;
 mod kill;
 mod link_cut;
