@@ -1,18 +1,24 @@
-# `make demo` and `make test` do everything, set-up included, on a Debian with git, make, gcc and
-# rustup. Both build with one profile, so that RocksDB is compiled once.
+# `make demo`, `make test` and `make bench` do everything, set-up included, on a Debian with git,
+# make, gcc and rustup. All build with one profile, so that RocksDB is compiled once.
 
-.PHONY: demo test setup format lint unit documentation purity
+.PHONY: demo test bench setup format lint unit documentation purity
 .NOTPARALLEL:
 
 CARGO_FLAGS := --release --locked
 
-# More arguments for `comity demo`, such as: make demo ARGS='--partners 5 --import chat.jsonl.xz'
+# More arguments, such as: make demo ARGS='--partners 5 --import chat.jsonl.xz'
+#                      or: make bench ARGS='--rows streaming --events 10000'
 ARGS ?=
 
 demo: setup
 	cargo run $(CARGO_FLAGS) --bin comity -- demo $(ARGS)
 
 test: setup format lint unit documentation purity
+
+# What replication costs, beside floors and peers; docs/performance.md explains the rows.
+bench: setup
+	cargo build $(CARGO_FLAGS) --bin comity
+	cargo bench --profile release --locked --bench mesh -- $(ARGS)
 
 # Installs what cargo cannot: clang and libclang, with which the bindings of RocksDB are made, and
 # a C++ compiler. Asks nothing; where it cannot install, it says what to install.

@@ -52,5 +52,5 @@ pub use error::{KeyError, OpenError, SignatureError, UnwrapError};
 pub use hash::{HASH_LEN, derive, hash};
 pub use sealing::{EpochSecret, SEALING_PUBLIC_LEN, SealingKey, SealingPublicKey, WRAP_LEN};
 pub use signing::{PublicKey, SigningKey};
-pub use storage::StorageKey;
+pub use storage::{STORAGE_KEY_ID_LEN, StorageKey};
 pub use suite::Suite;

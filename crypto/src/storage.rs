@@ -15,6 +15,9 @@ const RANDOM_LEN: usize = 32;
 const HEADER_LEN: usize = 1 + RANDOM_LEN;
 const OVERHEAD: usize = HEADER_LEN + TAG_LEN;
 
+/// Length of what [`StorageKey::id`] gives, in bytes: enough to tell a few keys apart.
+pub const STORAGE_KEY_ID_LEN: usize = 8;
+
 /// Each value has a key of its own that is used once, so the nonce can be fixed.
 const NONCE: [u8; NONCE_LEN] = [0; NONCE_LEN];
 
@@ -28,6 +31,17 @@ impl StorageKey {
     /// Takes 32 bytes, which must be uniformly random and secret.
     pub fn from_bytes(bytes: [u8; HASH_LEN]) -> Self {
         Self(bytes)
+    }
+
+    /// What tells this key from others and nothing else about it: the first 8 bytes of a key
+    /// [`derive()`]d from it (`comity/v1/storage-key-id`). Not secret.
+    pub fn id(&self) -> [u8; STORAGE_KEY_ID_LEN] {
+        let derived = derive(&self.0, "comity/v1/storage-key-id", &[]);
+        let mut id = [0; STORAGE_KEY_ID_LEN];
+        id.iter_mut()
+            .zip(derived.iter())
+            .for_each(|(to, from)| *to = *from);
+        id
     }
 
     /// Seals `value` for its place, `table` and `key`: version byte 1 ‖ `randomness` ‖ ciphertext ‖

@@ -204,6 +204,7 @@ fn chunk_is_sealed_as_computed_elsewhere() {
 fn value_is_stored_as_computed_elsewhere() {
     let case = comity().object("storage");
     let key = StorageKey::from_bytes(case.array("key"));
+    assert_eq!(key.id(), case.array("id"));
     let (table, table_key) = (case.text("table"), case.bytes("table_key"));
     let value = case.bytes("value");
     let sealed = key.seal(table, &table_key, &value, &case.array("randomness"));

@@ -254,8 +254,14 @@ pub struct NodeStatus {
     /// UDP payload bytes since the start of the process.
     pub wire_bytes_sent: u64,
     pub wire_bytes_received: u64,
+    /// The datagrams that carried them; each has headers of its own on the link.
+    pub wire_datagrams_sent: u64,
+    pub wire_datagrams_received: u64,
     /// User and system time of all threads since the start of the process, in milliseconds.
     pub cpu_ms: u64,
+    /// How often peers came up against each limit since the start of the process.
+    #[serde(default)]
+    pub limits_met: std::collections::BTreeMap<String, u64>,
     pub peers: Vec<PeerInfo>,
     /// What an operator should look at; empty when all is well.
     pub warnings: Vec<String>,

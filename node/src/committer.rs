@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use comity_protocol::id::PartnerId;
 use comity_protocol::replica::{CommandError, SendPiece, SendRange, StreamClass, Written};
-use comity_protocol::rows::Row;
+use comity_protocol::rows::{Row, Table};
 use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroize as _;
 
 use crate::pieces::Pieces;
 use crate::ranges::Ranges;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::transport::{Class, SendOutcome, Transport};
 
 /// Groups that may wait for the disk before the driver waits too.
@@ -125,9 +126,7 @@ impl Committer {
                 };
                 sort(group, &mut rows, &mut actions);
             }
-            if !rows.is_empty()
-                && let Err(error) = self.store.write(&rows)
-            {
+            if let Err(error) = self.write(rows) {
                 // Nothing of this batch is acknowledged or sent; the driver stops the node.
                 let _ = self.feedback.send(Feedback::Failed(error.to_string()));
                 return;
@@ -136,6 +135,17 @@ impl Committer {
                 self.act(action);
             }
         }
+    }
+
+    fn write(&self, mut rows: Vec<Row>) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let written = self.store.write(&rows);
+        // Epoch secrets are in the store and in the machine; no third copy stays in memory.
+        let secrets = rows.iter_mut().filter(|row| row.table == Table::Secrets);
+        secrets.for_each(|row| row.value.zeroize());
+        written
     }
 
     fn act(&mut self, action: Effect) {

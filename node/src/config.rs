@@ -14,6 +14,9 @@ pub const FILE_NAME: &str = "comity.toml";
 /// Where a node listens unless told otherwise.
 pub const DEFAULT_LISTEN: &str = "0.0.0.0:7443";
 
+/// The file that holds the storage key unless told otherwise, in the node's directory.
+pub const DEFAULT_KEY_FILE: &str = "storage.key";
+
 /// What an operator decides about a node.
 ///
 /// Every key that may be left out has a default; [`Config::template`] writes them all down.
@@ -29,12 +32,61 @@ pub struct Config {
     /// The `host:port` addresses that invitations name.
     #[serde(default, deserialize_with = "addresses")]
     pub addresses: Vec<String>,
+    /// Where the storage key comes from.
+    #[serde(default)]
+    pub storage: KeySource,
     #[serde(default)]
     pub log: LogConfig,
     #[serde(default)]
     pub links: LinksConfig,
     #[serde(default)]
     pub groups: GroupsConfig,
+}
+
+/// Where the key comes from that opens the store.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "StorageConfig")]
+pub enum KeySource {
+    /// A file; a relative path begins at the node's directory.
+    File(PathBuf),
+    /// A credential that systemd hands to the process, by its name.
+    Credential(String),
+}
+
+impl Default for KeySource {
+    fn default() -> Self {
+        Self::File(DEFAULT_KEY_FILE.into())
+    }
+}
+
+/// The table `[storage]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StorageConfig {
+    key_file: Option<PathBuf>,
+    key_credential: Option<String>,
+}
+
+impl TryFrom<StorageConfig> for KeySource {
+    type Error = &'static str;
+
+    fn try_from(written: StorageConfig) -> Result<Self, Self::Error> {
+        match (written.key_file, written.key_credential) {
+            (None, None) => Ok(Self::default()),
+            (Some(path), None) if path.as_os_str().is_empty() => Err("key_file names no file"),
+            (Some(path), None) => Ok(Self::File(path)),
+            (None, Some(name)) if is_file_name(&name) => Ok(Self::Credential(name)),
+            (None, Some(_)) => Err("key_credential is not the name of a credential"),
+            (Some(_), Some(_)) => {
+                Err("the storage key has one source: set key_file or key_credential, not both")
+            }
+        }
+    }
+}
+
+/// A credential is a file of its name in one directory, and must not lead out of it.
+fn is_file_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
 }
 
 /// What `comity serve` writes to standard error.
@@ -296,6 +348,31 @@ mod tests {
         assert!(error.contains("line 3, key \"congestion\""), "{error}");
         let error = refusal("partner = \"alpha\"\naddresses = [\"nowhere\"]\n");
         assert!(error.contains("line 2, key \"addresses\""), "{error}");
+    }
+
+    #[test]
+    fn the_storage_key_has_one_source() {
+        let source = |storage: &str| {
+            let text = format!("partner = \"alpha\"\n[storage]\n{storage}\n");
+            Config::parse(&text, Path::new("comity.toml")).map(|config| config.storage)
+        };
+        let file = |path: &str| KeySource::File(path.into());
+        assert_eq!(source("").unwrap(), file("storage.key"));
+        assert_eq!(source("key_file = \"/k\"").unwrap(), file("/k"));
+        assert_eq!(
+            source("key_credential = \"storage\"").unwrap(),
+            KeySource::Credential("storage".into())
+        );
+        for (wrong, why) in [
+            ("key_file = \"\"", "names no file"),
+            ("key_credential = \"../storage\"", "not the name"),
+            ("key_credential = \"\"", "not the name"),
+            ("key_file = \"k\"\nkey_credential = \"c\"", "not both"),
+            ("key = \"k\"", "unknown field"),
+        ] {
+            let error = source(wrong).unwrap_err().to_string();
+            assert!(error.contains(why), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -468,6 +468,9 @@ impl Driver {
                     transport.disconnect(&peer.0, &why);
                 }
             }
+            Notice::OverLimit { peer, limit, why } => {
+                self.incident(limit.as_str(), &peer, why);
+            }
             Notice::Refused { peer, why } => self.incident("refused", &peer, why),
             Notice::Fork { channel, id, peer } => {
                 let text =

@@ -1,29 +1,27 @@
-//! The files of a node's directory that hold keys, and what they hold.
+//! The keys in a node's directory, and the store that they open.
 //!
-//! `storage.key` opens everything else; `root.key` is the partner itself and belongs in a safe
-//! once the node is set up: nothing that runs reads it.
+//! The [storage key](crate::storage_key) opens everything else; `root.key` is the partner itself
+//! and belongs in a safe once the node is set up: nothing that runs reads it.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use comity_crypto::{SealingKey, SigningKey, StorageKey};
+use comity_crypto::{SealingKey, SigningKey};
 use comity_protocol::codec::{Canonical, Malformed};
 use comity_protocol::id::{Hash, KeyBytes, hex};
 use comity_protocol::identity::{Identity, Name, NodeCertificate, next_root_hash, partner_id};
 use comity_protocol::keys::Entropy;
 use comity_protocol::replica::Own;
 use comity_protocol::rows::{Row, Table};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_bytes::ByteBuf;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::config::{DEFAULT_KEY_FILE, KeySource};
 use crate::random;
-use crate::store::{Store, StoreError};
+use crate::storage_key::{KeyPlace, KeyText, StorageKeyError, write_secret};
+use crate::store::{KeyId, Store, StoreError};
 use crate::transport::{TlsIdentity, TransportError};
 
-const STORAGE_KEY_FILE: &str = "storage.key";
 const ROOT_KEY_FILE: &str = "root.key";
 const STORE_DIR: &str = "store";
 const NODE_KEYS: &[u8] = b"node keys";
@@ -33,12 +31,8 @@ const CERTIFICATE_MS: u64 = 365 * 24 * 3600 * 1000;
 /// Why a node's keys cannot be made or read.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    #[error("{path}: {source}")]
-    File { path: PathBuf, source: io::Error },
-    #[error("{path} is readable by others than its owner")]
-    Exposed { path: PathBuf },
-    #[error("{path} does not hold a key")]
-    NotAKey { path: PathBuf },
+    #[error(transparent)]
+    Storage(#[from] StorageKeyError),
     #[error("the store holds no node keys")]
     NoNodeKeys,
     #[error(transparent)]
@@ -53,15 +47,58 @@ pub enum KeyFileError {
 #[derive(Serialize, Deserialize)]
 struct NodeKeys {
     identity: Identity,
-    signing_seed: ByteBuf,
+    signing_seed: SecretBytes,
     /// The last one is current.
-    sealing_seeds: Vec<ByteBuf>,
-    tls_pem: String,
+    sealing_seeds: Vec<SecretBytes>,
+    tls_pem: SecretText,
 }
 
 impl Canonical for NodeKeys {
     const NAME: &'static str = "node keys";
     const LIMIT: usize = 64 << 10;
+}
+
+/// Bytes that are zeroised when they are dropped; encoded as any bytes.
+struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    fn of(bytes: &[u8]) -> SecretBytes {
+        SecretBytes(Zeroizing::new(bytes.to_vec()))
+    }
+
+    fn seed(&self) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+        let seed = <[u8; 32]>::try_from(self.0.as_slice()).map(Zeroizing::new);
+        seed.map_err(|_| KeyFileError::NoNodeKeys)
+    }
+}
+
+impl Serialize for SecretBytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretBytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = ByteBuf::deserialize(deserializer)?;
+        Ok(SecretBytes(Zeroizing::new(bytes.into_vec())))
+    }
+}
+
+/// Text that is zeroised when it is dropped; encoded as any text.
+struct SecretText(Zeroizing<String>);
+
+impl Serialize for SecretText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(SecretText(Zeroizing::new(text)))
+    }
 }
 
 /// What a node acts with.
@@ -77,7 +114,7 @@ pub fn store_path(dir: &Path) -> PathBuf {
 
 /// Makes the keys of a new partner with one node, and its store.
 pub fn create(dir: &Path, partner: Name, now_ms: u64) -> Result<Identity, KeyFileError> {
-    let storage = Zeroizing::new(random::bytes::<32>());
+    let storage = KeyText::draw();
     let root = SigningKey::from_seed(&random::bytes());
     let next_root = SigningKey::from_seed(&random::bytes());
     let signing = SigningKey::from_seed(&random::bytes());
@@ -89,32 +126,65 @@ pub fn create(dir: &Path, partner: Name, now_ms: u64) -> Result<Identity, KeyFil
     let validity = now_ms..now_ms.saturating_add(CERTIFICATE_MS);
     let certificate =
         NodeCertificate::new(id, &signing, Hash(tls.pin()), partner.clone(), validity);
-    let identity = Identity::sign(partner, &root, next_hash, vec![certificate]);
+    let identity = Identity::sign(partner, &root, next_hash, 1, vec![certificate]);
 
-    let roots = format!(
-        "root {}\nnext-root {}\n",
-        hex(&*root.seed()),
-        hex(&*next_root.seed())
-    );
+    let root_seeds = [root.seed(), next_root.seed()].map(|seed| Zeroizing::new(hex(&*seed)));
+    let [root_hex, next_hex] = root_seeds.each_ref().map(|digits| digits.as_str());
+    let roots = ["root ", root_hex, "\nnext-root ", next_hex, "\n"].concat();
+    let roots = Zeroizing::new(roots);
     write_secret(&dir.join(ROOT_KEY_FILE), &roots)?;
-    write_secret(
-        &dir.join(STORAGE_KEY_FILE),
-        &format!("{}\n", hex(&*storage)),
-    )?;
+    storage.write(&dir.join(DEFAULT_KEY_FILE))?;
     let keys = NodeKeys {
         identity: identity.clone(),
-        signing_seed: ByteBuf::from(signing.seed().to_vec()),
-        sealing_seeds: vec![ByteBuf::from(sealing.seed().to_vec())],
-        tls_pem: tls.to_pem().to_string(),
+        signing_seed: SecretBytes::of(&*signing.seed()),
+        sealing_seeds: vec![SecretBytes::of(&*sealing.seed())],
+        tls_pem: SecretText(tls.to_pem()),
     };
-    let store = Store::open(&store_path(dir), StorageKey::from_bytes(*storage))?;
-    store.write(&[Row::put(Table::Meta, NODE_KEYS.to_vec(), keys.to_bytes())])?;
+    let store = Store::open(&store_path(dir), storage.key())?;
+    let mut row = Row::put(Table::Meta, NODE_KEYS.to_vec(), keys.to_bytes());
+    let written = store.write(std::slice::from_ref(&row));
+    row.value.zeroize();
+    written?;
     Ok(identity)
 }
 
-/// Opens the store of a node's directory.
-pub fn open_store(dir: &Path) -> Result<Store, KeyFileError> {
-    Ok(Store::open(&store_path(dir), storage_key(dir)?)?)
+/// Opens the store of a node's directory. Where a rotation of the storage key was interrupted
+/// between putting the new key in force and putting its file in place, this ends it.
+pub fn open_store(dir: &Path, source: &KeySource) -> Result<Store, KeyFileError> {
+    let place = KeyPlace::of(dir, source)?;
+    match Store::open(&store_path(dir), place.read()?) {
+        Err(StoreError::WrongKey { store, given }) => open_replaced(dir, &place, store, given),
+        opened => Ok(opened?),
+    }
+}
+
+/// Opens a store that is not under the key that was read, but under `wanted`.
+fn open_replaced(
+    dir: &Path,
+    place: &KeyPlace,
+    wanted: KeyId,
+    given: KeyId,
+) -> Result<Store, KeyFileError> {
+    if let Some((key, pending)) = place.pending(wanted) {
+        let store = Store::open(&store_path(dir), key)?;
+        if let Err(error) = pending.install()
+            && KeyId::of(&place.read()?) != wanted
+        {
+            return Err(error.into());
+        }
+        tracing::info!(key = %wanted, "an interrupted rotation of the storage key is complete");
+        return Ok(store);
+    }
+    // Another process may just have put the new key in place.
+    let key = place.read()?;
+    if KeyId::of(&key) == wanted {
+        return Ok(Store::open(&store_path(dir), key)?);
+    }
+    Err(KeyFileError::Storage(StorageKeyError::WrongKey {
+        path: place.path().into(),
+        store: wanted,
+        given,
+    }))
 }
 
 /// Reads a node's keys.
@@ -124,74 +194,23 @@ pub fn load(store: &Store) -> Result<Keys, KeyFileError> {
         .ok_or(KeyFileError::NoNodeKeys)?;
     let keys = NodeKeys::from_bytes(&bytes)?;
     keys.identity.verify()?;
-    let seed = |bytes: &ByteBuf| {
-        <[u8; 32]>::try_from(bytes.as_slice())
-            .map(Zeroizing::new)
-            .map_err(|_| KeyFileError::NoNodeKeys)
-    };
     let sealing = keys
         .sealing_seeds
         .iter()
-        .map(|bytes| Ok(SealingKey::from_seed(&*seed(bytes)?)));
+        .map(|seed| Ok(SealingKey::from_seed(&*seed.seed()?)));
     let own = Own {
-        signing: SigningKey::from_seed(&*seed(&keys.signing_seed)?),
+        signing: SigningKey::from_seed(&*keys.signing_seed.seed()?),
         sealing: sealing.collect::<Result<_, KeyFileError>>()?,
         identity: keys.identity,
         seed: Entropy::new(random::bytes()),
     };
     Ok(Keys {
         own,
-        tls: TlsIdentity::from_pem(&keys.tls_pem)?,
+        tls: TlsIdentity::from_pem(&keys.tls_pem.0)?,
     })
 }
 
 /// Whether the root's key still lies beside the node.
 pub fn root_is_here(dir: &Path) -> bool {
     dir.join(ROOT_KEY_FILE).exists()
-}
-
-fn storage_key(dir: &Path) -> Result<StorageKey, KeyFileError> {
-    let path = dir.join(STORAGE_KEY_FILE);
-    let file_error = |source| KeyFileError::File {
-        path: path.clone(),
-        source,
-    };
-    let mode = fs::metadata(&path)
-        .map_err(file_error)?
-        .permissions()
-        .mode();
-    if mode & 0o077 != 0 {
-        return Err(KeyFileError::Exposed { path });
-    }
-    let text = Zeroizing::new(fs::read_to_string(&path).map_err(file_error)?);
-    let key = unhex(text.trim()).ok_or(KeyFileError::NotAKey { path })?;
-    Ok(StorageKey::from_bytes(*key))
-}
-
-fn unhex(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let bytes = text.as_bytes();
-    if bytes.len() != 64 || !bytes.is_ascii() {
-        return None;
-    }
-    let mut key = Zeroizing::new([0; 32]);
-    for (at, byte) in key.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(key)
-}
-
-fn write_secret(path: &Path, text: &str) -> Result<(), KeyFileError> {
-    let file_error = |source| KeyFileError::File {
-        path: path.into(),
-        source,
-    };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(file_error)?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(file_error)
 }

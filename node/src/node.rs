@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::api::ApiError;
 use crate::audit::Audit;
 use crate::committer;
-use crate::config::{self, Config};
+use crate::config::{self, Config, KeySource};
 use crate::driver::{self, Handle, Incident, Surroundings};
 use crate::keystore::{self, KeyFileError, Keys};
 use crate::pacts::Pacts;
@@ -73,7 +73,9 @@ impl Node {
         config: Config,
         mode: Mode,
     ) -> Result<(Arc<Node>, Running), ApiError> {
-        let store = open_patiently(dir).await.map_err(failure::keys)?;
+        let store = open_patiently(dir, &config.storage)
+            .await
+            .map_err(failure::keys)?;
         let Keys { own, tls } = keystore::load(&store).map_err(failure::keys)?;
         let partner = own.identity.partner();
         let identity = own.identity.clone();
@@ -180,10 +182,10 @@ impl Node {
 }
 
 /// Opens the store, waiting a little for a command that has the directory open just now.
-async fn open_patiently(dir: &Path) -> Result<Store, KeyFileError> {
+async fn open_patiently(dir: &Path, source: &KeySource) -> Result<Store, KeyFileError> {
     let deadline = Instant::now() + IN_USE_PATIENCE;
     loop {
-        match keystore::open_store(dir) {
+        match keystore::open_store(dir, source) {
             Err(KeyFileError::Store(StoreError::InUse { .. })) if Instant::now() < deadline => {
                 tokio::time::sleep(IN_USE_PAUSE).await;
             }
@@ -207,7 +209,7 @@ fn record_incidents(audit: Arc<Audit>) -> mpsc::Sender<Incident> {
 
 fn restore(own: comity_protocol::replica::Own, store: &Store) -> Result<Replica, ApiError> {
     let mut restore = Restore::new(own);
-    for table in [Table::Logs, Table::Secrets, Table::Files, Table::Events] {
+    for table in Table::OF_THE_MACHINE {
         store
             .scan::<RestoreError>(table, &[], &[], |key, value| {
                 restore.row(table, key, value)?;
@@ -239,4 +241,36 @@ fn transport_config(config: &Config) -> TransportConfig {
         config::Congestion::Bbr => Congestion::Bbr,
     };
     transport
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_protocol::codec::Canonical as _;
+    use comity_protocol::id::ChannelId;
+    use comity_protocol::identity::Name;
+    use comity_protocol::rows::{ChannelNote, Row};
+
+    use super::*;
+    use crate::config::KeySource;
+
+    #[test]
+    fn a_node_remembers_that_it_was_restored_from_an_old_copy() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = Name::try_from("alpha".to_string()).unwrap();
+        let storage = KeySource::default();
+        keystore::create(dir.path(), name, 0).unwrap();
+        let store = keystore::open_store(dir.path(), &storage).unwrap();
+        let channel = ChannelId([7; 32]);
+        let note = ChannelNote {
+            offered_by: None,
+            restored: true,
+        };
+        let row = Row::put(Table::Channels, channel.0.to_vec(), note.to_bytes());
+        store.write(&[row]).unwrap();
+
+        let own = keystore::load(&store).unwrap().own;
+        let replica = restore(own, &store).unwrap();
+
+        assert_eq!(replica.behind_self().collect::<Vec<_>>(), [&channel]);
+    }
 }

@@ -2,11 +2,17 @@
 //!
 //! Every write that others may come to rely on is synced; writes are gathered into groups by the
 //! [committer](crate::committer), so that one sync serves many. Values of sealed tables are
-//! encrypted under the node's storage key and bound to their table and key.
+//! encrypted under the node's storage key and bound to their table and key. A sealed table lies in
+//! a column family of its own per [generation](mark::Mark), which begins when everything is
+//! [sealed again](Store::reseal) under another key.
 
-use std::path::Path;
-use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Weak};
+mod mark;
+mod reseal;
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comity_crypto::StorageKey;
 use comity_protocol::rows::{Row, Table};
@@ -17,18 +23,34 @@ use rocksdb::{
 use zeroize::Zeroizing;
 
 use crate::random;
+pub use mark::KeyId;
+use mark::Mark;
+pub use reseal::{Progress, Resealed};
 
 /// The version of the store's layout; a store of another one is refused.
 const FORMAT: &[u8] = b"comity store 1";
 const FORMAT_KEY: &[u8] = b"format";
-/// Memory for writes before they go to a file, in bytes, per table.
-const WRITE_BUFFER_BYTES: usize = 16 << 20;
+/// Memory for writes before they go to a file, in bytes, per table. Until then an event lies in
+/// the write-ahead log in full, which is half as much again as it takes in a file: small, so that
+/// little does.
+const WRITE_BUFFER_BYTES: usize = 4 << 20;
+/// Files of the first level below the one that buffers are written to, in bytes, and how much
+/// larger those of each further level are. Logs grow at their ends: with small files a merge
+/// rewrites the ends and leaves the rest alone.
+const FILE_BYTES: u64 = 4 << 20;
+const FILE_GROWTH: i32 = 2;
+/// The whole of that first level: as much as four buffers, which is what a merge brings it. Each
+/// further level is ten times as large.
+const LEVEL_BYTES: u64 = 16 << 20;
 /// Large blocks let the ids that successive headers share be compressed away.
 const EVENT_BLOCK_BYTES: usize = 32 << 10;
 /// Values from this length on lie in files of their own, in the table of chunks.
 const BLOB_BYTES: u64 = 16 << 10;
-/// Write-ahead logs above this are flushed: bounds the time to open after a crash.
-const WAL_BYTES: u64 = 64 << 20;
+/// Memory for chunks before they go to a file: each time makes one file.
+const CHUNK_BUFFER_BYTES: usize = 16 << 20;
+/// Write-ahead logs above this are flushed: bounds the time to open after a crash, should one
+/// table keep a log alive that the others do not need.
+const WAL_BYTES: u64 = 16 << 20;
 /// Files that RocksDB keeps open.
 const OPEN_FILES: i32 = 256;
 
@@ -44,10 +66,16 @@ pub enum StoreError {
     },
     #[error("the store has another format than this version of comity reads")]
     Format,
+    #[error("the store is sealed under storage key {store}, and this is storage key {given}")]
+    WrongKey { store: KeyId, given: KeyId },
     #[error("the store failed: {0}")]
     Rocks(#[from] rocksdb::Error),
     #[error("a value of table {table} does not open: wrong storage key, or a damaged store")]
     Sealed { table: &'static str },
+    #[error("table {table}, sealed again, does not hold what it held; the store is as it was")]
+    Copy { table: &'static str },
+    #[error("another part of this process has the store open")]
+    Shared,
 }
 
 /// The open store. Clones share it.
@@ -55,47 +83,78 @@ pub enum StoreError {
 pub struct Store {
     db: Arc<DB>,
     key: Arc<StorageKey>,
-    /// Tells that chunks were deleted.
-    reclaim: SyncSender<()>,
+    generation: u32,
+    /// Chunks were deleted, and the thread that sees to that has not begun to yet.
+    to_reclaim: Arc<AtomicBool>,
 }
 
 impl Store {
-    /// Opens the store in `path`, creating it where there is none.
+    /// Opens the store in `path`, creating it where there is none. What an interrupted
+    /// [resealing](Store::reseal) left behind is removed.
     pub fn open(path: &Path, key: StorageKey) -> Result<Store, StoreError> {
-        let families =
-            Table::ALL.map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(table)));
-        let db =
-            DB::open_cf_descriptors(&database_options(), path, families).map_err(|source| {
-                let path = path.display().to_string();
-                if source.to_string().contains("lock") {
-                    StoreError::InUse { path }
-                } else {
-                    StoreError::Open { path, source }
-                }
-            })?;
-        let db = Arc::new(db);
-        let store = Store {
-            reclaim: reclaimer(Arc::downgrade(&db)),
-            db,
+        let db = open_database(path)?;
+        let mark = Mark::read(&db)?;
+        let given = KeyId::of(&key);
+        match &mark {
+            Some(mark) if mark.key != given => {
+                let store = mark.key;
+                return Err(StoreError::WrongKey { store, given });
+            }
+            _ => {}
+        }
+        let mut store = Store {
+            db: Arc::new(db),
             key: Arc::new(key),
+            generation: mark.map_or(0, |mark| mark.generation),
+            to_reclaim: Arc::default(),
         };
-        store.check_format()?;
+        store.create_missing()?;
+        store.check_format(mark.is_none())?;
+        if mark.is_none() {
+            store.set_mark()?;
+        }
+        store.forget_other_generations()?;
         Ok(store)
     }
 
-    fn check_format(&self) -> Result<(), StoreError> {
+    fn create_missing(&mut self) -> Result<(), StoreError> {
+        let generation = self.generation;
+        let db = self.exclusive()?;
+        for table in Table::ALL {
+            let name = family_name(table, generation);
+            if db.cf_handle(&name).is_none() {
+                db.create_cf(name, &table_options(table))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A store that was never marked may be a new one.
+    fn check_format(&self, may_be_new: bool) -> Result<(), StoreError> {
         match self.get(Table::Meta, FORMAT_KEY)? {
             Some(format) if format.as_slice() == FORMAT => Ok(()),
-            Some(_) => Err(StoreError::Format),
-            None => self.write(&[Row::put(Table::Meta, FORMAT_KEY.to_vec(), FORMAT.to_vec())]),
+            None if may_be_new => {
+                self.write(&[Row::put(Table::Meta, FORMAT_KEY.to_vec(), FORMAT.to_vec())])
+            }
+            _ => Err(StoreError::Format),
         }
+    }
+
+    /// The database, to change its column families.
+    fn exclusive(&mut self) -> Result<&mut DB, StoreError> {
+        Arc::get_mut(&mut self.db).ok_or(StoreError::Shared)
     }
 
     fn family(&self, table: Table) -> &ColumnFamily {
         // Every table was opened as a column family of its name.
         self.db
-            .cf_handle(table.name())
+            .cf_handle(&family_name(table, self.generation))
             .expect("a table that was opened")
+    }
+
+    /// The key under which the store is sealed.
+    pub fn key_id(&self) -> KeyId {
+        KeyId::of(&self.key)
     }
 
     /// Reads one value.
@@ -135,23 +194,42 @@ impl Store {
             let family = self.family(row.table);
             match &row.value {
                 Some(value) if row.table.is_sealed() => {
-                    let sealed = self
-                        .key
-                        .seal(row.table.name(), &row.key, value, &random::bytes());
-                    batch.put_cf(family, &row.key, sealed);
+                    batch.put_cf(family, &row.key, self.seal(row.table, &row.key, value));
                 }
                 Some(value) => batch.put_cf(family, &row.key, value),
                 None => batch.delete_cf(family, &row.key),
             }
         }
-        let mut options = WriteOptions::default();
-        options.set_sync(true);
-        self.db.write_opt(batch, &options)?;
+        self.db.write_opt(batch, &synced())?;
         if rows.iter().any(is_chunk_deleted) {
-            // Full means that it will be seen to anyway.
-            let _ = self.reclaim.try_send(());
+            self.reclaim();
         }
         Ok(())
+    }
+
+    /// Rewrites the table of chunks, on a thread of its own, so that what was deleted leaves the
+    /// disk: a withdrawn file is to be gone, and a gigabyte is missed.
+    fn reclaim(&self) {
+        if self.to_reclaim.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let store = self.clone();
+        std::thread::spawn(move || {
+            store.to_reclaim.store(false, Ordering::SeqCst);
+            let chunks = store.family(Table::Chunks);
+            match store.db.flush_cf(chunks) {
+                Ok(()) => {
+                    store
+                        .db
+                        .compact_range_cf(chunks, None::<&[u8]>, None::<&[u8]>);
+                }
+                Err(error) => tracing::warn!(%error, "deleted chunks are still on the disk"),
+            }
+        });
+    }
+
+    fn seal(&self, table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
+        self.key.seal(table.name(), key, value, &random::bytes())
     }
 
     fn unseal(
@@ -174,32 +252,58 @@ fn is_chunk_deleted(row: &Row) -> bool {
     row.table == Table::Chunks && row.value.is_none()
 }
 
-/// Rewrites the table of chunks, whenever it is told to, so that what was deleted leaves the disk:
-/// a withdrawn file is to be gone, and a gigabyte is missed. Ends with the store.
-fn reclaimer(db: Weak<DB>) -> SyncSender<()> {
-    let (reclaim, wanted) = std::sync::mpsc::sync_channel(1);
-    std::thread::spawn(move || {
-        while wanted.recv().is_ok() {
-            let Some(db) = db.upgrade() else {
-                return;
-            };
-            let Some(chunks) = db.cf_handle(Table::Chunks.name()) else {
-                return;
-            };
-            match db.flush_cf(chunks) {
-                Ok(()) => db.compact_range_cf(chunks, None::<&[u8]>, None::<&[u8]>),
-                Err(error) => tracing::warn!(%error, "deleted chunks are still on the disk"),
-            }
+/// The name of a table's column family.
+fn family_name(table: Table, generation: u32) -> Cow<'static, str> {
+    match (table.is_sealed(), generation) {
+        (false, _) | (true, 0) => table.name().into(),
+        (true, generation) => format!("{}-{generation}", table.name()).into(),
+    }
+}
+
+/// The table whose column family has this name, in whatever generation.
+fn table_of(family: &str) -> Option<Table> {
+    let name = match family.rsplit_once('-') {
+        Some((name, generation)) if generation.parse::<u32>().is_ok() => name,
+        _ => family,
+    };
+    Table::ALL.into_iter().find(|table| table.name() == name)
+}
+
+/// Opens the database with every column family that it has.
+fn open_database(path: &Path) -> Result<DB, StoreError> {
+    // Where there is no database yet there is nothing to list.
+    let mut names = DB::list_cf(&Options::default(), path).unwrap_or_default();
+    names.retain(|name| name != rocksdb::DEFAULT_COLUMN_FAMILY_NAME);
+    let families: Vec<ColumnFamilyDescriptor> = names
+        .iter()
+        .map(|name| {
+            let table = table_of(name).ok_or(StoreError::Format)?;
+            Ok(ColumnFamilyDescriptor::new(name, table_options(table)))
+        })
+        .collect::<Result<_, StoreError>>()?;
+    DB::open_cf_descriptors(&database_options(), path, families).map_err(|source| {
+        let path = path.display().to_string();
+        if source.to_string().contains("lock") {
+            StoreError::InUse { path }
+        } else {
+            StoreError::Open { path, source }
         }
-    });
-    reclaim
+    })
+}
+
+fn synced() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    options
 }
 
 fn database_options() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
-    options.create_missing_column_families(true);
     options.set_max_total_wal_size(WAL_BYTES);
+    // All tables go to files together. One that is seldom written would otherwise keep every log
+    // in which it has a row, with all that the others wrote there.
+    options.set_atomic_flush(true);
     options.set_max_open_files(OPEN_FILES);
     options.set_keep_log_file_num(3);
     options.set_max_background_jobs(2);
@@ -209,9 +313,14 @@ fn database_options() -> Options {
 fn table_options(table: Table) -> Options {
     let mut options = Options::default();
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_target_file_size_base(FILE_BYTES);
+    options.set_target_file_size_multiplier(FILE_GROWTH);
+    options.set_max_bytes_for_level_base(LEVEL_BYTES);
+    options.set_level_compaction_dynamic_level_bytes(false);
     options.set_compression_type(DBCompressionType::Lz4);
     if table == Table::Chunks {
         // A chunk is written once and is random: kept apart, it is neither copied nor compressed.
+        options.set_write_buffer_size(CHUNK_BUFFER_BYTES);
         options.set_enable_blob_files(true);
         options.set_min_blob_size(BLOB_BYTES);
         options.set_enable_blob_gc(true);
@@ -263,12 +372,41 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_a_quiet_table_does_not_keep_the_log_of_a_busy_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), key(1)).unwrap();
+        let quiet = Row::put(Table::Imports, b"mark".to_vec(), b"1".to_vec());
+        store.write(&[quiet]).unwrap();
+        for number in 0..4 * WRITE_BUFFER_BYTES / BUSY_ROW_BYTES {
+            let value = random::bytes::<32>().repeat(BUSY_ROW_BYTES / 32);
+            let busy = Row::put(Table::Events, number.to_be_bytes().to_vec(), value);
+            store.write(&[busy]).unwrap();
+        }
+        // Files are written, and logs removed, by threads of their own.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while log_bytes(dir.path()) > 2 * WRITE_BUFFER_BYTES as u64 {
+            assert!(std::time::Instant::now() < deadline, "logs are kept");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    const BUSY_ROW_BYTES: usize = 64 << 10;
+
+    fn log_bytes(store: &Path) -> u64 {
+        let files = std::fs::read_dir(store).unwrap().flatten();
+        let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
+        logs.map(|log| log.metadata().map_or(0, |metadata| metadata.len()))
+            .sum()
+    }
+
+    #[test]
     fn another_storage_key_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         drop(Store::open(dir.path(), key(1)).unwrap());
         assert!(matches!(
             Store::open(dir.path(), key(2)),
-            Err(StoreError::Sealed { table: "meta" })
+            Err(StoreError::WrongKey { store, given })
+                if store == KeyId::of(&key(1)) && given == KeyId::of(&key(2))
         ));
     }
 

@@ -9,8 +9,8 @@ use comity_crypto as crypto;
 use crate::codec::{Canonical, Malformed};
 use crate::event::Label;
 use crate::files::{FileKey, chunk_count};
-use crate::id::{EventId, Hash, PartnerId};
-use crate::identity::{Identity, Name};
+use crate::id::{EventId, Hash, PartnerId, Signature, WriterId};
+use crate::identity::{CertificateList, Identity, Name};
 use crate::limits;
 
 /// A partner's role in a channel; each may do what the lower ones may.
@@ -76,13 +76,6 @@ impl Canonical for Charter {
     const LIMIT: usize = limits::BODY_BYTES;
 
     fn check(&self) -> Result<(), Malformed> {
-        let rule = |held: bool, text| {
-            if held {
-                Ok(())
-            } else {
-                Err(Malformed::Rule(text))
-            }
-        };
         rule(
             self.version == limits::VERSION,
             "a charter of an unknown version",
@@ -127,11 +120,10 @@ impl Canonical for SealingKeyBody {
     const LIMIT: usize = 2 << 10;
 
     fn check(&self) -> Result<(), Malformed> {
-        if self.sealing_key.len() == crypto::SEALING_PUBLIC_LEN {
-            Ok(())
-        } else {
-            Err(Malformed::Rule("not a sealing key"))
-        }
+        rule(
+            self.sealing_key.len() == crypto::SEALING_PUBLIC_LEN,
+            "not a sealing key",
+        )
     }
 }
 
@@ -140,13 +132,17 @@ impl Canonical for SealingKeyBody {
 pub struct InviteBody {
     pub partner: Identity,
     pub role: Role,
-    /// Endorsements of this proposal, where it needs a quorum; sorted.
+    /// Endorsements of this proposal, where it needs a quorum: at most 64, sorted.
     pub endorsements: Vec<EventId>,
 }
 
 impl Canonical for InviteBody {
     const NAME: &'static str = "invitation";
     const LIMIT: usize = 8 << 10;
+
+    fn check(&self) -> Result<(), Malformed> {
+        check_endorsements(&self.endorsements)
+    }
 }
 
 /// Changes a role ([`crate::event::Kind::Grant`]).
@@ -154,28 +150,38 @@ impl Canonical for InviteBody {
 pub struct GrantBody {
     pub partner: PartnerId,
     pub role: Role,
+    /// As in [`InviteBody`].
     pub endorsements: Vec<EventId>,
 }
 
 impl Canonical for GrantBody {
     const NAME: &'static str = "grant";
     const LIMIT: usize = 4 << 10;
+
+    fn check(&self) -> Result<(), Malformed> {
+        check_endorsements(&self.endorsements)
+    }
 }
 
 /// Ends a membership ([`crate::event::Kind::Remove`], [`crate::event::Kind::Suspend`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoveBody {
     pub partner: PartnerId,
+    /// As in [`InviteBody`].
     pub endorsements: Vec<EventId>,
 }
 
 impl Canonical for RemoveBody {
     const NAME: &'static str = "removal";
     const LIMIT: usize = 4 << 10;
+
+    fn check(&self) -> Result<(), Malformed> {
+        check_endorsements(&self.endorsements)
+    }
 }
 
-/// No content ([`crate::event::Kind::Leave`] and [`crate::event::Kind::Cut`] say all they need in
-/// the header): an empty array.
+/// No content ([`crate::event::Kind::Leave`], [`crate::event::Kind::Merge`] and
+/// [`crate::event::Kind::Cut`] say all they need in the header): an empty array.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmptyBody {}
 
@@ -187,7 +193,7 @@ impl Canonical for EmptyBody {
 /// A proposal that an owner endorses ([`crate::event::Kind::Endorse`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndorseBody {
-    /// Hash of (kind, target, role) under `comity/v1/proposal`.
+    /// As [`crate::authority::proposal`] makes it.
     pub proposal: Hash,
 }
 
@@ -226,13 +232,6 @@ impl Canonical for KeyBody {
     const LIMIT: usize = limits::BODY_BYTES;
 
     fn check(&self) -> Result<(), Malformed> {
-        let rule = |held: bool, text| {
-            if held {
-                Ok(())
-            } else {
-                Err(Malformed::Rule(text))
-            }
-        };
         rule(
             (1..=limits::WRAPS).contains(&self.wraps.len()),
             "a key event has 1 to 32 wraps",
@@ -262,49 +261,46 @@ impl Canonical for KeyBody {
     }
 }
 
-/// An acknowledgement ([`crate::event::Kind::Ack`]).
+/// One of the author's own writers ([`crate::event::Kind::SeatMove`],
+/// [`crate::event::Kind::WriterRetire`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AckBody {
-    pub number: u64,
-    /// The digest of its base.
-    pub base: Hash,
+pub struct WriterBody {
+    pub writer: WriterId,
 }
 
-impl Canonical for AckBody {
-    const NAME: &'static str = "acknowledgement";
+impl Canonical for WriterBody {
+    const NAME: &'static str = "writer body";
     const LIMIT: usize = 64;
 }
 
-/// Where a lane's headers end ([`crate::event::Kind::Floor`]).
+/// Further writers of the author's ([`crate::event::Kind::WriterIntroduce`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FloorBody {
-    /// The number of the barrier under which headers may go.
-    pub barrier: u64,
-    pub state: Hash,
+pub struct CertificatesBody {
+    pub identity: Identity,
 }
 
-impl Canonical for FloorBody {
-    const NAME: &'static str = "floor";
-    const LIMIT: usize = 64;
+impl Canonical for CertificatesBody {
+    const NAME: &'static str = "certificates body";
+    const LIMIT: usize = 8 << 10;
 }
 
-/// Two signed headers for one position ([`crate::event::Kind::Evidence`]).
+/// A partner's root gives its seat to another writer ([`crate::event::Kind::SeatTransfer`]);
+/// carried by any member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvidenceBody {
-    pub first: SignedHeader,
-    pub second: SignedHeader,
+pub struct SeatTransferBody {
+    pub certificates: CertificateList,
+    /// The new seat: a node of the list.
+    pub seat: WriterId,
+    /// A control event that stands, with its past, whoever carries the transfer: the last that
+    /// the root trusts.
+    pub after: EventId,
+    /// As [`CertificateList::sign_seat_transfer`] makes it.
+    pub root_signature: Signature,
 }
 
-/// A header and its signature, as evidence carries them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignedHeader {
-    pub header: ByteBuf,
-    pub signature: crate::id::Signature,
-}
-
-impl Canonical for EvidenceBody {
-    const NAME: &'static str = "evidence";
-    const LIMIT: usize = 2 * limits::HEADER_BYTES + 256;
+impl Canonical for SeatTransferBody {
+    const NAME: &'static str = "seat transfer";
+    const LIMIT: usize = 8 << 10;
 }
 
 // Sealed bodies.
@@ -345,11 +341,37 @@ impl Canonical for ReactBody {
     const LIMIT: usize = 128;
 
     fn check(&self) -> Result<(), Malformed> {
-        if (1..=64).contains(&self.emoji.len()) {
-            Ok(())
-        } else {
-            Err(Malformed::Rule("a reaction has 1 to 64 bytes"))
-        }
+        rule(
+            (1..=64).contains(&self.emoji.len()),
+            "a reaction has 1 to 64 bytes",
+        )
+    }
+}
+
+/// A post is pinned or unpinned ([`crate::event::Kind::Pin`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinBody {
+    pub withdrawn: bool,
+}
+
+impl Canonical for PinBody {
+    const NAME: &'static str = "pin";
+    const LIMIT: usize = 8;
+}
+
+/// How far a message came at a user ([`crate::event::Kind::Receipt`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptBody {
+    /// 1 delivered, 2 read.
+    pub state: u8,
+}
+
+impl Canonical for ReceiptBody {
+    const NAME: &'static str = "receipt";
+    const LIMIT: usize = 8;
+
+    fn check(&self) -> Result<(), Malformed> {
+        rule(matches!(self.state, 1 | 2), "a receipt's state is 1 or 2")
     }
 }
 
@@ -372,13 +394,6 @@ impl Canonical for FileBody {
     const LIMIT: usize = limits::BODY_BYTES;
 
     fn check(&self) -> Result<(), Malformed> {
-        let rule = |held: bool, text| {
-            if held {
-                Ok(())
-            } else {
-                Err(Malformed::Rule(text))
-            }
-        };
         rule(
             (1..=limits::FILE_NAME_BYTES).contains(&self.name.len()),
             "a file's name has 1 to 255 bytes",
@@ -393,4 +408,24 @@ impl Canonical for FileBody {
             "not as many chunks as the size says",
         )
     }
+}
+
+fn rule(held: bool, text: &'static str) -> Result<(), Malformed> {
+    if held {
+        Ok(())
+    } else {
+        Err(Malformed::Rule(text))
+    }
+}
+
+/// What acts that a quorum may carry list.
+fn check_endorsements(endorsements: &[EventId]) -> Result<(), Malformed> {
+    rule(
+        endorsements.len() <= limits::ENDORSEMENTS,
+        "too many endorsements",
+    )?;
+    rule(
+        endorsements.windows(2).all(|pair| pair[0] < pair[1]),
+        "endorsements are not sorted",
+    )
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use comity_crypto as crypto;
 
 use crate::acceptance::{self, Placement, Refusal};
-use crate::authority::{self, Act, ControlEvent, View};
+use crate::authority::{self, Act, ControlEvent, Controls, Quorum, View};
 use crate::body::Charter;
 use crate::event::{Event, Kind, Label, Reference, UserName};
 use crate::flags;
@@ -87,7 +87,7 @@ pub struct Channel {
     pub control_lane: LaneId,
     pub charter: Option<Charter>,
     pub(crate) graph: Graph,
-    pub(crate) controls: BTreeMap<Pos, ControlEvent>,
+    pub(crate) controls: Controls,
     views: BTreeMap<FrontierIx, Arc<View>>,
     /// The frontier of all accepted control events.
     present: FrontierIx,
@@ -127,7 +127,7 @@ impl Channel {
             control_lane: lane::control_lane(id),
             charter: None,
             graph: Graph::default(),
-            controls: BTreeMap::new(),
+            controls: Controls::default(),
             views: BTreeMap::new(),
             present: EMPTY_FRONTIER,
             present_view: Arc::default(),
@@ -380,33 +380,41 @@ impl Channel {
         view: &View,
         author: PartnerId,
     ) {
-        if let Some((identity, writers)) = acceptance::introduction(event) {
-            let partner = identity.partner();
-            for (writer, key) in writers {
+        if let Some(introduction) = acceptance::introduction(event) {
+            let partner = introduction.partner;
+            for (writer, key) in introduction.writers {
                 self.writers.entry(writer).or_insert((partner, key));
             }
-            self.identities.entry(partner).or_insert(identity);
+            if let Some(identity) = introduction.identity {
+                self.identities.entry(partner).or_insert(identity);
+            }
         }
         if let (Act::Charter { .. }, Ok(charter)) = (&act, acceptance::charter_of(event)) {
             self.charter.get_or_insert(charter);
         }
         let entry = *self.graph.entry(pos);
-        let judged = authority::judge(view, &author, &act);
-        self.controls.insert(
+        let past = (entry.frontier, view);
+        let quorum = self.charter_quorum();
+        let judged = self
+            .controls
+            .judge(&self.graph, past, quorum, &author, &act);
+        let event = ControlEvent {
             pos,
-            ControlEvent {
-                pos,
-                id: event.id,
-                h: entry.h,
-                author,
-                frontier: entry.frontier,
-                act,
-                judged,
-            },
-        );
+            id: event.id,
+            h: entry.h,
+            author,
+            writer: event.header.writer,
+            frontier: entry.frontier,
+            act,
+            judged,
+        };
         let with = self.graph.frontier_with(pos);
-        self.present = self.graph.union(&[self.present, with]);
-        let view = self.view(self.present);
+        let after = self.graph.union(&[self.present, with]);
+        let before = (self.present, &*self.present_view);
+        let view = self.controls.advance(&self.graph, before, event, after);
+        self.present = after;
+        let view = Arc::new(view);
+        self.remember(after, view.clone());
         let before = std::mem::replace(&mut self.present_view, view);
         if before.endings != self.present_view.endings {
             self.flag_all();
@@ -479,11 +487,15 @@ impl Channel {
             return view.clone();
         }
         let view = Arc::new(authority::fold(&self.graph, &self.controls, frontier));
+        self.remember(frontier, view.clone());
+        view
+    }
+
+    fn remember(&mut self, frontier: FrontierIx, view: Arc<View>) {
         if self.views.len() >= limits::VIEWS_CACHED {
             self.views.clear();
         }
-        self.views.insert(frontier, view.clone());
-        view
+        self.views.insert(frontier, view);
     }
 
     /// The channel in the light of all that is accepted.
@@ -493,6 +505,18 @@ impl Channel {
 
     pub(crate) fn present_frontier(&self) -> FrontierIx {
         self.present
+    }
+
+    /// How far a proposal has come that `author` would now carry out by `act`; nothing for acts
+    /// that no quorum decides.
+    pub fn quorum_for(&self, author: &PartnerId, act: &Act) -> Option<Quorum> {
+        let present = (self.present, &*self.present_view);
+        self.controls
+            .quorum(&self.graph, present, self.charter_quorum(), author, act)
+    }
+
+    fn charter_quorum(&self) -> u8 {
+        self.charter.as_ref().map_or(0, |charter| charter.quorum)
     }
 
     /// What is held of a partner's identity.
@@ -675,6 +699,8 @@ impl Channel {
                     member.status as u8,
                     member.role,
                     member.seat,
+                    &member.writers,
+                    member.number,
                     &member.admissions,
                     key,
                 )

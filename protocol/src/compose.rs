@@ -75,8 +75,22 @@ struct Heads {
 }
 
 impl Channel {
-    /// Writes and accepts a control event.
-    pub fn write_control(
+    /// Writes and accepts a control event, after the merges without which it could not cite all
+    /// heads. What was accepted is in `written`, also where an error follows.
+    pub fn write_act(
+        &mut self,
+        author: &Author<'_>,
+        kind: Kind,
+        body: Vec<u8>,
+        now: WallTime,
+        written: &mut Vec<Accepted>,
+    ) -> Result<(), ComposeError> {
+        self.write_merges(author, now, written)?;
+        written.push(self.write_control(author, kind, body, now)?);
+        Ok(())
+    }
+
+    pub(crate) fn write_control(
         &mut self,
         author: &Author<'_>,
         kind: Kind,

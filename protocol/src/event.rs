@@ -258,7 +258,7 @@ impl Kind {
     /// and forms fixed, and are invalid for everyone until a charter of a version that knows
     /// them.
     pub fn in_version_1(self) -> bool {
-        let reserved = matches!(
+        !matches!(
             self,
             Kind::Certificates
                 | Kind::Retention
@@ -266,11 +266,10 @@ impl Kind {
                 | Kind::Ack
                 | Kind::Floor
                 | Kind::Evidence
-        );
-        !reserved
+        )
     }
 
-    /// Whether the event belongs in the control lane and changes what the channel is.
+    /// Whether the event belongs in the control lane.
     pub fn is_control_act(self) -> bool {
         self <= Kind::Merge
     }

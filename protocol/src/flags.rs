@@ -212,9 +212,10 @@ impl<'a> Lane<'a> {
 /// The effective invitations by which the partner of an ending came back.
 fn returns_after(channel: &Channel, ending: &Ending) -> Vec<Pos> {
     let effective = &channel.present().effective;
-    let acts = effective.iter().filter_map(|pos| channel.controls.get(pos));
+    let acts = channel.controls.events();
     acts.filter(|event| {
         matches!(&event.act, Act::Invite { partner, .. } if *partner == ending.partner)
+            && effective.contains(&event.pos)
             && channel.graph.frontier_holds(event.frontier, ending.pos)
     })
     .map(|event| event.pos)

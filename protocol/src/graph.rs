@@ -177,10 +177,15 @@ impl Graph {
 
     /// Whether a control event lies in a frontier.
     pub fn frontier_holds(&self, frontier: FrontierIx, control: Pos) -> bool {
+        self.frontier_upto(frontier, control.chain) >= control.seq
+    }
+
+    /// How far of a control chain lies in a frontier; 0 for nothing.
+    pub fn frontier_upto(&self, frontier: FrontierIx, chain: ChainIx) -> u64 {
         let frontier = self.frontier(frontier);
         frontier
-            .binary_search_by_key(&control.chain, |(chain, _)| *chain)
-            .is_ok_and(|at| frontier[at].1 >= control.seq)
+            .binary_search_by_key(&chain, |(chain, _)| *chain)
+            .map_or(0, |at| frontier[at].1)
     }
 
     /// The union of frontiers, interned.

@@ -4,7 +4,7 @@ use comity_crypto as crypto;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Canonical, Malformed, encode};
-use crate::id::{Hash, KeyBytes, PartnerId, Signature, WriterId};
+use crate::id::{ChannelId, EventId, Hash, KeyBytes, PartnerId, Signature, WriterId};
 use crate::limits;
 
 /// Domain tag of a partner's id.
@@ -15,7 +15,8 @@ pub const TAG_NEXT_ROOT: &str = "comity/v1/next-root";
 pub const TAG_WRITER: &str = "comity/v1/writer";
 /// Domain tag of what the root signs of a certificate list.
 pub const TAG_CERTIFICATES: &str = "comity/v1/certificates";
-
+/// Domain tag of what the root signs to move the seat in a channel.
+pub const TAG_SEAT_TRANSFER: &str = "comity/v1/seat-transfer";
 /// Domain tag of what a node's signing key signs of its own certificate.
 pub const TAG_POSSESSION: &str = "comity/v1/possession";
 
@@ -135,8 +136,73 @@ pub struct CertificateList {
     pub version: u8,
     pub suite: u8,
     pub partner: PartnerId,
+    /// Counts upwards; in a channel a list has effect only above those before it.
     pub number: u64,
+    /// One to four.
     pub nodes: Vec<NodeCertificate>,
+}
+
+impl CertificateList {
+    /// Checks all but a root's signature, and gives the writers with their registered keys.
+    pub fn verify_nodes(&self) -> Result<Vec<(WriterId, crypto::PublicKey)>, Malformed> {
+        rule(
+            self.version == limits::VERSION,
+            "certificates of an unknown version",
+        )?;
+        rule(
+            self.suite == crypto::Suite::Default.id(),
+            "certificates of an unknown suite",
+        )?;
+        rule(
+            (1..=limits::WRITERS_PER_PARTNER).contains(&self.nodes.len()),
+            "a partner has one to four nodes",
+        )?;
+        self.nodes
+            .iter()
+            .map(|node| node.verify(self.partner))
+            .collect()
+    }
+
+    /// Signs, as the holder of the root key, that `seat` acts for the partner in `channel`, and
+    /// that the former seat's acts in the past of `after` stand.
+    pub fn sign_seat_transfer(
+        &self,
+        root: &crypto::SigningKey,
+        channel: ChannelId,
+        seat: WriterId,
+        after: EventId,
+    ) -> Signature {
+        let digest = self.transfer_digest(channel, seat, after);
+        Signature(root.sign(TAG_SEAT_TRANSFER, &digest))
+    }
+
+    /// Checks that the list holds together, that `seat` is one of its nodes and that the root
+    /// signed; gives the writers with their registered keys.
+    pub fn verify_seat_transfer(
+        &self,
+        root_key: &KeyBytes,
+        channel: ChannelId,
+        seat: WriterId,
+        after: EventId,
+        signature: &Signature,
+    ) -> Result<Vec<(WriterId, crypto::PublicKey)>, Malformed> {
+        let writers = self.verify_nodes()?;
+        rule(
+            writers.iter().any(|(writer, _)| *writer == seat),
+            "a seat that is no node of the list",
+        )?;
+        let root = crypto::PublicKey::register(&root_key.0)
+            .map_err(|_| Malformed::Rule("not a root key"))?;
+        let digest = self.transfer_digest(channel, seat, after);
+        root.verify(TAG_SEAT_TRANSFER, &digest, &signature.0)
+            .map_err(|_| Malformed::Rule("a seat transfer that the root did not sign"))?;
+        Ok(writers)
+    }
+
+    fn transfer_digest(&self, channel: ChannelId, seat: WriterId, after: EventId) -> [u8; 32] {
+        let parts: [&[u8]; 4] = [&channel.0, &encode(self), &seat.0, &after.0];
+        crypto::hash(TAG_SEAT_TRANSFER, &parts)
+    }
 }
 
 /// A partner as others learn of it; self-certifying, since the id is the hash of the roots.
@@ -152,11 +218,13 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Signs a certificate list as the holder of the root key.
+    /// Signs a certificate list as the holder of the root key; `number` is above that of every
+    /// list before.
     pub fn sign(
         name: Name,
         root: &crypto::SigningKey,
         next_root: Hash,
+        number: u64,
         nodes: Vec<NodeCertificate>,
     ) -> Identity {
         let root_key = KeyBytes(root.public().to_bytes());
@@ -164,7 +232,7 @@ impl Identity {
             version: limits::VERSION,
             suite: crypto::Suite::Default.id(),
             partner: partner_id(&root_key, &next_root),
-            number: 1,
+            number,
             nodes,
         };
         let root_signature =
@@ -186,28 +254,9 @@ impl Identity {
     /// writers with their registered keys.
     pub fn verify(&self) -> Result<Vec<(WriterId, crypto::PublicKey)>, Malformed> {
         let list = &self.certificates;
-        let rule = |held: bool, text| {
-            if held {
-                Ok(())
-            } else {
-                Err(Malformed::Rule(text))
-            }
-        };
-        rule(
-            list.version == limits::VERSION,
-            "certificates of an unknown version",
-        )?;
-        rule(
-            list.suite == crypto::Suite::Default.id(),
-            "certificates of an unknown suite",
-        )?;
         rule(
             list.partner == self.partner(),
             "certificates of another partner",
-        )?;
-        rule(
-            (1..=limits::WRITERS_PER_PARTNER).contains(&list.nodes.len()),
-            "a partner has one to four nodes",
         )?;
         let root = crypto::PublicKey::register(&self.root_key.0)
             .map_err(|_| Malformed::Rule("not a root key"))?;
@@ -217,10 +266,15 @@ impl Identity {
             &self.root_signature.0,
         )
         .map_err(|_| Malformed::Rule("certificates that the root did not sign"))?;
-        list.nodes
-            .iter()
-            .map(|node| node.verify(list.partner))
-            .collect()
+        list.verify_nodes()
+    }
+}
+
+fn rule(held: bool, text: &'static str) -> Result<(), Malformed> {
+    if held {
+        Ok(())
+    } else {
+        Err(Malformed::Rule(text))
     }
 }
 

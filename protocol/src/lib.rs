@@ -25,6 +25,7 @@ mod mutation;
 pub mod parking;
 pub mod peering;
 pub mod pull;
+pub mod quota;
 pub mod replica;
 pub mod reserved;
 pub mod rows;

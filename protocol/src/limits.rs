@@ -24,6 +24,11 @@ pub const KEY_PARTS: usize = 2;
 pub const PARTNERS: usize = 64;
 /// A headquarters, two ships and a standby.
 pub const WRITERS_PER_PARTNER: usize = 4;
+/// One endorsement per partner.
+pub const ENDORSEMENTS: usize = PARTNERS;
+/// The fold settles at once where no act's basis is in dispute; each dispute that rests on
+/// another takes one round more.
+pub const FOLD_ROUNDS: usize = 16;
 /// Room for `rank.surname.firstname` in any script.
 pub const USER_NAME_BYTES: usize = 64;
 /// A channel's or partner's name on a line of a terminal.
@@ -66,6 +71,10 @@ pub const WANTS_PER_PEER: usize = 16;
 pub const LOGS_PER_PEER: usize = 65_536;
 /// Lanes that a peer may show on a link; bounds what they cost here (64 bytes each).
 pub const LANES_SHOWN: usize = 65_536;
+/// Lanes that a writer may begin in a day, as a receiver sees it: each costs tables for ever.
+pub const LANES_PER_WRITER: u64 = 64;
+/// Control events of a partner in a day: each makes every later view dearer, for ever.
+pub const CONTROL_EVENTS_PER_DAY: u64 = 1_000;
 /// Secrets asked for or given in one frame.
 pub const KEYS_PER_FRAME: usize = 32;
 /// Secrets given to one peer within [`GIVING_MS`]: each costs an X-Wing encapsulation of 150 µs,
@@ -94,6 +103,10 @@ pub const ADVERT_MS: u64 = 100;
 pub const RELAY_GRACE_MS: u64 = 400;
 /// A range that brings nothing for this long is asked for again, elsewhere where possible.
 pub const WANT_TIMEOUT_MS: u64 = 5_000;
+/// The span over which lanes, control events and bytes are counted.
+pub const DAY_MS: u64 = 24 * 3600 * 1000;
+/// What was over a quota is asked for again after this.
+pub const POSTPONE_MS: u64 = 60_000;
 /// The span over which secrets given to one peer are counted.
 pub const GIVING_MS: u64 = 1_000;
 /// An answer to a question for secrets is awaited this long.

@@ -2,13 +2,14 @@
 //!
 //! Each log is asked of one peer at a time. A peer that was asked and brought nothing rests for
 //! that log, twice as long each time, so that one which promises and does not deliver cannot keep
-//! the others from being asked.
+//! the others from being asked. Each lane of each peer is looked at on its own, when something of
+//! it is due: so what a peer is asked, and when, depends on no lane that it may not read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crate::channel::Channel;
-use crate::id::{ChannelId, LaneId, PartnerId};
+use crate::id::{ChannelId, LaneId, PartnerId, WriterId};
 use crate::lane;
 use crate::limits;
 use crate::sync::{is_stranger, may_read};
@@ -19,70 +20,86 @@ use crate::wire::{LogId, RangeEnd, Want};
 const DIRECT_GRACE_MS: u64 = 100;
 /// A range that ended in events nobody here could judge yet is asked for again after this.
 const UNJUDGED_RETRY_MS: u64 = 200;
-/// Logs of a peer that one look goes through.
+/// Logs of a lane that one look goes through.
 const LOGS_PER_LOOK: usize = 1024;
-/// How often a peer's logs are looked at while anything is under way, in milliseconds.
+/// When to look again where it is another peer's turn, or another was asked, in milliseconds.
 const TICK_MS: u64 = 50;
-/// The least time between two looks at one peer's logs, in milliseconds: bounds their cost under a
-/// flood of inputs.
+/// The least time between two looks at one lane of a peer, in milliseconds: bounds their cost
+/// under a flood of inputs.
 const LOOK_MS: u64 = 10;
 /// How long a peer rests after it brought nothing, at first and at most.
 const REST_MS: u64 = 1_000;
 const REST_MAX_MS: u64 = 60_000;
 
+type Channels = BTreeMap<ChannelId, Channel>;
+type LaneRef = (ChannelId, LaneId);
+
 /// What is asked of whom.
 #[derive(Debug, Default)]
 pub struct Pull {
     sources: BTreeMap<PartnerId, Source>,
+    /// When which lane of which peer is to be looked at.
+    looks: BTreeSet<(Instant, PartnerId, LaneRef)>,
     /// Ranges asked for and not ended yet.
     wants: BTreeMap<LogId, Wanted>,
     /// Since when somebody has had more of a log than is here, and what was here then.
     behind_since: BTreeMap<LogId, (Instant, u64)>,
     asked: u64,
     /// Whom each lane was asked of last: the next time it is another's turn.
-    asked_last: BTreeMap<(ChannelId, LaneId), PartnerId>,
+    asked_last: BTreeMap<LaneRef, PartnerId>,
+    /// Logs whose events are over a quota, and until when they are not asked for.
+    postponed: BTreeMap<LogId, Instant>,
 }
 
 /// What one peer could bring.
 #[derive(Debug, Default)]
 struct Source {
-    /// How far the peer says it holds the logs of which it has more than is here.
-    ahead: BTreeMap<LogId, u64>,
-    /// How far ranges came that are not all accepted yet, and until when to wait for that.
-    arrived: BTreeMap<LogId, (u64, Instant)>,
-    resting: BTreeMap<LogId, Rest>,
-    wants: usize,
+    lanes: BTreeMap<LaneRef, LaneSource>,
+    /// Logs that it is ahead in, over all lanes.
+    logs: usize,
     verifying_bytes: usize,
+}
+
+/// What one peer could bring of one lane.
+#[derive(Debug, Default)]
+struct LaneSource {
+    /// How far the peer says it holds the logs of which it has more than is here.
+    ahead: BTreeMap<WriterId, u64>,
+    /// How far ranges came that are not all accepted yet, and until when to wait for that.
+    arrived: BTreeMap<WriterId, (u64, Instant)>,
+    resting: BTreeMap<WriterId, Rest>,
+    wants: usize,
     /// Where the last look at `ahead` ended.
-    looked_at: Option<LogId>,
-    /// When the last look was, and when the next is due, if any is.
+    looked_at: Option<WriterId>,
     looked: Instant,
+    /// The look that is due.
     look_at: Option<Instant>,
 }
 
 impl Source {
     fn is_busy(&self) -> bool {
-        self.wants >= limits::WANTS_PER_PEER
-            || self.verifying_bytes >= limits::VERIFYING_BYTES_PER_PEER
+        self.verifying_bytes >= limits::VERIFYING_BYTES_PER_PEER
     }
+}
 
-    /// Something changed that may make a question possible.
-    fn look_soon(&mut self, now: Instant) {
-        let soon = now.max(self.looked.plus(LOOK_MS));
-        self.look_at = Some(self.look_at.map_or(soon, |at| at.min(soon)));
+impl LaneSource {
+    fn is_busy(&self) -> bool {
+        self.wants >= limits::WANTS_PER_PEER
     }
 
     /// The next logs to look at, going round: a look has a bounded cost however much a peer claims
     /// to hold.
-    fn next_candidates(&mut self) -> Vec<(LogId, u64)> {
+    fn next_candidates(&mut self) -> Vec<(WriterId, u64)> {
         let from = self.looked_at.map_or(Bound::Unbounded, Bound::Excluded);
-        let pick = |(log, theirs): (&LogId, &u64)| (*log, *theirs);
         let rest = self.ahead.range((from, Bound::Unbounded));
-        let found: Vec<(LogId, u64)> = rest.take(LOGS_PER_LOOK).map(pick).collect();
+        let found: Vec<(WriterId, u64)> = rest
+            .take(LOGS_PER_LOOK)
+            .map(|(writer, theirs)| (*writer, *theirs))
+            .collect();
         self.looked_at = found
             .last()
             .filter(|_| found.len() == LOGS_PER_LOOK)
-            .map(|(log, _)| *log);
+            .map(|(writer, _)| *writer);
         found
     }
 }
@@ -109,13 +126,25 @@ struct Wanted {
     deadline: Instant,
 }
 
+/// Whether a peer is to be asked for a log.
+enum Turn {
+    /// Now, from this position on.
+    Ask(u64),
+    /// Not before this.
+    At(Instant),
+    /// Only after something else has changed, which leads to a look of its own.
+    Never,
+}
+
 impl Pull {
     pub fn up(&mut self, peer: PartnerId) {
+        self.down(&peer);
         self.sources.insert(peer, Source::default());
     }
 
     pub fn down(&mut self, peer: &PartnerId) {
         self.sources.remove(peer);
+        self.looks.retain(|(_, of, _)| of != peer);
         self.wants.retain(|_, wanted| wanted.peer != *peer);
         self.drop_behind();
     }
@@ -125,13 +154,17 @@ impl Pull {
         let Some(source) = self.sources.get_mut(&peer) else {
             return;
         };
-        if source.ahead.len() >= limits::LOGS_PER_PEER && !source.ahead.contains_key(&log) {
-            return;
+        let lane = source.lanes.entry((log.0, log.1)).or_default();
+        if !lane.ahead.contains_key(&log.2) {
+            if source.logs >= limits::LOGS_PER_PEER {
+                return;
+            }
+            source.logs += 1;
         }
-        let known = source.ahead.entry(log).or_insert(0);
+        let known = lane.ahead.entry(log.2).or_insert(0);
         *known = (*known).max(seq);
-        source.look_soon(now);
         self.behind_since.entry(log).or_insert((now, held));
+        self.look_soon(peer, (log.0, log.1), now);
     }
 
     /// Events of a peer entered verification.
@@ -143,11 +176,13 @@ impl Pull {
 
     /// Events of a peer left verification.
     pub fn verified(&mut self, peer: &PartnerId, bytes: usize, now: Instant) {
-        if let Some(source) = self.sources.get_mut(peer) {
-            source.verifying_bytes = source.verifying_bytes.saturating_sub(bytes);
-            if !source.ahead.is_empty() {
-                source.look_soon(now);
-            }
+        let Some(source) = self.sources.get_mut(peer) else {
+            return;
+        };
+        let busy = source.is_busy();
+        source.verifying_bytes = source.verifying_bytes.saturating_sub(bytes);
+        if busy && !source.is_busy() {
+            self.look_at_all(*peer, now);
         }
     }
 
@@ -191,7 +226,8 @@ impl Pull {
         let (from, to) = (wanted.from, end.to.min(wanted.brought));
         self.forget(&log);
         if to < from {
-            return self.rest(peer, log, now);
+            self.rest(peer, log, now);
+            return self.look_soon(peer, (log.0, log.1), now);
         }
         let stranger = channel.is_some_and(|channel| is_stranger(channel, &peer));
         let judged = channel.is_some_and(|channel| channel.writer_partner(&end.writer).is_some());
@@ -200,32 +236,40 @@ impl Pull {
         } else {
             UNJUDGED_RETRY_MS
         };
-        if let Some(source) = self.sources.get_mut(&peer) {
-            source.resting.remove(&log);
-            source.arrived.insert(log, (to, now.plus(wait)));
-            if stranger {
-                // It was asked from the start and has told all that it said it had.
-                source.ahead.remove(&log);
-            }
-            source.look_soon(now);
+        if let Some(lane) = self.lane_mut(peer, &log) {
+            lane.resting.remove(&log.2);
+            lane.arrived.insert(log.2, (to, now.plus(wait)));
+        }
+        if stranger {
+            // It was asked from the start and has told all that it said it had.
+            self.caught_up(peer, &log);
+        }
+        self.look_soon(peer, (log.0, log.1), now);
+    }
+
+    /// Events of a log are over a quota: nobody is asked for it for a while.
+    pub fn postpone(&mut self, log: LogId, now: Instant) {
+        self.postponed.retain(|_, until| *until > now);
+        if self.postponed.len() < limits::LOGS_PER_PEER {
+            self.postponed.insert(log, now.plus(limits::POSTPONE_MS));
         }
     }
 
     /// A peer does not serve a lane.
-    pub fn refused(&mut self, peer: PartnerId, channel: ChannelId, lane: LaneId, now: Instant) {
-        let of_lane = |log: &LogId| log.0 == channel && log.1 == lane;
-        let asked: Vec<LogId> = self
+    pub fn refused(&mut self, peer: PartnerId, channel: ChannelId, lane: LaneId) {
+        let asked = self
             .wants
             .iter()
-            .filter(|(log, wanted)| of_lane(log) && wanted.peer == peer)
-            .map(|(log, _)| *log)
-            .collect();
+            .filter(|(log, wanted)| wanted.peer == peer && log.0 == channel && log.1 == lane);
+        let asked: Vec<LogId> = asked.map(|(log, _)| *log).collect();
         asked.iter().for_each(|log| self.forget(log));
-        if let Some(source) = self.sources.get_mut(&peer) {
-            source.ahead.retain(|log, _| !of_lane(log));
-            source.arrived.retain(|log, _| !of_lane(log));
-            source.resting.retain(|log, _| !of_lane(log));
-            source.look_soon(now);
+        if let Some(source) = self.sources.get_mut(&peer)
+            && let Some(gone) = source.lanes.remove(&(channel, lane))
+        {
+            source.logs -= gone.ahead.len();
+            if let Some(at) = gone.look_at {
+                self.looks.remove(&(at, peer, (channel, lane)));
+            }
         }
         self.drop_behind();
     }
@@ -234,32 +278,91 @@ impl Pull {
     pub fn drained(&mut self, peer: &PartnerId, now: Instant) {
         self.wants.retain(|_, wanted| wanted.peer != *peer);
         if let Some(source) = self.sources.get_mut(peer) {
-            source.wants = 0;
-            source.look_soon(now);
+            for lane in source.lanes.values_mut() {
+                lane.wants = 0;
+            }
+            self.look_at_all(*peer, now);
         }
+    }
+
+    /// Who writes in a channel has changed: what nobody could judge before may be asked for.
+    pub fn writers_changed(&mut self, channel: ChannelId, now: Instant) {
+        let lanes = self.sources.iter().flat_map(|(peer, source)| {
+            let lanes = source.lanes.keys().filter(|lane| lane.0 == channel);
+            lanes.map(move |lane| (*peer, *lane))
+        });
+        for (peer, lane) in lanes.collect::<Vec<_>>() {
+            self.look_soon(peer, lane, now);
+        }
+    }
+
+    fn lane_mut(&mut self, peer: PartnerId, log: &LogId) -> Option<&mut LaneSource> {
+        let source = self.sources.get_mut(&peer)?;
+        source.lanes.get_mut(&(log.0, log.1))
+    }
+
+    fn look_at_all(&mut self, peer: PartnerId, now: Instant) {
+        let lanes = self.sources.get(&peer).map(|source| &source.lanes);
+        let lanes: Vec<LaneRef> = lanes
+            .into_iter()
+            .flat_map(|lanes| lanes.keys())
+            .copied()
+            .collect();
+        for lane in lanes {
+            self.look_soon(peer, lane, now);
+        }
+    }
+
+    /// Something changed that may make a question possible.
+    fn look_soon(&mut self, peer: PartnerId, lane: LaneRef, now: Instant) {
+        let held = self.lane_mut(peer, &(lane.0, lane.1, WriterId([0; 32])));
+        if let Some(held) = held {
+            let at = now.max(held.looked.plus(LOOK_MS));
+            self.look(peer, lane, at);
+        }
+    }
+
+    /// Looks at a lane then at the latest.
+    fn look(&mut self, peer: PartnerId, lane: LaneRef, at: Instant) {
+        let Some(held) = self
+            .sources
+            .get_mut(&peer)
+            .and_then(|source| source.lanes.get_mut(&lane))
+        else {
+            return;
+        };
+        if held.look_at.is_some_and(|due| due <= at) {
+            return;
+        }
+        if let Some(later) = held.look_at.replace(at) {
+            self.looks.remove(&(later, peer, lane));
+        }
+        self.looks.insert((at, peer, lane));
     }
 
     fn drop_behind(&mut self) {
         let sources = &self.sources;
         let ahead = |log: &LogId| {
-            sources
-                .values()
-                .any(|source| source.ahead.contains_key(log))
+            sources.values().any(|source| {
+                let lane = source.lanes.get(&(log.0, log.1));
+                lane.is_some_and(|lane| lane.ahead.contains_key(&log.2))
+            })
         };
         self.behind_since.retain(|log, _| ahead(log));
     }
 
     fn forget(&mut self, log: &LogId) {
-        if let Some(wanted) = self.wants.remove(log)
-            && let Some(source) = self.sources.get_mut(&wanted.peer)
-        {
-            source.wants = source.wants.saturating_sub(1);
+        let Some(wanted) = self.wants.remove(log) else {
+            return;
+        };
+        if let Some(lane) = self.lane_mut(wanted.peer, log) {
+            lane.wants = lane.wants.saturating_sub(1);
         }
     }
 
     fn rest(&mut self, peer: PartnerId, log: LogId, now: Instant) {
-        if let Some(source) = self.sources.get_mut(&peer) {
-            let rest = source.resting.entry(log).or_default();
+        if let Some(lane) = self.lane_mut(peer, &log) {
+            let rest = lane.resting.entry(log.2).or_default();
             let ms = (REST_MS << rest.times.min(6)).min(REST_MAX_MS);
             *rest = Rest {
                 until: now.plus(ms),
@@ -270,118 +373,134 @@ impl Pull {
 
     /// When something is to be looked at again.
     pub fn next_look(&self) -> Option<Instant> {
-        self.sources
-            .values()
-            .filter_map(|source| source.look_at)
-            .min()
+        self.looks.first().map(|(at, ..)| *at)
     }
 
-    /// The ranges to ask for now, of peers that `takes` frames. When a peer is looked at depends on
-    /// that peer alone.
+    /// The ranges to ask for now, of peers that `takes` frames.
     pub fn due(
         &mut self,
-        channels: &BTreeMap<ChannelId, Channel>,
+        channels: &Channels,
         takes: impl Fn(&PartnerId) -> bool,
         now: Instant,
     ) -> Vec<(PartnerId, Want)> {
-        let is_due = |source: &Source| source.look_at.is_some_and(|at| at <= now);
-        let peers = self.sources.iter().filter(|(_, source)| is_due(source));
-        let peers: Vec<PartnerId> = peers.map(|(peer, _)| *peer).collect();
         let mut due = Vec::new();
-        for peer in peers {
-            self.expire(peer, now);
-            if takes(&peer) {
-                due.extend(self.due_of(peer, channels, now));
+        while let Some(&(at, peer, lane)) = self.looks.first().filter(|(at, ..)| *at <= now) {
+            self.looks.remove(&(at, peer, lane));
+            if let Some(held) = self.lane_mut(peer, &(lane.0, lane.1, WriterId([0; 32]))) {
+                held.look_at = None;
+                held.looked = now;
             }
-            if let Some(source) = self.sources.get_mut(&peer) {
-                let busy = !source.ahead.is_empty() || source.wants > 0;
-                source.looked = now;
-                source.look_at = busy.then(|| now.plus(TICK_MS));
+            let takes = takes(&peer);
+            if let Some(again) = self.due_of(peer, lane, channels, takes, now, &mut due) {
+                self.look(peer, lane, again.max(now.plus(LOOK_MS)));
             }
         }
         due
     }
 
-    fn expire(&mut self, peer: PartnerId, now: Instant) {
-        let late = self
-            .wants
-            .iter()
-            .filter(|(_, wanted)| wanted.peer == peer && wanted.deadline <= now);
-        let late: Vec<LogId> = late.map(|(log, _)| *log).collect();
-        for log in late {
-            self.forget(&log);
-            self.rest(peer, log, now);
-        }
-        if let Some(source) = self.sources.get_mut(&peer) {
-            source.arrived.retain(|_, (_, until)| *until > now);
-        }
-    }
-
+    /// Asks a peer for what is due of a lane; returns when to look again.
     fn due_of(
         &mut self,
         peer: PartnerId,
-        channels: &BTreeMap<ChannelId, Channel>,
+        lane: LaneRef,
+        channels: &Channels,
+        takes: bool,
         now: Instant,
-    ) -> Vec<(PartnerId, Want)> {
-        let mut due = Vec::new();
-        let Some(source) = self
-            .sources
-            .get_mut(&peer)
-            .filter(|source| !source.is_busy())
-        else {
-            return due;
-        };
-        let candidates = source.next_candidates();
-        for (log, theirs) in candidates {
+        due: &mut Vec<(PartnerId, Want)>,
+    ) -> Option<Instant> {
+        let mut again = self.expire(peer, lane, now);
+        if !takes {
+            // Drained looks at everything.
+            return again;
+        }
+        let candidates = self
+            .lane_mut(peer, &(lane.0, lane.1, WriterId([0; 32])))?
+            .next_candidates();
+        if candidates.len() == LOGS_PER_LOOK {
+            again = Some(now.plus(TICK_MS));
+        }
+        for (writer, theirs) in candidates {
+            let log = (lane.0, lane.1, writer);
             let channel = channels.get(&log.0);
             let held = channel.map_or(0, |channel| channel.graph().height(log.1, log.2));
-            if theirs <= held {
+            if theirs <= held && channel.is_none_or(|channel| !is_stranger(channel, &peer)) {
                 self.caught_up(peer, &log);
                 continue;
             }
-            let Some(from) = self.may_ask(peer, log, held, theirs, channel, now) else {
-                continue;
-            };
-            let to = theirs.min(from.saturating_add(limits::WANT_EVENTS - 1));
-            let (channel, lane, writer) = log;
-            due.push((
-                peer,
-                Want {
-                    channel,
-                    lane,
-                    writer,
-                    from,
-                    to,
-                },
-            ));
-            self.asked += 1;
-            let wanted = Wanted {
-                peer,
-                from,
-                order: self.asked,
-                brought: from - 1,
-                deadline: now.plus(limits::WANT_TIMEOUT_MS),
-            };
-            self.wants.insert(log, wanted);
-            self.asked_last.insert((log.0, log.1), peer);
-            if let Some(source) = self.sources.get_mut(&peer) {
-                source.wants += 1;
+            match self.turn(peer, log, held, theirs, channel, now) {
+                Turn::Ask(from) => {
+                    let want = self.ask(peer, log, from, theirs, now);
+                    again = sooner(again, now.plus(limits::WANT_TIMEOUT_MS));
+                    due.push((peer, want));
+                }
+                Turn::At(at) => again = sooner(again, at),
+                Turn::Never => {}
             }
         }
-        due
+        again
+    }
+
+    fn ask(&mut self, peer: PartnerId, log: LogId, from: u64, theirs: u64, now: Instant) -> Want {
+        self.asked += 1;
+        let wanted = Wanted {
+            peer,
+            from,
+            order: self.asked,
+            brought: from - 1,
+            deadline: now.plus(limits::WANT_TIMEOUT_MS),
+        };
+        self.wants.insert(log, wanted);
+        self.asked_last.insert((log.0, log.1), peer);
+        if let Some(lane) = self.lane_mut(peer, &log) {
+            lane.wants += 1;
+        }
+        let (channel, lane, writer) = log;
+        Want {
+            channel,
+            lane,
+            writer,
+            from,
+            to: theirs.min(from.saturating_add(limits::WANT_EVENTS - 1)),
+        }
+    }
+
+    /// Gives up the wants of a lane that brought nothing for too long; returns when the next one
+    /// may be late.
+    fn expire(&mut self, peer: PartnerId, lane: LaneRef, now: Instant) -> Option<Instant> {
+        let log = |writer| (lane.0, lane.1, WriterId([writer; 32]));
+        let of_lane = self.wants.range(log(0)..=log(255));
+        let of_peer: Vec<(LogId, Instant)> = of_lane
+            .filter(|(_, wanted)| wanted.peer == peer)
+            .map(|(log, wanted)| (*log, wanted.deadline))
+            .collect();
+        let mut again = None;
+        for (log, deadline) in of_peer {
+            if deadline > now {
+                again = sooner(again, deadline);
+                continue;
+            }
+            self.forget(&log);
+            self.rest(peer, log, now);
+        }
+        if let Some(held) = self.lane_mut(peer, &(lane.0, lane.1, WriterId([0; 32]))) {
+            held.arrived.retain(|_, (_, until)| *until > now);
+        }
+        again
     }
 
     fn caught_up(&mut self, peer: PartnerId, log: &LogId) {
-        if let Some(source) = self.sources.get_mut(&peer) {
-            source.ahead.remove(log);
-            source.arrived.remove(log);
-            source.resting.remove(log);
-        }
-        if !self
-            .sources
-            .values()
-            .any(|source| source.ahead.contains_key(log))
+        if let Some(source) = self.sources.get_mut(&peer)
+            && let Some(lane) = source.lanes.get_mut(&(log.0, log.1))
         {
+            source.logs -= usize::from(lane.ahead.remove(&log.2).is_some());
+            lane.arrived.remove(&log.2);
+            lane.resting.remove(&log.2);
+        }
+        let ahead = |source: &Source| {
+            let lane = source.lanes.get(&(log.0, log.1));
+            lane.is_some_and(|lane| lane.ahead.contains_key(&log.2))
+        };
+        if !self.sources.values().any(ahead) {
             self.behind_since.remove(log);
         }
     }
@@ -389,7 +508,7 @@ impl Pull {
     /// Where to ask from, if this peer is to be asked for this log now. A relay is asked only once
     /// the author itself, where it is linked, has brought nothing for a while. A writer not
     /// introduced yet is not asked for at all, except where the charter itself is still to come.
-    fn may_ask(
+    fn turn(
         &mut self,
         peer: PartnerId,
         log: LogId,
@@ -397,32 +516,52 @@ impl Pull {
         theirs: u64,
         channel: Option<&Channel>,
         now: Instant,
-    ) -> Option<u64> {
-        let source = self.sources.get(&peer)?;
-        let arrived = source.arrived.get(&log).map_or(0, |(upto, _)| *upto);
-        let busy = source.is_busy()
-            || source
-                .resting
-                .get(&log)
-                .is_some_and(|rest| rest.until > now);
-        if busy || theirs <= arrived || self.wants.contains_key(&log) {
-            return None;
+    ) -> Turn {
+        let lane = |pull: &Pull| {
+            let source = pull.sources.get(&peer)?;
+            let lane = source.lanes.get(&(log.0, log.1))?;
+            let arrived = lane.arrived.get(&log.2).copied();
+            let rests = lane.resting.get(&log.2).map(|rest| rest.until);
+            Some((arrived, rests, source.is_busy() || lane.is_busy()))
+        };
+        let Some((arrived, rests, busy)) = lane(self) else {
+            return Turn::Never;
+        };
+        let postponed = self.postponed.get(&log).copied();
+        if let Some(until) = rests.max(postponed).filter(|until| *until > now) {
+            return Turn::At(until);
+        }
+        let (arrived, until) = arrived.unwrap_or_default();
+        if theirs <= arrived {
+            return Turn::At(until);
+        }
+        if self.wants.contains_key(&log) {
+            return Turn::At(now.plus(TICK_MS));
+        }
+        if busy {
+            return Turn::Never;
         }
         // Where one asks from shows what is held: not to a peer that may not read the lane.
-        let shown = if channel.is_none_or(|channel| may_read(channel, &peer, &log.1)) {
-            held
-        } else {
-            0
+        let reads = channel.is_none_or(|channel| may_read(channel, &peer, &log.1));
+        let shown = if reads { held } else { 0 };
+        let Some(from) = shown.max(arrived).checked_add(1) else {
+            return Turn::Never;
         };
-        let from = shown.max(arrived).checked_add(1)?;
+        let only_if = |allowed: bool| {
+            if allowed {
+                Turn::Ask(from)
+            } else {
+                Turn::Never
+            }
+        };
         let Some(channel) = channel else {
-            return (log.1 == lane::control_lane(log.0)).then_some(from);
+            return only_if(log.1 == lane::control_lane(log.0));
         };
         let Some(author) = channel.writer_partner(&log.2) else {
-            return (channel.charter.is_none() && log.1 == channel.control_lane).then_some(from);
+            return only_if(channel.charter.is_none() && log.1 == channel.control_lane);
         };
         if author != peer && self.is_anothers_turn(peer, &log, shown, now) {
-            return None;
+            return Turn::At(now.plus(TICK_MS));
         }
         let direct = author == peer || !self.sources.contains_key(&author);
         let grace = if direct {
@@ -434,17 +573,24 @@ impl Pull {
         if since.1 != held {
             *since = (now, held);
         }
-        (since.0.plus(grace) <= now).then_some(from)
+        match since.0.plus(grace) {
+            asked_at if asked_at <= now => Turn::Ask(from),
+            later => Turn::At(later),
+        }
     }
 
     /// Whether the peer was the last to be asked for the lane, and another could be asked now: so
     /// none is always before the others.
     fn is_anothers_turn(&self, peer: PartnerId, log: &LogId, held: u64, now: Instant) -> bool {
         let could = |source: &Source| {
-            let rests = source.resting.get(log);
+            let Some(lane) = source.lanes.get(&(log.0, log.1)) else {
+                return false;
+            };
+            let rests = lane.resting.get(&log.2);
             !source.is_busy()
+                && !lane.is_busy()
                 && rests.is_none_or(|rest| rest.until <= now)
-                && source.ahead.get(log).is_some_and(|theirs| *theirs > held)
+                && lane.ahead.get(&log.2).is_some_and(|theirs| *theirs > held)
         };
         self.asked_last.get(&(log.0, log.1)) == Some(&peer)
             && self
@@ -452,6 +598,10 @@ impl Pull {
                 .iter()
                 .any(|(other, source)| *other != peer && could(source))
     }
+}
+
+fn sooner(one: Option<Instant>, other: Instant) -> Option<Instant> {
+    Some(one.map_or(other, |one| one.min(other)))
 }
 
 #[cfg(test)]

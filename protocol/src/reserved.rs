@@ -1,52 +1,17 @@
 //! Bodies of kinds whose form is fixed now and which no channel of version 1 accepts.
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::codec::Canonical;
 use crate::event::UserName;
-use crate::id::{Signature, WriterId};
-use crate::identity::{CertificateList, Identity};
+use crate::id::{Hash, Signature};
 use crate::limits;
-
-/// The seat goes to another of the partner's writers ([`crate::event::Kind::SeatMove`]), or a
-/// writer is retired ([`crate::event::Kind::WriterRetire`]).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WriterBody {
-    pub writer: WriterId,
-}
-
-/// A further writer of the partner ([`crate::event::Kind::WriterIntroduce`]), or a newer list
-/// ([`crate::event::Kind::Certificates`]).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CertificatesBody {
-    pub identity: Identity,
-}
-
-/// The root gives the seat to another writer ([`crate::event::Kind::SeatTransfer`]); carried by
-/// any member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SeatTransferBody {
-    pub certificates: CertificateList,
-    pub seat: WriterId,
-    pub root_signature: Signature,
-}
 
 /// Own data is kept for fewer days ([`crate::event::Kind::Retention`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionBody {
     pub days: u32,
-}
-
-/// A message is pinned or unpinned ([`crate::event::Kind::Pin`]).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PinBody {
-    pub withdrawn: bool,
-}
-
-/// How far a message came at a user ([`crate::event::Kind::Receipt`]): 1 delivered, 2 read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReceiptBody {
-    pub state: u8,
 }
 
 /// The partner's users in the channel ([`crate::event::Kind::Roster`]).
@@ -62,21 +27,57 @@ pub struct RosterUser {
     pub present: bool,
 }
 
-macro_rules! body {
-    ($($name:ident, $text:literal, $limit:expr;)*) => {
-        $(impl Canonical for $name {
-            const NAME: &'static str = $text;
-            const LIMIT: usize = $limit;
-        })*
-    };
+impl Canonical for RetentionBody {
+    const NAME: &'static str = "retention body";
+    const LIMIT: usize = 16;
 }
 
-body! {
-    WriterBody, "writer body", 64;
-    CertificatesBody, "certificates body", 8 << 10;
-    SeatTransferBody, "seat transfer", 8 << 10;
-    RetentionBody, "retention body", 16;
-    PinBody, "pin", 8;
-    ReceiptBody, "receipt", 8;
-    RosterBody, "roster", limits::BODY_BYTES;
+impl Canonical for RosterBody {
+    const NAME: &'static str = "roster";
+    const LIMIT: usize = limits::BODY_BYTES;
+}
+
+/// An acknowledgement ([`crate::event::Kind::Ack`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AckBody {
+    pub number: u64,
+    /// The digest of its base.
+    pub base: Hash,
+}
+
+impl Canonical for AckBody {
+    const NAME: &'static str = "acknowledgement";
+    const LIMIT: usize = 64;
+}
+
+/// Where a lane's headers end ([`crate::event::Kind::Floor`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FloorBody {
+    /// The number of the barrier under which headers may go.
+    pub barrier: u64,
+    pub state: Hash,
+}
+
+impl Canonical for FloorBody {
+    const NAME: &'static str = "floor";
+    const LIMIT: usize = 64;
+}
+
+/// Two signed headers for one position ([`crate::event::Kind::Evidence`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceBody {
+    pub first: SignedHeader,
+    pub second: SignedHeader,
+}
+
+/// A header and its signature, as evidence carries them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedHeader {
+    pub header: ByteBuf,
+    pub signature: Signature,
+}
+
+impl Canonical for EvidenceBody {
+    const NAME: &'static str = "evidence";
+    const LIMIT: usize = 2 * limits::HEADER_BYTES + 256;
 }

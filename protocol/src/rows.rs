@@ -54,6 +54,15 @@ impl Table {
         Table::Uploads,
     ];
 
+    /// Those from which the machine is put together again.
+    pub const OF_THE_MACHINE: [Table; 5] = [
+        Table::Channels,
+        Table::Logs,
+        Table::Secrets,
+        Table::Events,
+        Table::Files,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Table::Meta => "meta",

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use comity_crypto as crypto;
 use comity_protocol::acceptance::channel_id;
 use comity_protocol::body::{
-    AckBody, Charter, EmptyBody, EndorseBody, EvidenceBody, FileBody, FloorBody, GrantBody,
-    InviteBody, KeyBody, MessageBody, ReactBody, RedactBody, RemoveBody, SealingKeyBody, Wrap,
+    CertificatesBody, Charter, EmptyBody, EndorseBody, FileBody, GrantBody, InviteBody, KeyBody,
+    MessageBody, PinBody, ReactBody, ReceiptBody, RedactBody, RemoveBody, SealingKeyBody,
+    SeatTransferBody, Wrap, WriterBody,
 };
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::{Canonical, Malformed, encode};
@@ -23,9 +24,7 @@ use comity_protocol::keys::{self, Keyring, WrapContext};
 use comity_protocol::lane::{LaneForm, lane_id};
 use comity_protocol::limits;
 use comity_protocol::peering::{self, PeeringFile, SignedPeeringFile};
-use comity_protocol::reserved::{
-    CertificatesBody, PinBody, ReceiptBody, RetentionBody, RosterBody, SeatTransferBody, WriterBody,
-};
+use comity_protocol::reserved::{AckBody, EvidenceBody, FloorBody, RetentionBody, RosterBody};
 use comity_protocol::sync::heads;
 use comity_protocol::wire::{
     AskHeads, AskPiece, Events, Frame, Have, HaveLane, Head, Heads, Hello, Packer, Piece, RangeEnd,
@@ -366,7 +365,7 @@ fn check_identity(vector: &Value) -> Check {
     let validity = vector.number("not_before_ms")?..vector.number("not_after_ms")?;
     let node = NodeCertificate::new(partner, &signing, tls_pin, node_name, validity);
     let possession = node.possession;
-    let identity = Identity::sign(name("name")?, &root, next_root, vec![node]);
+    let identity = Identity::sign(name("name")?, &root, next_root, 1, vec![node]);
     let list = encode(&identity.certificates);
     vector.holds("root_key", &public(&root).0)?;
     vector.holds("next_root", &next_root.0)?;

@@ -47,18 +47,21 @@ impl Disk {
             .collect()
     }
 
-    /// Every event on disk, by log and position.
-    pub fn positions(&self) -> Vec<(LogId, u64, EventId)> {
+    /// Every event on disk.
+    pub fn events(&self) -> impl Iterator<Item = Event> {
         self.rows()
             .filter(|(table, _, _)| *table == Table::Events)
             .filter_map(|(_, _, value)| rows::read_event(value).ok())
-            .map(|stored| {
-                let header = &stored.event.header;
-                (
-                    (header.channel, header.lane, header.writer),
-                    header.seq,
-                    stored.event.id,
-                )
+            .map(|stored| stored.event)
+    }
+
+    /// Every event on disk, by log and position.
+    pub fn positions(&self) -> Vec<(LogId, u64, EventId)> {
+        self.events()
+            .map(|event| {
+                let header = &event.header;
+                let log = (header.channel, header.lane, header.writer);
+                (log, header.seq, event.id)
             })
             .collect()
     }

@@ -7,8 +7,10 @@
 
 mod chance;
 mod disk;
+mod pace;
 mod partner;
 mod world;
 
 pub use chance::Chance;
+pub use pace::{Pace, SentFrame};
 pub use world::{Acknowledged, SentFile, World};

@@ -63,7 +63,7 @@ impl Partner {
         let id = partner_id(&KeyBytes(root.public().to_bytes()), &next_root);
         let name = Name::try_from(name.to_string()).expect("the simulation's names are legal");
         let node = NodeCertificate::new(id, &signing, Hash(draw("tls")), name.clone(), 0..u64::MAX);
-        let identity = Identity::sign(name, &root, next_root, vec![node]);
+        let identity = Identity::sign(name, &root, next_root, 1, vec![node]);
         let mut partner = Partner {
             id,
             identity,

@@ -4,6 +4,7 @@ mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use comity_protocol::authority::Status;
 use comity_protocol::event::{Precedence, TAG_EVENT_SIGNATURE, UserName};
 use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::keys::Entropy;
@@ -16,6 +17,7 @@ use comity_protocol::time::{Instant, Now, WallTime};
 use comity_protocol::wire::{Events, Frame, LogId, RangeEnd};
 
 use crate::chance::Chance;
+use crate::pace::{Pace, SentFrame};
 use crate::partner::{Partner, Waiting};
 
 pub use files::SentFile;
@@ -79,7 +81,10 @@ pub struct World {
     pub partners: Vec<Partner>,
     chance: Chance,
     now_ms: u64,
-    agenda: BTreeMap<(u64, u64), Happening>,
+    pace: Pace,
+    /// By time, rank and number.
+    agenda: BTreeMap<(u64, u64, u64), Happening>,
+    sent: Vec<SentFrame>,
     scheduled: u64,
     links: BTreeMap<(usize, usize), Link>,
     /// Directions whose queue is full: frames are dropped.
@@ -109,7 +114,9 @@ impl World {
                 .collect(),
             chance,
             now_ms: 0,
+            pace: Pace::Varied,
             agenda: BTreeMap::new(),
+            sent: Vec::new(),
             scheduled: 0,
             links: BTreeMap::new(),
             full: BTreeSet::new(),
@@ -124,6 +131,23 @@ impl World {
             by_hand: None,
             trace: [0; 32],
         }
+    }
+
+    /// The same, at the even pace.
+    pub fn even(seed: u64, names: &[&str]) -> World {
+        World {
+            pace: Pace::Even,
+            ..World::new(seed, names)
+        }
+    }
+
+    /// Every frame that went out at the even pace, in order.
+    pub fn sent(&self) -> &[SentFrame] {
+        &self.sent
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
     }
 
     pub fn chance(&mut self) -> &mut Chance {
@@ -237,7 +261,18 @@ impl World {
 
     /// Gives an order and runs until it is answered.
     pub fn command(&mut self, partner: usize, command: Command) -> Result<Written, CommandError> {
-        let ticket = self.order(partner, command);
+        let entropy = self.chance.bytes(&format!("entropy/{partner}"));
+        self.command_with(partner, command, entropy)
+    }
+
+    /// The same, with randomness of the caller's choice.
+    pub fn command_with(
+        &mut self,
+        partner: usize,
+        command: Command,
+        entropy: [u8; 32],
+    ) -> Result<Written, CommandError> {
+        let ticket = self.order(partner, command, entropy);
         while !self.answers.contains_key(&ticket) && self.step() {}
         self.answers
             .remove(&ticket)
@@ -264,12 +299,18 @@ impl World {
             reply_to: None,
             rows: Vec::new(),
         };
-        let ticket = self.order(partner, command);
+        let entropy = self.chance.bytes(&format!("entropy/{partner}"));
+        let ticket = self.order(partner, command, entropy);
         self.open_posts.insert(ticket, partner);
     }
 
     /// Founds a channel at the first partner and brings all others in.
     pub fn shared_channel(&mut self, name: &str) -> ChannelId {
+        self.channel_among(name, History::default(), self.partners.len())
+    }
+
+    /// Founds a channel at the first partner and brings in the others up to `members` in all.
+    pub fn channel_among(&mut self, name: &str, history: History, members: usize) -> ChannelId {
         let name =
             comity_protocol::identity::Name::try_from(name.to_string()).expect("a legal name");
         let channel = self
@@ -277,52 +318,50 @@ impl World {
                 0,
                 Command::CreateChannel {
                     name,
-                    history: History::default(),
+                    history,
                     quorum: 0,
                 },
             )
             .expect("a channel is made")
             .channel;
-        for other in 1..self.partners.len() {
-            let partner = self.partners[other].identity.clone();
-            let role = comity_protocol::body::Role::Contributor;
-            self.command(
-                0,
-                Command::Share {
-                    channel,
-                    partner,
-                    role,
-                },
-            )
-            .expect("an owner may invite");
+        for other in 1..members {
+            self.admit(channel, other, comity_protocol::body::Role::Contributor);
         }
-        self.run_until("invitations arrive", 60_000, |world| {
-            world.partners.iter().all(|partner| {
-                let replica = partner.replica.as_ref();
-                let channel = replica.and_then(|replica| replica.channels().get(&channel));
-                channel.is_some_and(|channel| channel.present().members.contains_key(&partner.id))
-            })
-        });
-        for other in 1..self.partners.len() {
-            self.command(other, Command::Accept { channel })
-                .expect("an invited partner may accept");
-        }
-        let members = self.partners.len();
-        self.run_until("everybody is a member", 60_000, |world| {
-            world.replicas().all(|replica| {
-                replica
-                    .channels()
-                    .get(&channel)
-                    .is_some_and(|channel| channel.present().active().len() == members)
-            })
-        });
         channel
     }
 
-    fn replicas(&self) -> impl Iterator<Item = &Replica> {
-        self.partners
-            .iter()
-            .filter_map(|partner| partner.replica.as_ref())
+    /// The first partner invites another into a channel, which accepts; everybody who is up and
+    /// placed hears of it.
+    pub fn admit(&mut self, channel: ChannelId, other: usize, role: comity_protocol::body::Role) {
+        let partner = self.partners[other].identity.clone();
+        let id = self.partners[other].id;
+        let order = Command::Share {
+            channel,
+            partner,
+            role,
+        };
+        self.command(0, order).expect("an owner may invite");
+        self.run_until("the invitation arrives", 60_000, |world| {
+            world.status(other, channel, &id) == Some(Status::Invited)
+        });
+        self.command(other, Command::Accept { channel })
+            .expect("an invited partner may accept");
+        self.run_until("everybody hears of the new member", 60_000, |world| {
+            let members = (0..world.partners.len()).filter(|partner| {
+                let id = world.partners[*partner].id;
+                world.status(*partner, channel, &id) == Some(Status::Active)
+            });
+            members
+                .into_iter()
+                .all(|partner| world.status(partner, channel, &id) == Some(Status::Active))
+        });
+    }
+
+    /// What a partner takes another for in a channel.
+    pub fn status(&self, at: usize, channel: ChannelId, of: &PartnerId) -> Option<Status> {
+        let channel = self.replica(at)?.channels().get(&channel)?;
+        let member = channel.present().members.get(of);
+        member.map(|member| member.status)
     }
 
     /// Whether all partners are up and hold the same of every lane that they all read.
@@ -370,7 +409,7 @@ impl World {
         while self
             .agenda
             .first_key_value()
-            .is_some_and(|((at, _), _)| *at <= end)
+            .is_some_and(|((at, ..), _)| *at <= end)
         {
             self.step();
         }
@@ -435,10 +474,10 @@ impl World {
 
     // How it goes on.
 
-    fn order(&mut self, partner: usize, command: Command) -> u64 {
+    fn order(&mut self, partner: usize, command: Command, entropy: [u8; 32]) -> u64 {
         let ticket = self.tickets;
         self.tickets += 1;
-        let entropy = Entropy::new(self.chance.bytes(&format!("entropy/{partner}")));
+        let entropy = Entropy::new(entropy);
         self.handle(
             partner,
             Input::Command {
@@ -452,13 +491,17 @@ impl World {
 
     fn schedule(&mut self, after_ms: u64, happening: Happening) {
         self.scheduled += 1;
+        let rank = match &happening {
+            Happening::Deliver { from, to, .. } => self.pace.rank(*from, *to),
+            _ => 0,
+        };
         self.agenda
-            .insert((self.now_ms + after_ms, self.scheduled), happening);
+            .insert((self.now_ms + after_ms, rank, self.scheduled), happening);
     }
 
     /// Takes the next happening; false when there is none.
     fn step(&mut self) -> bool {
-        let Some(((at, _), happening)) = self.agenda.pop_first() else {
+        let Some(((at, ..), happening)) = self.agenda.pop_first() else {
             return false;
         };
         self.now_ms = self.now_ms.max(at);
@@ -550,7 +593,7 @@ impl World {
                             .is_ok()
                     })
                     .collect();
-                let after = 1 + self.chance.below(&format!("verify/{partner}"), 3);
+                let after = self.pace.verify_ms(&mut self.chance, partner);
                 self.schedule(
                     after,
                     Happening::Verified {
@@ -603,7 +646,7 @@ impl World {
         }
         state.syncing = true;
         let (outputs, life) = (state.waiting.len(), state.life);
-        let after = self.chance.below(&format!("sync/{partner}"), 12);
+        let after = self.pace.sync_ms(&mut self.chance, partner);
         self.schedule(
             after,
             Happening::Synced {
@@ -690,7 +733,7 @@ impl World {
         if self.full.contains(&(from, to)) {
             return;
         }
-        let delay = 1 + self.chance.below(&format!("delay/{from}/{to}"), 40);
+        let delay = self.pace.link_ms(&mut self.chance, from, to);
         let now = self.now_ms;
         let Some(link) = self
             .links
@@ -703,6 +746,15 @@ impl World {
         let at = (now + delay).max(*last);
         *last = at;
         let number = link.number;
+        if self.pace == Pace::Even {
+            self.sent.push(SentFrame {
+                at_ms: now,
+                from,
+                to,
+                class,
+                bytes: bytes.clone(),
+            });
+        }
         self.schedule(
             at - now,
             Happening::Deliver {

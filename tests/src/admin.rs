@@ -43,6 +43,19 @@ impl Admin {
         self.answer()
     }
 
+    /// Asks what has any number of answers.
+    pub fn ask_all<T: TryFrom<Item>>(&mut self, request: &Request) -> Result<Vec<T>, NoAnswer> {
+        self.send(request).map_err(NoAnswer::Lost)?;
+        let mut found = Vec::new();
+        loop {
+            match self.receive().map_err(NoAnswer::Lost)? {
+                Reply::Item { item } => found.extend(T::try_from(item).ok()),
+                Reply::Done => return Ok(found),
+                Reply::Failed { error } => return Err(NoAnswer::Refused(error)),
+            }
+        }
+    }
+
     /// Hands a request over.
     pub fn send(&mut self, request: &Request) -> io::Result<()> {
         let mut line = serde_json::to_vec(request)?;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use comity_node::storage_key::CREDENTIALS_VARIABLE;
+
 /// Names another program to test than the one that was built beside the tests.
 const OVERRIDE: &str = "COMITY_BINARY";
 
@@ -10,7 +12,9 @@ const OVERRIDE: &str = "COMITY_BINARY";
 pub fn comity() -> Command {
     let mut command = Command::new(path());
     // What the tester's shell says about a node is not about these.
-    command.env_remove("COMITY_DIR").env_remove("COMITY_LOG");
+    for variable in ["COMITY_DIR", "COMITY_LOG", CREDENTIALS_VARIABLE] {
+        command.env_remove(variable);
+    }
     command
 }
 

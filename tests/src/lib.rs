@@ -11,6 +11,7 @@ pub mod admin;
 mod binary;
 pub mod chat;
 mod node;
+mod outage;
 mod outcome;
 mod proxy;
 mod seed;
@@ -20,6 +21,7 @@ mod wait;
 
 pub use binary::comity;
 pub use node::Node;
+pub use outage::{Healed, Outage};
 pub use outcome::Outcome;
 pub use proxy::Proxy;
 pub use seed::Dice;

@@ -3,17 +3,21 @@
 use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use comity_node::api::{
     ChannelInfo, Digests, NodeStatus, PeerInfo, PeeringFile, PostInfo, Request, Written,
 };
+
+use comity_node::storage_key::CREDENTIALS_VARIABLE;
 
 use crate::admin::Admin;
 use crate::{Outcome, PATIENCE, comity, eventually, say};
 
 /// The log of the process, beside the node's directory so that it is no part of it.
 const LOG: &str = "log";
+/// In which Linux counts processor time, on every platform that Rust supports.
+const TICKS_PER_SECOND: f64 = 100.0;
 /// How much of its end a failing test shows.
 const LAST_LINES: usize = 15;
 
@@ -22,21 +26,30 @@ pub struct Node {
     pub name: String,
     pub dir: PathBuf,
     pub listen: SocketAddr,
+    /// The directory of credentials that systemd would give to the process and to commands.
+    pub credentials: Option<PathBuf>,
     process: Option<Child>,
 }
 
 impl Node {
     /// Makes the node of a partner in `dir`, not running yet.
     pub fn init(name: &str, dir: PathBuf, listen: SocketAddr) -> Node {
-        let node = Node {
-            name: name.into(),
-            dir,
-            listen,
-            process: None,
-        };
+        let mut node = Node::at(name, dir);
+        node.listen = listen;
         node.comity(&["init", name, "--listen", &listen.to_string()])
             .ok();
         node
+    }
+
+    /// A node that was made before, or a copy of one; it is not to be started.
+    pub fn at(name: &str, dir: PathBuf) -> Node {
+        Node {
+            name: name.into(),
+            dir,
+            listen: SocketAddr::from(([0, 0, 0, 0], 0)),
+            credentials: None,
+            process: None,
+        }
     }
 
     /// Runs a command on this node.
@@ -46,9 +59,19 @@ impl Node {
 
     /// Runs a command that reads its standard input.
     pub fn comity_with_input(&self, arguments: &[&str], input: &[u8]) -> Outcome {
-        let mut command = comity();
-        command.arg("--dir").arg(&self.dir).args(arguments);
+        let mut command = self.command();
+        command.args(arguments);
         Outcome::of(command, input)
+    }
+
+    /// A command on this node, to be given its arguments.
+    pub fn command(&self) -> Command {
+        let mut command = comity();
+        command.arg("--dir").arg(&self.dir);
+        if let Some(credentials) = &self.credentials {
+            command.env(CREDENTIALS_VARIABLE, credentials);
+        }
+        command
     }
 
     /// Runs a command with `--json`.
@@ -69,9 +92,8 @@ impl Node {
             .create(true)
             .append(true)
             .open(self.log_path());
-        let child = comity()
-            .arg("--dir")
-            .arg(&self.dir)
+        let child = self
+            .command()
             // So that it does not outlive a test that was itself killed.
             .args(["serve", "--until-stdin-ends"])
             .stdin(Stdio::piped())
@@ -140,6 +162,18 @@ impl Node {
         kib.and_then(|kib| kib.parse::<u64>().ok())
             .expect("a number of kB")
             << 10
+    }
+
+    /// Processor time of all threads of the process, user and system, since its start, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let process = self.process.as_ref().expect("the node runs");
+        let path = format!("/proc/{}/stat", process.id());
+        let text = std::fs::read_to_string(path).expect("a process that runs");
+        // The name in parentheses may hold blanks: count from behind it.
+        let (_, fields) = text.rsplit_once(')').expect("a name in parentheses");
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |at: usize| fields[at].parse::<u32>().expect("a number of ticks");
+        f64::from(ticks(11) + ticks(12)) / TICKS_PER_SECOND
     }
 
     /// What the node's log says so far.

@@ -1,9 +1,10 @@
 //! What lies in the store of a node that does not run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use comity_node::audit::Record;
+use comity_node::config::Config;
 use comity_node::keystore;
 use comity_node::store::StoreError;
 use comity_protocol::codec::Canonical as _;
@@ -52,7 +53,9 @@ fn split(key: &[u8]) -> (&[u8], u64, &[u8]) {
 
 fn open_as_it_lies(node_dir: &Path) -> DB {
     let path = keystore::store_path(node_dir);
-    let names = Table::ALL.map(Table::name);
+    // Those of sealed tables change their names when they are sealed again.
+    let clear = Table::ALL.into_iter().filter(|table| !table.is_sealed());
+    let names = clear.map(Table::name);
     DB::open_cf_for_read_only(&Options::default(), &path, names, false)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -63,6 +66,61 @@ fn rows(db: &DB, table: Table) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
         let (key, value) = row.expect("a store that reads back");
         (key.into(), value.into())
     })
+}
+
+/// A value as it lies in the store of a node that does not run, with its place.
+pub struct SealedValue {
+    pub table: Table,
+    pub key: Vec<u8>,
+    pub sealed: Vec<u8>,
+}
+
+/// Every sealed value in every column family of the store, whichever of them the node would use.
+pub fn sealed_values(node_dir: &Path) -> Vec<SealedValue> {
+    let path = keystore::store_path(node_dir);
+    let names = DB::list_cf(&Options::default(), &path).expect("a store");
+    let db = DB::open_cf_for_read_only(&Options::default(), &path, &names, false);
+    let db = db.expect("a store that can be read");
+    let mut values = Vec::new();
+    for name in &names {
+        let is_of = |table: &Table| table.is_sealed() && name.starts_with(table.name());
+        let Some(table) = Table::ALL.into_iter().find(is_of) else {
+            continue;
+        };
+        let family = db.cf_handle(name).expect("as it was listed");
+        for row in db.iterator_cf(family, IteratorMode::Start) {
+            let (key, sealed) = row.expect("a store that reads back");
+            let (key, sealed) = (key.into(), sealed.into());
+            values.push(SealedValue { table, key, sealed });
+        }
+    }
+    values
+}
+
+/// Every row of the sealed tables, opened, of a node that does not run.
+pub fn sealed_rows(node_dir: &Path) -> BTreeMap<(Table, Vec<u8>), Vec<u8>> {
+    let mut rows = BTreeMap::new();
+    for table in Table::ALL.into_iter().filter(|table| table.is_sealed()) {
+        scan(node_dir, table, |key, value| {
+            rows.insert((table, key.to_vec()), value.to_vec());
+        });
+    }
+    rows
+}
+
+/// How many of these pieces, all of one length, occur in any file under the directory.
+pub fn pieces_in_files<const N: usize>(dir: &Path, pieces: &BTreeSet<[u8; N]>) -> usize {
+    let wanted: HashSet<&[u8]> = pieces.iter().map(<[u8; N]>::as_slice).collect();
+    let mut found = BTreeSet::new();
+    for bytes in files(dir) {
+        found.extend(
+            bytes
+                .windows(N)
+                .filter(|window| wanted.contains(window))
+                .map(<[u8]>::to_vec),
+        );
+    }
+    found.len()
 }
 
 /// The audit record of a node that does not run.
@@ -95,7 +153,9 @@ pub fn count(node_dir: &Path, table: Table) -> usize {
 }
 
 fn scan(node_dir: &Path, table: Table, mut each: impl FnMut(&[u8], &[u8])) {
-    let store = keystore::open_store(node_dir).expect("a store that nobody else has open");
+    let config = Config::load(node_dir).expect("a node's directory");
+    let store = keystore::open_store(node_dir, &config.storage);
+    let store = store.expect("a store that nobody else has open");
     store
         .scan::<StoreError>(table, &[], &[], |key, value| {
             each(key, value);

@@ -92,6 +92,9 @@ pub enum Command {
     Export(ExportArgs),
     /// Post what a Mattermost bulk export contains
     Import(ImportArgs),
+    /// Look after the node's keys
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Run several partners on this machine and let them talk
     Demo(DemoArgs),
     /// Stop the running node gracefully
@@ -407,6 +410,29 @@ pub struct ImportArgs {
     /// organisation (`position`, or else the first label of the e-mail's domain)
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub spread: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Seal everything in the store again under a new storage key; the node must be stopped
+    RotateStorage(RotateStorageArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The old key opens nothing of the store afterwards; keep it only as long as \
+                  backups made before. A rotation that is interrupted leaves the store under one \
+                  of the two keys, and the node finds the right one by itself.\n\n\
+                  Where the key is a systemd credential, --new-key is needed. The command makes \
+                  that file and tells what to do with it; given again, it rotates.\n\n\
+                  Examples:\n  comity key rotate-storage --dir /var/lib/comity\n  \
+                  comity key rotate-storage --new-key /run/comity-new.key"
+)]
+pub struct RotateStorageArgs {
+    /// Take the new key from this file, which is made if it does not exist; without this, a fresh
+    /// key is drawn
+    #[arg(long, value_name = "FILE")]
+    pub new_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! The command line of `comity`: what a sysadmin types, and what is printed.
 //!
-//! Every command but `serve`, `init`, `check` and `demo` turns into requests of [`crate::api`],
+//! Every command but `serve`, `init`, `check`, `key` and `demo` turns into requests of [`crate::api`],
 //! asked over the admin socket of a running node or, when none is running, of the directory
 //! itself. Nothing in here knows more of a node than that.
 
@@ -16,6 +16,7 @@ mod failure;
 mod file;
 pub(crate) mod import;
 mod init;
+mod key;
 mod logging;
 mod message;
 mod output;
@@ -87,6 +88,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<Exit, ApiErro
         Command::Read(args) => message::read(&dir, args, output).await,
         Command::Export(args) => export::run(&dir, args, output).await,
         Command::Import(args) => import::run(&dir, args, output).await,
+        Command::Key(command) => key::run(&dir, command, output).await,
         Command::Demo(args) => demo::run(args, output).await,
     }
 }

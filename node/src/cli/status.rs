@@ -128,6 +128,7 @@ mod tests {
 
     fn sample() -> NodeStatus {
         NodeStatus {
+            limits_met: Default::default(),
             partner: "alpha".into(),
             partner_id: "00".into(),
             version: "0.1.0".into(),
@@ -143,6 +144,8 @@ mod tests {
             rss_bytes: 4096,
             wire_bytes_sent: 0,
             wire_bytes_received: 0,
+            wire_datagrams_sent: 0,
+            wire_datagrams_received: 0,
             cpu_ms: 0,
             peers: Vec::new(),
             warnings: Vec::new(),

@@ -30,7 +30,8 @@ pub struct Finding {
 pub fn check(dir: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut found = |severity, text: String| findings.push(Finding { severity, text });
-    match Config::load(dir) {
+    let config = Config::load(dir);
+    match &config {
         Ok(_) => found(Severity::Ok, "the configuration is well formed".into()),
         Err(error) => found(Severity::Failed, error.to_string()),
     }
@@ -40,7 +41,9 @@ pub fn check(dir: &Path) -> Vec<Finding> {
             "root.key lies beside the node: move it to a safe place offline".into(),
         );
     }
-    match keystore::open_store(dir) {
+    // A configuration that cannot be read does not keep the rest from being looked at.
+    let source = config.map(|config| config.storage).unwrap_or_default();
+    match keystore::open_store(dir, &source) {
         Ok(store) => check_store(&store, &mut found),
         Err(KeyFileError::Store(StoreError::InUse { .. })) => found(
             Severity::Warning,
@@ -52,7 +55,10 @@ pub fn check(dir: &Path) -> Vec<Finding> {
 }
 
 fn check_store(store: &Store, found: &mut impl FnMut(Severity, String)) {
-    found(Severity::Ok, "the store opens".into());
+    found(
+        Severity::Ok,
+        format!("the store opens, under storage key {}", store.key_id()),
+    );
     match keystore::load(store) {
         Ok(keys) => {
             found(Severity::Ok, "the node's keys fit its identity".into());

@@ -6,9 +6,12 @@ use std::path::Path;
 use comity_protocol::replica::CommandError;
 
 use crate::api::{ApiError, Fault};
+use crate::audit::AuditError;
 use crate::driver::Stopped;
 use crate::keystore::KeyFileError;
 use crate::pacts::PeeringError;
+use crate::rotation::RotationError;
+use crate::storage_key::StorageKeyError;
 use crate::store::StoreError;
 use crate::transport::TransportError;
 
@@ -69,15 +72,71 @@ pub fn store(error: StoreError) -> ApiError {
 pub fn keys(error: KeyFileError) -> ApiError {
     match error {
         KeyFileError::Store(error) => store(error),
-        KeyFileError::Exposed { .. } => operator(
+        KeyFileError::Storage(error) => storage_key(error),
+        error => node("keys", error),
+    }
+}
+
+pub fn storage_key(error: StorageKeyError) -> ApiError {
+    match error {
+        StorageKeyError::Exposed { .. } => operator(
             "key_exposed",
             error,
-            "chmod 600 the file, and ask who read it",
+            "chmod 600 the file, ask who read it, and consider 'comity key rotate-storage'",
         ),
-        KeyFileError::File { .. } | KeyFileError::NotAKey { .. } => {
-            operator("key_file", error, "put the key file back from the backup")
+        StorageKeyError::File { ref source, .. }
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            operator(
+                "key_file",
+                error,
+                "run the command as the user that owns the file and its directory",
+            )
         }
-        error => node("keys", error),
+        StorageKeyError::File { .. } | StorageKeyError::NotAKey { .. } => operator(
+            "key_file",
+            error,
+            "check 'key_file' in comity.toml, or put the key file back from the backup",
+        ),
+        StorageKeyError::NoCredentials { .. } => operator(
+            "no_credential",
+            error,
+            "only systemd can give it: use the running node, or run the command by systemd-run as docs/operations.md shows",
+        ),
+        StorageKeyError::NoCredential { .. } => operator(
+            "no_credential",
+            error,
+            "the unit needs LoadCredential= or LoadCredentialEncrypted= with the name that 'key_credential' has in comity.toml",
+        ),
+        StorageKeyError::WrongKey { .. } => operator(
+            "wrong_key",
+            error,
+            "put the key of that id in its place: if it was rotated, the new one; for an older copy of the store, the key of its time",
+        ),
+    }
+}
+
+pub fn rotation(error: RotationError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        RotationError::NewKeyNeeded { .. } => operator(
+            "new_key_needed",
+            text,
+            "give --new-key FILE: it is made if it does not exist, and the command says what to do with it",
+        ),
+        RotationError::Before(error) => keys(error),
+        RotationError::Audit(AuditError::Store(error)) => store(error),
+        RotationError::Audit(error) => node("audit_broken", error),
+        RotationError::After(_) => operator(
+            "rotation_unfinished",
+            text,
+            "mend that; then 'comity check', or a start of the node, ends the rotation",
+        ),
+        RotationError::Leftover { .. } => operator(
+            "rotation_unfinished",
+            text,
+            "remove that file: the store does not use it any more",
+        ),
     }
 }
 
@@ -193,6 +252,11 @@ pub fn command(error: CommandError) -> ApiError {
             "leave the label out: the message's own label is taken over",
         ),
         CommandError::NotAPost => user("not_a_post", text, "name a post"),
+        CommandError::QuorumMissing { .. } => operator(
+            "quorum_missing",
+            text,
+            "this partner's endorsement stands; ask the other owners to endorse it too, then give the order again",
+        ),
         CommandError::Quorum => user("bad_quorum", text, "0 means a majority of the owners"),
         CommandError::TooLong { .. } => user("too_long", text, "shorten the message or split it"),
         CommandError::NotAReaction => user(

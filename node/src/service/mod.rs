@@ -13,7 +13,7 @@ mod posts;
 mod socket;
 mod status;
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ use crate::api::{ApiError, Item, Request};
 use crate::config::{self, Config};
 use crate::keystore;
 use crate::node::{Mode, Node, Running};
+use crate::rotation::{self, Rotated};
+use crate::store::Progress;
 
 pub use check::{Finding, Severity, check};
 
@@ -64,6 +66,28 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<InitReport, ApiError> {
     Ok(InitReport {
         partner_id: identity.partner().to_hex(),
     })
+}
+
+/// Replaces the storage key of a node that does not run. For a key that systemd gives, `new_key`
+/// is the file that holds the new one, or is made to.
+pub fn rotate_storage_key(
+    dir: &Path,
+    new_key: Option<&Path>,
+    progress: Progress<'_>,
+) -> Result<Rotated, ApiError> {
+    let config = Config::load(dir)?;
+    let owner = std::fs::metadata(keystore::store_path(dir))
+        .map_err(|error| failure::directory(dir, &error))?
+        .uid();
+    let user = rustix::process::geteuid().as_raw();
+    if owner != user {
+        return Err(failure::operator(
+            "other_user",
+            format!("the store belongs to user {owner}, and this is user {user}"),
+            "run the command as the node's user, who has to read what it writes",
+        ));
+    }
+    rotation::rotate(dir, &config.storage, new_key, progress).map_err(failure::rotation)
 }
 
 /// Makes a directory that only its owner may enter.

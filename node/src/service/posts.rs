@@ -72,15 +72,14 @@ pub async fn read(
     items: &mut Items<'_>,
 ) -> Result<(), ApiError> {
     let id = names::channel(node, channel).await?;
-    let posts = posts_of(node, id, SHOWN).await?;
-    let from = posts.len().saturating_sub(limit.min(READ_MAX));
-    send(node, id, &posts[from..], items).await
+    let posts = last_of(node, id, SHOWN, limit.min(READ_MAX)).await?;
+    send(node, id, &posts, items).await
 }
 
 /// All files of a channel.
 pub async fn files(node: &Node, channel: &str, items: &mut Items<'_>) -> Result<(), ApiError> {
     let id = names::channel(node, channel).await?;
-    let files = posts_of(node, id, &[Kind::File]).await?;
+    let files = last_of(node, id, &[Kind::File], usize::MAX).await?;
     send(node, id, &files, items).await
 }
 
@@ -104,7 +103,7 @@ pub async fn export(
         None => all_channels(node).await?,
     };
     for id in channels {
-        let posts = posts_of(node, id, SHOWN).await?;
+        let posts = last_of(node, id, SHOWN, usize::MAX).await?;
         send(node, id, &posts, items).await?;
     }
     Ok(())
@@ -129,22 +128,27 @@ async fn all_channels(node: &Node) -> Result<Vec<ChannelId>, ApiError> {
         .collect())
 }
 
-async fn posts_of(
+/// The last posts and files of a channel, in timeline order: costs what is asked for, not what the
+/// channel holds.
+async fn last_of(
     node: &Node,
     id: ChannelId,
     kinds: &'static [Kind],
+    limit: usize,
 ) -> Result<Vec<Pos>, ApiError> {
     let posts = node.handle.look(move |replica| {
         let Some(channel) = replica.channels().get(&id) else {
             return Vec::new();
         };
         let is_wanted = |pos: &&Pos| kinds.contains(&channel.entry(**pos).kind);
-        channel
-            .timeline()
-            .iter()
+        let newest_first = channel.timeline().iter().rev();
+        let mut posts: Vec<Pos> = newest_first
             .filter(is_wanted)
+            .take(limit)
             .copied()
-            .collect::<Vec<Pos>>()
+            .collect();
+        posts.reverse();
+        posts
     });
     let posts = posts.await.map_err(failure::stopped)?;
     // The machine is ahead of the disk by what is being written.

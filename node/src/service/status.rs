@@ -24,6 +24,7 @@ struct Counts {
     posts: u64,
     parked: (usize, usize),
     behind_self: bool,
+    limits_met: BTreeMap<String, u64>,
 }
 
 pub async fn status(node: &Node) -> Result<NodeStatus, ApiError> {
@@ -78,7 +79,10 @@ pub async fn status(node: &Node) -> Result<NodeStatus, ApiError> {
         rss_bytes,
         wire_bytes_sent: totals.udp_tx_bytes,
         wire_bytes_received: totals.udp_rx_bytes,
+        wire_datagrams_sent: totals.udp_tx_datagrams,
+        wire_datagrams_received: totals.udp_rx_datagrams,
         cpu_ms,
+        limits_met: counts.limits_met,
         peers,
         warnings,
     })
@@ -97,6 +101,11 @@ fn counts(replica: &Replica, own: &PartnerId) -> Counts {
         posts: placed.iter().map(|channel| channel.posts()).sum(),
         parked: parked.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)),
         behind_self: replica.behind_self().next().is_some(),
+        limits_met: replica
+            .limits_met()
+            .iter()
+            .map(|(limit, times)| (limit.as_str().to_string(), *times))
+            .collect(),
     }
 }
 

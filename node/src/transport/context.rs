@@ -150,8 +150,10 @@ impl Context {
 
     pub(super) fn totals(&self) -> Totals {
         Totals {
-            udp_tx_bytes: self.traffic.sent(),
-            udp_rx_bytes: self.traffic.received(),
+            udp_tx_bytes: self.traffic.sent.bytes(),
+            udp_rx_bytes: self.traffic.received.bytes(),
+            udp_tx_datagrams: self.traffic.sent.datagrams(),
+            udp_rx_datagrams: self.traffic.received.datagrams(),
             connections: self.endpoint.open_connections(),
             handshakes_refused: self.refusals.count(),
             unknown_pins: self.pins.unknown(),

@@ -30,24 +30,41 @@ pub(super) fn bind(address: SocketAddr, buffer_bytes: usize) -> io::Result<std::
     Ok(socket.into())
 }
 
-/// UDP payload bytes that passed a socket, whichever connection or handshake they were for.
+/// What passed a socket, whichever connection or handshake it was for.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
-    sent: AtomicU64,
-    received: AtomicU64,
+    pub(super) sent: Direction,
+    pub(super) received: Direction,
 }
 
-impl Traffic {
-    pub(super) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
+/// What passed in one direction.
+#[derive(Debug, Default)]
+pub(super) struct Direction {
+    bytes: AtomicU64,
+    datagrams: AtomicU64,
+}
+
+impl Direction {
+    /// UDP payload bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
-    pub(super) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+    /// Datagrams as the network sees them.
+    pub(super) fn datagrams(&self) -> u64 {
+        self.datagrams.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that passed the system at once and the network in datagrams of this size.
+    fn count(&self, bytes: usize, datagram: usize) {
+        let datagrams = bytes.div_ceil(datagram.max(1));
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.datagrams
+            .fetch_add(datagrams as u64, Ordering::Relaxed);
     }
 }
 
-/// Counts the payload bytes of another socket.
+/// Counts what passes another socket.
 pub(super) struct CountingSocket {
     inner: Arc<dyn AsyncUdpSocket>,
     traffic: Arc<Traffic>,
@@ -77,8 +94,9 @@ impl AsyncUdpSocket for CountingSocket {
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         self.inner.try_send(transmit)?;
-        let bytes = transmit.contents.len() as u64;
-        self.traffic.sent.fetch_add(bytes, Ordering::Relaxed);
+        let bytes = transmit.contents.len();
+        let datagram = transmit.segment_size.unwrap_or(bytes);
+        self.traffic.sent.count(bytes, datagram);
         Ok(())
     }
 
@@ -89,10 +107,9 @@ impl AsyncUdpSocket for CountingSocket {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         let count = ready!(self.inner.poll_recv(cx, buffers, meta))?;
-        let bytes: usize = meta.iter().take(count).map(|datagrams| datagrams.len).sum();
-        self.traffic
-            .received
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        for taken in meta.iter().take(count) {
+            self.traffic.received.count(taken.len, taken.stride);
+        }
         Poll::Ready(Ok(count))
     }
 

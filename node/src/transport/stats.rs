@@ -38,6 +38,9 @@ pub struct Totals {
     pub udp_tx_bytes: u64,
     /// UDP payload bytes received, whoever sent them.
     pub udp_rx_bytes: u64,
+    /// Datagrams sent, each counted as the network sees it, however many the system took at once.
+    pub udp_tx_datagrams: u64,
+    pub udp_rx_datagrams: u64,
     /// Connections that QUIC holds at this moment, dials and handshakes included.
     pub connections: usize,
     /// Incoming handshakes that failed or were refused.

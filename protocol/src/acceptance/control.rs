@@ -6,11 +6,15 @@ use std::sync::Arc;
 use comity_crypto as crypto;
 
 use super::{Placement, Refusal, author_of, demand, empty_placement, invalid};
-use crate::authority::{self, Act, Status, View};
-use crate::body::{Charter, EmptyBody, GrantBody, InviteBody, RemoveBody, SealingKeyBody};
+use crate::authority::{self, Act, Status, View, WriterList};
+use crate::body::{
+    CertificatesBody, Charter, EmptyBody, EndorseBody, GrantBody, InviteBody, RemoveBody,
+    SealingKeyBody, SeatTransferBody, WriterBody,
+};
 use crate::channel::Channel;
 use crate::codec::{Canonical, Malformed};
 use crate::event::{Event, Kind};
+use crate::graph::FrontierIx;
 use crate::id::{ChannelId, PartnerId, WriterId};
 use crate::identity::Identity;
 use crate::lane::{Lane, LaneForm};
@@ -41,35 +45,45 @@ pub(crate) fn founder_key(event: &Event) -> Option<crypto::PublicKey> {
     Some(seat.1)
 }
 
-/// The partner that a charter or an invitation introduces, and its writers.
-pub(crate) fn introduction(
-    event: &Event,
-) -> Option<(Identity, Vec<(WriterId, crypto::PublicKey)>)> {
+/// Writers that a control event makes known, whether or not it has effect.
+pub(crate) struct Introduction {
+    pub partner: PartnerId,
+    /// Absent where the event carries a certificate list alone.
+    pub identity: Option<Identity>,
+    pub writers: Vec<(WriterId, crypto::PublicKey)>,
+}
+
+/// What a charter, an invitation, a writer introduction or an accepted seat transfer makes known.
+pub(crate) fn introduction(event: &Event) -> Option<Introduction> {
+    let body = &event.body;
     let identity = match event.header.kind() {
         Kind::Charter => charter_of(event).ok()?.creator,
-        Kind::Invite => InviteBody::from_bytes(&event.body).ok()?.partner,
+        Kind::Invite => InviteBody::from_bytes(body).ok()?.partner,
+        Kind::WriterIntroduce => CertificatesBody::from_bytes(body).ok()?.identity,
+        Kind::SeatTransfer => {
+            let list = SeatTransferBody::from_bytes(body).ok()?.certificates;
+            return Some(Introduction {
+                partner: list.partner,
+                identity: None,
+                writers: list.verify_nodes().ok()?,
+            });
+        }
         _ => return None,
     };
-    let writers = identity.verify().ok()?;
-    Some((identity, writers))
+    Some(Introduction {
+        partner: identity.partner(),
+        writers: identity.verify().ok()?,
+        identity: Some(identity),
+    })
 }
 
 pub(super) fn place(
     channel: &Channel,
     event: &Event,
-    view: &Arc<View>,
+    (frontier, view): (FrontierIx, &Arc<View>),
 ) -> Result<Placement, Refusal> {
-    let header = &event.header;
-    let act = act_of(channel, event)?;
-    let author = match &act {
-        Act::Charter { .. } => {
-            let identity = introduction(event).map(|(identity, _)| identity.partner());
-            identity.ok_or(Refusal::Invalid(
-                "a charter whose creator does not hold together",
-            ))?
-        }
-        _ => author_of(view, &header.writer)?,
-    };
+    let act = act_of(channel, event, (frontier, view))?;
+    let author = author_of_act(event, &act, view)?;
     let standing = view.members.get(&author).map(|member| member.status);
     let member = match &act {
         Act::Charter { .. } => true,
@@ -91,91 +105,149 @@ pub(super) fn place(
     })
 }
 
+fn author_of_act(event: &Event, act: &Act, view: &View) -> Result<PartnerId, Refusal> {
+    let writer = &event.header.writer;
+    match act {
+        Act::Charter { .. } => charter_of(event)
+            .map(|charter| charter.creator.partner())
+            .map_err(|_| Refusal::Invalid(BODY)),
+        Act::Merge => author_of(view, writer),
+        _ => view.seat_of(writer).ok_or(Refusal::Invalid(
+            "by a writer that is no partner's seat in the event's own past",
+        )),
+    }
+}
+
+const BODY: &str = "a body that does not fit its kind";
+
 /// Reads what a control event does from its public body.
-fn act_of(channel: &Channel, event: &Event) -> Result<Act, Refusal> {
-    let why = "a body that does not fit its kind";
-    let seat = |identity: &Identity| {
-        let writers = invalid(identity.verify(), "an identity that does not hold together")?;
-        demand(writers.len() == 1, "version 1 knows one writer per partner")?;
-        Ok::<WriterId, Refusal>(writers[0].0)
-    };
-    let sealing = |bytes: &[u8]| {
-        let key = crypto::SealingPublicKey::from_bytes(bytes)
-            .map_err(|_| Refusal::Invalid("not a sealing key"))?;
-        Ok::<_, Refusal>(Arc::new(key))
-    };
+fn act_of(channel: &Channel, event: &Event, past: (FrontierIx, &View)) -> Result<Act, Refusal> {
+    let body = &event.body;
     match event.header.kind() {
-        Kind::Charter => {
-            let charter = invalid(charter_of(event), why)?;
-            demand(
-                channel_id(&event.body) == channel.id,
-                "a charter of another channel",
-            )?;
-            let seat = seat(&charter.creator)?;
-            let first = event.header.seq == 1 && event.header.deps.is_empty();
-            demand(
-                first && seat == event.header.writer,
-                "a charter that is not its creator's first event",
-            )?;
-            Ok(Act::Charter {
-                seat,
-                sealing_key: sealing(&charter.sealing_key)?,
-            })
-        }
-        Kind::Accept | Kind::SealingKey => {
-            let body = invalid(SealingKeyBody::from_bytes(&event.body), why)?;
-            let sealing_key = sealing(&body.sealing_key)?;
-            Ok(match event.header.kind() {
-                Kind::Accept => Act::Accept { sealing_key },
-                _ => Act::SealingKey { sealing_key },
-            })
-        }
+        Kind::Charter => charter(channel, event),
+        Kind::Accept => Ok(Act::Accept {
+            sealing_key: sealing_key(body)?,
+        }),
+        Kind::SealingKey => Ok(Act::SealingKey {
+            sealing_key: sealing_key(body)?,
+        }),
         Kind::Invite => {
-            let body = invalid(InviteBody::from_bytes(&event.body), why)?;
-            demand(
-                body.endorsements.is_empty(),
-                "version 1 knows no endorsements",
-            )?;
-            Ok(Act::Invite {
-                partner: body.partner.partner(),
-                role: body.role,
-                seat: seat(&body.partner)?,
-            })
+            let body = invalid(InviteBody::from_bytes(body), BODY)?;
+            demand_whole(&body.partner)?;
+            Ok(Act::invite(&channel.id, &body))
         }
         Kind::Grant => {
-            let body = invalid(GrantBody::from_bytes(&event.body), why)?;
-            demand(
-                body.endorsements.is_empty(),
-                "version 1 knows no endorsements",
-            )?;
-            Ok(Act::Grant {
-                partner: body.partner,
-                role: body.role,
+            let body = invalid(GrantBody::from_bytes(body), BODY)?;
+            Ok(Act::grant(&channel.id, &body))
+        }
+        Kind::Remove => {
+            let body = invalid(RemoveBody::from_bytes(body), BODY)?;
+            Ok(Act::remove(&channel.id, &body))
+        }
+        Kind::Suspend => {
+            let body = invalid(RemoveBody::from_bytes(body), BODY)?;
+            Ok(Act::suspend(&channel.id, &body))
+        }
+        Kind::Leave => invalid(EmptyBody::from_bytes(body), BODY).map(|_| Act::Leave),
+        Kind::Merge => invalid(EmptyBody::from_bytes(body), BODY).map(|_| Act::Merge),
+        Kind::Endorse => {
+            let EndorseBody { proposal } = invalid(EndorseBody::from_bytes(body), BODY)?;
+            Ok(Act::Endorse { proposal })
+        }
+        Kind::SeatMove => {
+            let WriterBody { writer } = invalid(WriterBody::from_bytes(body), BODY)?;
+            Ok(Act::SeatMove { writer })
+        }
+        Kind::WriterRetire => {
+            let WriterBody { writer } = invalid(WriterBody::from_bytes(body), BODY)?;
+            Ok(Act::WriterRetire { writer })
+        }
+        Kind::WriterIntroduce => {
+            let CertificatesBody { identity } = invalid(CertificatesBody::from_bytes(body), BODY)?;
+            demand_whole(&identity)?;
+            Ok(Act::WriterIntroduce {
+                partner: identity.partner(),
+                list: WriterList::of(&identity.certificates),
             })
         }
-        Kind::Remove | Kind::Suspend => {
-            let body = invalid(RemoveBody::from_bytes(&event.body), why)?;
-            demand(
-                body.endorsements.is_empty(),
-                "version 1 knows no endorsements",
-            )?;
-            Ok(match event.header.kind() {
-                Kind::Remove => Act::Remove {
-                    partner: body.partner,
-                },
-                _ => Act::Suspend {
-                    partner: body.partner,
-                },
-            })
-        }
-        Kind::Leave => invalid(EmptyBody::from_bytes(&event.body), why).map(|_| Act::Leave),
+        Kind::SeatTransfer => seat_transfer(channel, event, past),
         _ => Err(Refusal::Invalid(
             "a kind that the charter's version does not know",
         )),
     }
 }
 
-/// Whether an act is refused to whoever would author it now: asked before writing.
+fn charter(channel: &Channel, event: &Event) -> Result<Act, Refusal> {
+    let charter = invalid(charter_of(event), BODY)?;
+    demand(
+        channel_id(&event.body) == channel.id,
+        "a charter of another channel",
+    )?;
+    demand_whole(&charter.creator)?;
+    let list = WriterList::of(&charter.creator.certificates);
+    let first = event.header.seq == 1 && event.header.deps.is_empty();
+    demand(
+        first && list.writers.first() == Some(&event.header.writer),
+        "a charter that is not its creator's first event",
+    )?;
+    Ok(Act::Charter {
+        list,
+        sealing_key: valid_key(&charter.sealing_key)?,
+    })
+}
+
+/// The root key is that of the identity under which the partner was admitted: its id names it.
+fn seat_transfer(
+    channel: &Channel,
+    event: &Event,
+    (frontier, view): (FrontierIx, &View),
+) -> Result<Act, Refusal> {
+    let body = invalid(SeatTransferBody::from_bytes(&event.body), BODY)?;
+    let partner = body.certificates.partner;
+    let identity = channel
+        .identity(&partner)
+        .filter(|_| view.members.contains_key(&partner))
+        .ok_or(Refusal::Invalid(
+            "a seat transfer for a partner unknown in the event's own past",
+        ))?;
+    let verified = body.certificates.verify_seat_transfer(
+        &identity.root_key,
+        channel.id,
+        body.seat,
+        body.after,
+        &body.root_signature,
+    );
+    invalid(verified, "a seat transfer that does not hold together")?;
+    demand(
+        channel
+            .controls
+            .holds(&channel.graph, frontier, &body.after),
+        "a seat transfer by whoever has not seen what it is to follow",
+    )?;
+    Ok(Act::SeatTransfer {
+        partner,
+        list: WriterList::of(&body.certificates),
+        seat: body.seat,
+    })
+}
+
+fn demand_whole(identity: &Identity) -> Result<(), Refusal> {
+    invalid(identity.verify(), "an identity that does not hold together").map(|_| ())
+}
+
+fn sealing_key(body: &[u8]) -> Result<Arc<crypto::SealingPublicKey>, Refusal> {
+    let body = invalid(SealingKeyBody::from_bytes(body), BODY)?;
+    valid_key(&body.sealing_key)
+}
+
+fn valid_key(bytes: &[u8]) -> Result<Arc<crypto::SealingPublicKey>, Refusal> {
+    crypto::SealingPublicKey::from_bytes(bytes)
+        .map(Arc::new)
+        .map_err(|_| Refusal::Invalid("not a sealing key"))
+}
+
+/// Whether an act is allowed by the role alone of whoever would author it now: asked before
+/// writing. What a quorum may carry beyond that, [`Channel::quorum_for`] says.
 pub(crate) fn would_have_effect(view: &View, author: &PartnerId, act: &Act) -> bool {
     authority::judge(view, author, act).rank > authority::Rank::None
 }

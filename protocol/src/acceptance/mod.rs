@@ -83,7 +83,7 @@ pub fn place(channel: &mut Channel, event: &Event) -> Result<Placement, Refusal>
     let frontier = past.frontier(channel);
     let view = channel.view(frontier);
     let mut placement = if kind.is_control_act() {
-        control::place(channel, event, &view)?
+        control::place(channel, event, (frontier, &view))?
     } else {
         message::place(channel, event, &past, frontier, &view)?
     };

@@ -11,6 +11,7 @@ use crate::event::{Event, Kind, Reference};
 use crate::id::{ChannelId, EventId, LaneId, PartnerId};
 use crate::keys::opens_epoch;
 use crate::limits;
+use crate::quota::{Charge, Limit};
 use crate::rows::{self, ChannelNote, Row};
 use crate::sync;
 use crate::time::Now;
@@ -95,6 +96,9 @@ impl Replica {
         self.ask_for(id, event.header.lane, &missing, peer, now);
     }
 
+    /// Asks the bringer of an event for the past that it lacks, as far as that is of its own lane.
+    /// Other lanes are wider, and what is asked for there must not depend on this one: they are
+    /// compared and pulled on their own.
     fn ask_for(
         &mut self,
         channel: ChannelId,
@@ -103,8 +107,11 @@ impl Replica {
         peer: PartnerId,
         now: Now,
     ) {
-        for missing in missing {
-            let log = (channel, missing.lane.unwrap_or(lane), missing.writer);
+        let own = missing
+            .iter()
+            .filter(|missing| missing.lane.is_none_or(|other| other == lane));
+        for missing in own {
+            let log = (channel, lane, missing.writer);
             self.sync.missing(
                 peer,
                 log,
@@ -146,7 +153,7 @@ impl Replica {
         });
         if pending.count() >= limits::INVITATIONS_PER_PEER {
             let why = "it has too many channels on offer already".into();
-            self.notify(Notice::Refused { peer, why });
+            self.over_limit(peer, Limit::ChannelsOffered, why);
             return false;
         }
         self.channels.insert(id, Channel::new(id));
@@ -211,7 +218,18 @@ impl Replica {
         let Some(channel) = self.channels.get_mut(&channel_id) else {
             return;
         };
+        let charge = charge(channel, &event).filter(|charge| charge.writer != self.writer);
+        if let Some(charge) = &charge
+            && !channel.parking.cited_by_another(&event)
+            && let Some(limit) = self.quotas.exceeded(charge, now.instant)
+        {
+            return self.postpone(&event, peer, charge.partner, limit, now);
+        }
         let outcome = channel.offer(event, Some(peer));
+        let taken = outcome.accepted.iter().any(|taken| taken.event.id == id);
+        if let Some(charge) = charge.filter(|_| taken) {
+            self.quotas.take(&charge, now.instant);
+        }
         self.ask_for(channel_id, lane, &outcome.missing, peer, now);
         if outcome.fork {
             self.notify(Notice::Fork {
@@ -224,6 +242,25 @@ impl Replica {
             self.bound_parking(channel_id, peer);
         }
         self.settle(channel_id, outcome, Vec::new(), now);
+    }
+
+    /// An event over a quota is dropped, and its log asked for again after a while.
+    fn postpone(
+        &mut self,
+        event: &Event,
+        peer: PartnerId,
+        author: PartnerId,
+        limit: Limit,
+        now: Now,
+    ) {
+        let header = &event.header;
+        let log = (header.channel, header.lane, header.writer);
+        self.sync.postpone(log, now.instant);
+        let why = format!(
+            "an event of partner {author} at position {} is over a quota and has to wait",
+            header.seq
+        );
+        self.over_limit(peer, limit, why);
     }
 
     /// A peer's share of parked events is over all channels together.
@@ -239,7 +276,7 @@ impl Replica {
             channel.parking.drop_all_of(&peer);
             let why =
                 "its parked events are over its share; those of the channel were dropped".into();
-            self.notify(Notice::Refused { peer, why });
+            self.over_limit(peer, Limit::ParkedBytes, why);
         }
     }
 
@@ -375,4 +412,26 @@ impl Replica {
             }));
         }
     }
+}
+
+/// What an event would cost its author's quotas; none where its author is not known.
+fn charge(channel: &Channel, event: &Event) -> Option<Charge> {
+    let header = &event.header;
+    let first = channel
+        .graph()
+        .branches(header.lane, header.writer)
+        .is_empty();
+    let control = header.lane == channel.control_lane;
+    Some(Charge {
+        channel: channel.id,
+        partner: channel.writer_partner(&header.writer)?,
+        writer: header.writer,
+        begins: (first && !control).then_some(header.lane),
+        control,
+        bytes: (event.header_bytes.len() + event.body.len()) as u64,
+        budget: channel
+            .charter
+            .as_ref()
+            .map_or(0, |charter| charter.byte_budget),
+    })
 }

@@ -7,6 +7,7 @@ use super::{Notice, Output, Replica};
 use crate::channel::Channel;
 use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId};
 use crate::keys::{GivenContext, open_given};
+use crate::quota::Limit;
 use crate::rows;
 use crate::sync::{self, may_read};
 use crate::time::Instant;
@@ -62,7 +63,7 @@ impl Replica {
         let keys = self.keys_for(channel, &peer, ask);
         if !self.given.charge(peer, ask.key_events.len(), now) {
             let why = "it asks for more keys than it is given in a second".into();
-            self.notify(Notice::Refused { peer, why });
+            self.over_limit(peer, Limit::KeysGiven, why);
             return sync::refuse(peer, lane, REFUSED_LATER, &mut self.out);
         }
         let keys = keys.unwrap_or(Keys {

@@ -10,6 +10,7 @@ mod incoming;
 mod keys;
 mod orders;
 mod restore;
+mod roles;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,14 +23,16 @@ use crate::giving::{Asking, Given};
 use crate::id::{ChannelId, EventId, PartnerId, Signature, WriterId};
 use crate::identity::Identity;
 use crate::keys::{Entropy, Keyring};
+use crate::quota::{Limit, Quotas};
 use crate::rows::{ChannelNote, LogNumbers, Row};
 use crate::sync::Sync;
 use crate::time::{Instant, Now};
 use crate::wire::LogId;
 
 pub use files::SendPiece;
-pub use orders::{Command, CommandError, Draft, EventRef, Written};
+pub use orders::{Command, CommandError, Draft, EventRef, ReceiptState, Written};
 pub use restore::Restore;
+pub use roles::{OpenProposal, Proposal, Transfer};
 
 /// Who this replica is, and the keys it acts with.
 pub struct Own {
@@ -164,6 +167,12 @@ pub enum Notice {
     Membership { channel: ChannelId },
     /// A peer broke the protocol: its link is to be closed and the matter put on record.
     Misbehaved { peer: PartnerId, why: String },
+    /// A peer, or events that it brought, came up against a limit.
+    OverLimit {
+        peer: PartnerId,
+        limit: Limit,
+        why: String,
+    },
     /// Something of a peer's was refused or set aside; for the log and the metrics.
     Refused { peer: PartnerId, why: String },
     /// Two events of one writer for one position.
@@ -223,6 +232,9 @@ pub struct Replica {
     /// The files of which something is held, and those that are fetched.
     held: Held,
     fetches: Fetches,
+    quotas: Quotas,
+    /// How often each limit was met since the start.
+    met: BTreeMap<Limit, u64>,
     verifying: BTreeMap<u64, Vec<(Event, PartnerId)>>,
     verifying_bytes: usize,
     next_batch: u64,
@@ -254,6 +266,8 @@ impl Replica {
             given: Given::default(),
             held: Held::default(),
             fetches: Fetches::default(),
+            quotas: Quotas::default(),
+            met: BTreeMap::new(),
             verifying: BTreeMap::new(),
             verifying_bytes: 0,
             next_batch: 0,
@@ -299,6 +313,11 @@ impl Replica {
             .iter()
             .filter(|(_, note)| note.restored)
             .map(|(channel, _)| channel)
+    }
+
+    /// How often peers came up against each limit since the start.
+    pub fn limits_met(&self) -> &BTreeMap<Limit, u64> {
+        &self.met
     }
 
     /// The state of replication in words, for people who look for a fault.
@@ -360,6 +379,11 @@ impl Replica {
     /// The next wish.
     pub fn poll(&mut self) -> Option<Output> {
         self.out.pop_front()
+    }
+
+    fn over_limit(&mut self, peer: PartnerId, limit: Limit, why: String) {
+        *self.met.entry(limit).or_insert(0) += 1;
+        self.notify(Notice::OverLimit { peer, limit, why });
     }
 
     fn notify(&mut self, notice: Notice) {

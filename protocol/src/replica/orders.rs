@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use comity_crypto as crypto;
 
 use super::Replica;
+use super::roles::{Proposal, Transfer};
 use crate::acceptance;
 use crate::acceptance::about::{Bound, is_authors_alone, rule};
 use crate::authority::{Act, Status};
 use crate::body::{
-    Charter, FileBody, InviteBody, MessageBody, ReactBody, RedactBody, Role, SealingKeyBody,
+    Charter, FileBody, MessageBody, PinBody, ReactBody, ReceiptBody, RedactBody, Role,
+    SealingKeyBody,
 };
 use crate::channel::{Channel, Outcome};
 use crate::codec::{Canonical, encode};
@@ -17,12 +19,11 @@ use crate::compose::{Author, ComposeError, Message};
 use crate::event::{Kind, Label, Precedence, UserName};
 use crate::files::Place;
 use crate::graph::Pos;
-use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId};
+use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, WriterId};
 use crate::identity::{Identity, Name};
 use crate::keys::Entropy;
 use crate::lane::{History, LaneForm};
 use crate::limits;
-use crate::reserved::{PinBody, ReceiptBody};
 use crate::rows::Row;
 use crate::time::Now;
 
@@ -39,6 +40,45 @@ pub enum Command {
         channel: ChannelId,
         partner: Identity,
         role: Role,
+    },
+    /// Changes a partner's role; like every order on others, with the endorsements of other
+    /// owners where the own role does not suffice.
+    Grant {
+        channel: ChannelId,
+        partner: PartnerId,
+        role: Role,
+    },
+    Remove {
+        channel: ChannelId,
+        partner: PartnerId,
+    },
+    Suspend {
+        channel: ChannelId,
+        partner: PartnerId,
+    },
+    /// Endorses, as an owner, what another proposes.
+    Endorse {
+        channel: ChannelId,
+        proposal: Proposal,
+    },
+    /// Introduces the writers of a newer list of the own certificates.
+    IntroduceWriters {
+        channel: ChannelId,
+        identity: Box<Identity>,
+    },
+    RetireWriter {
+        channel: ChannelId,
+        writer: WriterId,
+    },
+    /// Gives the own seat to another own writer.
+    MoveSeat {
+        channel: ChannelId,
+        writer: WriterId,
+    },
+    /// Carries a transfer that a partner's root has signed.
+    TransferSeat {
+        channel: ChannelId,
+        transfer: Box<Transfer>,
     },
     Accept {
         channel: ChannelId,
@@ -143,6 +183,12 @@ pub enum CommandError {
     AlreadyThere(&'static str),
     #[error("the post is not this user's own")]
     NotAuthor,
+    #[error("{have} of the {needed} owners that it needs have endorsed proposal {proposal}")]
+    QuorumMissing {
+        proposal: Hash,
+        have: usize,
+        needed: usize,
+    },
     #[error("a quorum of more than 64 owners")]
     Quorum,
     #[error("partner {0} is not an active member of the channel")]
@@ -209,11 +255,6 @@ impl Replica {
                 history,
                 quorum,
             } => self.create(name, history, quorum, entropy, now),
-            Command::Share {
-                channel,
-                partner,
-                role,
-            } => self.share(channel, partner, role, now),
             Command::Accept { channel } => self.accept(channel, now),
             Command::Leave { channel } => self.write_control(
                 channel,
@@ -229,7 +270,13 @@ impl Replica {
                 file,
             } => self.fetch(channel, target, file),
             Command::EndFetch { channel, target } => self.end_fetch(channel, target),
-            other => self.say(other, entropy, now),
+            message @ (Command::Post { .. }
+            | Command::Edit { .. }
+            | Command::Redact { .. }
+            | Command::React { .. }
+            | Command::Pin { .. }
+            | Command::Receipt { .. }) => self.say(message, entropy, now),
+            role => self.role_order(role, now),
         }
     }
 
@@ -355,34 +402,6 @@ impl Replica {
         Ok(serde_bytes::ByteBuf::from(key.as_bytes().to_vec()))
     }
 
-    fn share(
-        &mut self,
-        id: ChannelId,
-        partner: Identity,
-        role: Role,
-        now: Now,
-    ) -> Result<Written, CommandError> {
-        let channel = self.channel(id)?;
-        if let Some(there) = channel.present().members.get(&partner.partner())
-            && there.status <= Status::Active
-        {
-            return Err(CommandError::AlreadyThere(there.status.as_str()));
-        }
-        let seat = partner.certificates.nodes.first().map(|node| node.writer());
-        let seat = seat.ok_or_else(|| CommandError::Internal("the partner has no node".into()))?;
-        let act = Act::Invite {
-            partner: partner.partner(),
-            role,
-            seat,
-        };
-        let body = InviteBody {
-            partner,
-            role,
-            endorsements: Vec::new(),
-        };
-        self.write_control(id, Kind::Invite, &act, body.to_bytes(), now)
-    }
-
     fn accept(&mut self, id: ChannelId, now: Now) -> Result<Written, CommandError> {
         let sealing_key = self.sealing_key()?;
         let channel = self.channel(id)?;
@@ -399,11 +418,11 @@ impl Replica {
         )
     }
 
-    fn channel(&self, id: ChannelId) -> Result<&Channel, CommandError> {
+    pub(super) fn channel(&self, id: ChannelId) -> Result<&Channel, CommandError> {
         self.channels.get(&id).ok_or(CommandError::NoSuchChannel)
     }
 
-    fn demand_member(&self, id: ChannelId) -> Result<(), CommandError> {
+    pub(super) fn demand_member(&self, id: ChannelId) -> Result<(), CommandError> {
         let channel = self.channel(id)?;
         match self.status_in(channel) {
             Some(Status::Active) => Ok(()),
@@ -412,7 +431,7 @@ impl Replica {
         }
     }
 
-    fn write_control(
+    pub(super) fn write_control(
         &mut self,
         id: ChannelId,
         kind: Kind,
@@ -428,7 +447,7 @@ impl Replica {
         self.write(id, kind, body, now)
     }
 
-    fn write(
+    pub(super) fn write(
         &mut self,
         id: ChannelId,
         kind: Kind,
@@ -445,22 +464,23 @@ impl Replica {
             .channels
             .get_mut(&id)
             .ok_or(CommandError::NoSuchChannel)?;
-        let accepted = channel.write_control(&author, kind, body, now.wall)?;
-        let written = Written {
-            channel: id,
-            id: accepted.event.id,
-            audience: channel.present().members.keys().copied().collect(),
+        let mut accepted = Vec::new();
+        let result = channel.write_act(&author, kind, body, now.wall, &mut accepted);
+        let audience = channel.present().members.keys().copied().collect();
+        let last = accepted.last().map(|last| last.event.id);
+        // Even when the act itself failed: what stands before it is part of the log now.
+        let outcome = Outcome {
+            accepted,
+            ..Outcome::default()
         };
-        self.settle(
-            id,
-            Outcome {
-                accepted: vec![accepted],
-                ..Outcome::default()
-            },
-            Vec::new(),
-            now,
-        );
-        Ok(written)
+        self.settle(id, outcome, Vec::new(), now);
+        result?;
+        let written = last.ok_or_else(|| CommandError::Internal("nothing was written".into()))?;
+        Ok(Written {
+            channel: id,
+            id: written,
+            audience,
+        })
     }
 
     fn demand_whole(&self, id: ChannelId) -> Result<(), CommandError> {

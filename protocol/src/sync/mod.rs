@@ -56,11 +56,11 @@ struct Peer {
     theirs: BTreeMap<LogId, u64>,
     /// The digests of the peer's last `have`.
     digests: BTreeMap<(ChannelId, LaneId), Hash>,
-    /// Logs whose new heads the peer is to be told.
-    adverts: BTreeSet<LogId>,
-    adverts_due: Instant,
-    /// Channels whose lanes are to be compared soon: their membership changed.
-    compare: BTreeSet<ChannelId>,
+    /// Per lane: when the peer is to be told of new heads, and of which logs. Each lane has its own
+    /// time, so that a narrow one does not hasten a wide one.
+    adverts: BTreeMap<(ChannelId, LaneId), (Instant, BTreeSet<LogId>)>,
+    /// Channels whose lanes are to be compared, and when: their membership changed.
+    compare: BTreeMap<ChannelId, Instant>,
     compare_all_at: Instant,
 }
 
@@ -173,7 +173,7 @@ impl Sync {
             }
             Frame::Have(have) => self.on_have(peer, have, channels, out),
             Frame::AskHeads(ask) => state.told.answer(peer, &ask, channels, out),
-            Frame::Heads(heads) => self.on_heads(peer, &heads, channels, now),
+            Frame::Heads(heads) => self.on_heads(peer, &heads, channels, now, out),
             Frame::Want(want) => self.on_want(peer, &want, channels, out),
             Frame::Events(events) => {
                 return self
@@ -185,7 +185,7 @@ impl Sync {
                     .range_ended(peer, &end, channels.get(&end.channel), now);
             }
             Frame::Refused(refused) => {
-                self.on_refused(peer, &refused, now);
+                self.on_refused(peer, &refused);
                 return Ok(Received::Refused(refused));
             }
             Frame::Lane(lane) => state.shown.take(&self.own, &peer, &lane),
@@ -252,7 +252,14 @@ impl Sync {
 
     /// Notes what a peer holds. What it says of a lane that it may not read itself is not
     /// answered by any act: the act would tell it what is held here.
-    fn on_heads(&mut self, peer: PartnerId, told: &Heads, channels: &Channels, now: Instant) {
+    fn on_heads(
+        &mut self,
+        peer: PartnerId,
+        told: &Heads,
+        channels: &Channels,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) {
         if !self.may_tell(channels, &peer, (told.channel, told.lane)) {
             return;
         }
@@ -264,6 +271,7 @@ impl Sync {
         } else {
             limits::PARTNERS
         };
+        let mut branches = 0;
         for head in told.logs.iter().take(believed) {
             let log = (told.channel, told.lane, head.writer);
             let Some(state) = self.peers.get_mut(&peer) else {
@@ -286,6 +294,10 @@ impl Sync {
             }
             if head.seq > held {
                 self.pull.ahead(peer, log, head.seq, held, now);
+            } else if !same && branches < limits::WANTS_PER_PEER {
+                // A branch of a fork that is not held here.
+                branches += 1;
+                want_position(peer, log, head.seq, out);
             }
         }
     }
@@ -371,16 +383,21 @@ impl Sync {
         shown.is_some_and(|shown| shown.may_tell(channels, &self.own, peer, lane))
     }
 
-    fn on_refused(&mut self, peer: PartnerId, refused: &Refused, now: Instant) {
+    fn on_refused(&mut self, peer: PartnerId, refused: &Refused) {
         if refused.reason == REFUSED_LATER {
             return;
         }
-        self.pull.refused(peer, refused.channel, refused.lane, now);
+        self.pull.refused(peer, refused.channel, refused.lane);
         if let Some(state) = self.peers.get_mut(&peer) {
             let of_lane = |log: &LogId| log.0 == refused.channel && log.1 == refused.lane;
             state.theirs.retain(|log, _| !of_lane(log));
             state.digests.remove(&(refused.channel, refused.lane));
         }
+    }
+
+    /// Events of a log are over a quota: it is asked for again after a while.
+    pub fn postpone(&mut self, log: LogId, now: Instant) {
+        self.pull.postpone(log, now);
     }
 
     /// Events of a peer left verification.
@@ -423,8 +440,9 @@ impl Sync {
                     bytes,
                 });
             } else if state.theirs.get(&log).copied().unwrap_or(0) < header.seq {
-                state.advert_soon(now);
-                state.adverts.insert(log);
+                let due = now.plus(limits::ADVERT_MS);
+                let lane = state.adverts.entry((log.0, log.1));
+                lane.or_insert((due, BTreeSet::new())).1.insert(log);
             }
         }
     }
@@ -451,21 +469,15 @@ impl Sync {
         }
         // Another event is held at that position: a branch of a fork. It is asked for again
         // whenever the event that cites it is brought again.
-        let want = Want {
-            channel: id,
-            lane,
-            writer,
-            from: seq,
-            to: seq,
-        };
-        send(peer, &Frame::Want(want), out);
+        want_position(peer, log, seq, out);
     }
 
     /// A channel's membership or keys changed: its lanes are to be compared anew.
     pub fn control_changed(&mut self, channel: ChannelId, now: Instant) {
+        self.pull.writers_changed(channel, now);
         for state in self.peers.values_mut() {
-            state.advert_soon(now);
-            state.compare.insert(channel);
+            let due = now.plus(limits::ADVERT_MS);
+            state.compare.entry(channel).or_insert(due);
         }
     }
 
@@ -508,23 +520,59 @@ impl Sync {
             state.compare_all_at = now.plus(limits::ANTI_ENTROPY_MS);
             return state.told.digests(peer, channels, None, out);
         }
-        let compare = std::mem::take(&mut state.compare);
-        let adverts = std::mem::take(&mut state.adverts);
-        let digests: Vec<((ChannelId, LaneId), Hash)> = state
-            .digests
+        let due: Vec<ChannelId> = state
+            .compare
             .iter()
-            .filter(|((channel, _), _)| compare.contains(channel))
-            .map(|(lane, digest)| (*lane, *digest))
+            .filter(|(_, due)| **due <= now)
+            .map(|(channel, _)| *channel)
             .collect();
-        for channel in compare {
-            state.told.digests(peer, channels, Some(channel), out);
+        for channel in due {
+            self.compare_channel(peer, channel, channels, out);
         }
-        state
-            .told
-            .adverts(peer, &adverts, &state.theirs, channels, out);
-        for (lane, digest) in digests {
+        self.advert(peer, channels, now, out);
+    }
+
+    /// Tells a peer the digests of a channel whose members changed, and looks again at its own.
+    fn compare_channel(
+        &mut self,
+        peer: PartnerId,
+        channel: ChannelId,
+        channels: &Channels,
+        out: &mut VecDeque<Output>,
+    ) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        state.compare.remove(&channel);
+        state.told.digests(peer, channels, Some(channel), out);
+        let theirs = state.digests.iter().filter(|((of, _), _)| *of == channel);
+        let theirs: Vec<_> = theirs.map(|(lane, digest)| (*lane, *digest)).collect();
+        for (lane, digest) in theirs {
             self.compare_lane(peer, lane, digest, channels, out);
         }
+    }
+
+    fn advert(
+        &mut self,
+        peer: PartnerId,
+        channels: &Channels,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            return;
+        };
+        let mut logs = BTreeSet::new();
+        state.adverts.retain(|_, (due, news)| {
+            let waits = *due > now;
+            if !waits {
+                logs.append(news);
+            }
+            waits
+        });
+        state
+            .told
+            .adverts(peer, &logs, &state.theirs, channels, out);
     }
 
     /// Events that a connected peer is known to lack.
@@ -568,28 +616,18 @@ impl Peer {
             sent: BTreeMap::new(),
             theirs: BTreeMap::new(),
             digests: BTreeMap::new(),
-            adverts: BTreeSet::new(),
-            adverts_due: now,
-            compare: BTreeSet::new(),
+            adverts: BTreeMap::new(),
+            compare: BTreeMap::new(),
             compare_all_at: now.plus(limits::ANTI_ENTROPY_MS),
-        }
-    }
-
-    /// What is new is told within [`limits::ADVERT_MS`].
-    fn advert_soon(&mut self, now: Instant) {
-        if self.adverts.is_empty() && self.compare.is_empty() {
-            self.adverts_due = now.plus(limits::ADVERT_MS);
         }
     }
 
     /// When something is to be told.
     fn next_flush(&self) -> Instant {
-        let news = !(self.adverts.is_empty() && self.compare.is_empty()) && !self.congested;
-        if news {
-            self.compare_all_at.min(self.adverts_due)
-        } else {
-            self.compare_all_at
-        }
+        let adverts = self.adverts.values().map(|(due, _)| *due);
+        let news = adverts.chain(self.compare.values().copied());
+        let news = news.min().filter(|_| !self.congested);
+        news.map_or(self.compare_all_at, |due| due.min(self.compare_all_at))
     }
 
     /// Notes how far a peer says it holds a log; false when it tells of too many.
@@ -607,6 +645,23 @@ impl Peer {
             self.sent.insert(log, seq);
         }
     }
+}
+
+/// Asks for all that is at one position of a log.
+fn want_position(
+    peer: PartnerId,
+    (channel, lane, writer): LogId,
+    seq: u64,
+    out: &mut VecDeque<Output>,
+) {
+    let want = Want {
+        channel,
+        lane,
+        writer,
+        from: seq,
+        to: seq,
+    };
+    send(peer, &Frame::Want(want), out);
 }
 
 fn class_of(event: &Event, channel: &Channel) -> StreamClass {

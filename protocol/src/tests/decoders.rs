@@ -1,6 +1,7 @@
 //! Every decoder of the crate takes one encoding of each value and nothing else, and never
 //! panics. A new type needs one line in the list below and a function that makes samples of it.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use comity_crypto as crypto;
@@ -38,10 +39,10 @@ decoders! {
     invite: |dice| InviteBody {
         partner: partner(dice.below(PARTNERS)).identity.clone(),
         role: a_role(dice),
-        endorsements: some(dice, 4, an_event),
+        endorsements: some_endorsements(dice),
     };
-    grant: |dice| GrantBody { partner: a_partner(dice), role: a_role(dice), endorsements: some(dice, 4, an_event) };
-    remove: |dice| RemoveBody { partner: a_partner(dice), endorsements: some(dice, 4, an_event) };
+    grant: |dice| GrantBody { partner: a_partner(dice), role: a_role(dice), endorsements: some_endorsements(dice) };
+    remove: |dice| RemoveBody { partner: a_partner(dice), endorsements: some_endorsements(dice) };
     empty: |_| EmptyBody {};
     endorse: |dice| EndorseBody { proposal: a_hash(dice) };
     key: a_key;
@@ -88,11 +89,12 @@ decoders! {
     seat_transfer: |dice| SeatTransferBody {
         certificates: partner(dice.below(PARTNERS)).identity.certificates.clone(),
         seat: WriterId(a_hash(dice).0),
+        after: an_event(dice),
         root_signature: a_signed_header(dice).signature,
     };
     retention: |dice| RetentionBody { days: dice.below(4000) as u32 };
     pin: |dice| PinBody { withdrawn: dice.below(2) == 1 };
-    receipt: |dice| ReceiptBody { state: dice.below(3) as u8 };
+    receipt: |dice| ReceiptBody { state: 1 + dice.below(2) as u8 };
     file: a_file;
     ask_piece: an_ask_piece;
     piece: |dice| Piece::answer(&an_ask_piece(dice), some(dice, 300, |dice| dice.below(256) as u8));
@@ -418,6 +420,11 @@ fn a_hash(dice: &mut Dice) -> Hash {
 
 fn an_event(dice: &mut Dice) -> EventId {
     EventId(a_hash(dice).0)
+}
+
+fn some_endorsements(dice: &mut Dice) -> Vec<EventId> {
+    let distinct: BTreeSet<EventId> = some(dice, 4, an_event).into_iter().collect();
+    distinct.into_iter().collect()
 }
 
 fn a_partner(dice: &mut Dice) -> PartnerId {

@@ -59,7 +59,7 @@ impl Partner {
         let signing_key = crypto::SigningKey::from_seed(&seed("node"));
         let name = name(["alfa", "bravo", "charlie", "delta", "echo", "foxtrot"][number]);
         let next_root = Hash(seed("next root"));
-        let id = Identity::sign(name.clone(), &root, next_root, Vec::new()).partner();
+        let id = Identity::sign(name.clone(), &root, next_root, 1, Vec::new()).partner();
         let node = NodeCertificate::new(
             id,
             &signing_key,
@@ -73,7 +73,7 @@ impl Partner {
         Partner {
             id,
             writer: node.writer(),
-            identity: Identity::sign(name, &root, next_root, vec![node]),
+            identity: Identity::sign(name, &root, next_root, 1, vec![node]),
             signing_key,
             sealing_keys: (0..GENERATIONS).map(sealing).collect(),
         }

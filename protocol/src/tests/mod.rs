@@ -1,6 +1,7 @@
 //! Tests of the merge and the decoders: a naive second merge to compare with, random histories
 //! in every order of arrival, and stories of a few lines each.
 
+mod authority;
 mod decoders;
 mod history;
 mod kit;
@@ -9,3 +10,4 @@ mod node;
 mod oracle;
 mod properties;
 mod scenarios;
+mod story;

@@ -1,5 +1,6 @@
 //! Comity from the outside: real processes, real QUIC, real files. One module per topic.
 
+mod at_rest;
 mod demo;
 mod errors;
 mod files;

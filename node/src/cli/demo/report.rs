@@ -278,6 +278,7 @@ mod tests {
 
     fn status(partner: &str, posts: u64) -> NodeStatus {
         NodeStatus {
+            limits_met: Default::default(),
             partner: partner.into(),
             partner_id: String::new(),
             version: String::new(),
@@ -293,6 +294,8 @@ mod tests {
             rss_bytes: 1,
             wire_bytes_sent: 1,
             wire_bytes_received: 1,
+            wire_datagrams_sent: 1,
+            wire_datagrams_received: 1,
             cpu_ms: 1,
             peers: Vec::new(),
             warnings: Vec::new(),
