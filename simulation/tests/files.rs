@@ -25,7 +25,7 @@ fn sent_to_two(seed: u64) -> (World, SentFile) {
 
 fn arrives(world: &mut World, file: &SentFile) {
     world.run_until("the reference arrives", 10_000, |world| {
-        [1, 2].iter().all(|reader| world.knows_file(*reader, file))
+        [1, 2].iter().all(|reader| world.reads_file(*reader, file))
     });
 }
 
@@ -188,7 +188,7 @@ fn files_are_whole_in_the_end_whatever_breaks() {
                 _ => {}
             }
             for reader in [1, 2] {
-                if world.replica(reader).is_some() {
+                if world.reads_file(reader, &file) {
                     world.fetch(reader, &file).unwrap();
                 }
             }

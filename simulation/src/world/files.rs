@@ -109,6 +109,11 @@ impl World {
         self.replicas_file(partner, file).is_some()
     }
 
+    /// Whether a partner has the reference to a file on disk, and can open it.
+    pub fn reads_file(&self, partner: usize, file: &SentFile) -> bool {
+        self.file_body(partner, file).is_some()
+    }
+
     /// Begins to fetch a file, as somebody of the partner's would.
     pub fn fetch(&mut self, partner: usize, file: &SentFile) -> Result<(), CommandError> {
         let body = self.file_body(partner, file).expect("a readable reference");
