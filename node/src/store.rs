@@ -28,7 +28,7 @@ use mark::Mark;
 pub use reseal::{Progress, Resealed};
 
 /// The version of the store's layout; a store of another one is refused.
-const FORMAT: &[u8] = b"comity store 1";
+const FORMAT: &[u8] = b"comity store 2";
 const FORMAT_KEY: &[u8] = b"format";
 /// Memory for writes before they go to a file, in bytes, per table. Until then an event lies in
 /// the write-ahead log in full, which is half as much again as it takes in a file: small, so that
