@@ -625,8 +625,20 @@ impl Channel {
         self.flagged.contains(&pos)
     }
 
-    fn is_shown(&self, pos: Pos) -> bool {
-        !self.redacted.contains(&pos) && !self.flagged.contains(&pos)
+    /// Whether a redaction that stands in `lane` is about a message. Digests count these alone: a
+    /// reader of the message's lane need not read a narrower one in which it was withdrawn while
+    /// that reader was no member.
+    fn is_redacted_within(&self, lane: LaneId, target: Pos) -> bool {
+        let redacts = |pos: &Pos| {
+            self.graph.entry(*pos).kind == Kind::Redact
+                && self.lane_of(*pos) == lane
+                && !self.is_flagged(*pos)
+        };
+        self.redacted.contains(&target)
+            && self
+                .about
+                .get(&target)
+                .is_some_and(|about| about.iter().any(redacts))
     }
 
     /// How many events wait for their past, and what they weigh in bytes.
@@ -672,7 +684,8 @@ impl Channel {
         let ids: Vec<u8> = self
             .timeline
             .iter()
-            .filter(|pos| self.lane_of(**pos) == lane && self.is_shown(**pos))
+            .filter(|pos| self.lane_of(**pos) == lane && !self.is_flagged(**pos))
+            .filter(|pos| !self.is_redacted_within(lane, **pos))
             .flat_map(|pos| self.graph.entry(*pos).id.0)
             .collect();
         Hash(crypto::hash(TAG_TIMELINE, &[&ids]))
@@ -719,13 +732,14 @@ impl Channel {
     }
 
     fn lane_flags(&self, lane: LaneId) -> Vec<u8> {
-        let ids = |set: &BTreeSet<Pos>| {
-            let of_lane = set.iter().filter(|pos| self.lane_of(**pos) == lane);
-            let ids: BTreeSet<EventId> = of_lane.map(|pos| self.graph.entry(*pos).id).collect();
-            ids
-        };
-        let erased: BTreeSet<Pos> = self.redacted.difference(&self.flagged).copied().collect();
-        crate::codec::encode(&(ids(&erased), ids(&self.flagged)))
+        let id = |pos: &Pos| self.graph.entry(*pos).id;
+        let redacted = self.redacted.iter();
+        let redacted = redacted.filter(|pos| self.is_redacted_within(lane, **pos));
+        let flagged = self.flagged.iter();
+        let flagged = flagged.filter(|pos| self.lane_of(**pos) == lane);
+        let redacted: BTreeSet<EventId> = redacted.map(id).collect();
+        let flagged: BTreeSet<EventId> = flagged.map(id).collect();
+        crate::codec::encode(&(redacted, flagged))
     }
 }
 
