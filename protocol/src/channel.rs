@@ -744,7 +744,8 @@ impl Channel {
 }
 
 /// Whether a control act changed more than that it has effect itself: what stands follows from the
-/// endings, and from the invitations in effect that events held may have in their past.
+/// endings, from who has a standing, and from the invitations in effect that events held may have
+/// in their past.
 fn bears_on_older_events(before: &View, after: &View, act: Pos) -> bool {
     if before.endings != after.endings {
         return true;
@@ -752,6 +753,9 @@ fn bears_on_older_events(before: &View, after: &View, act: Pos) -> bool {
     #[cfg(test)]
     if mutation::is(Mutation::FlagsFollowEndingsAlone) {
         return false;
+    }
+    if !before.members.keys().eq(after.members.keys()) {
+        return true;
     }
     let others = after.effective.iter().filter(|pos| **pos != act);
     others.ne(&before.effective)
