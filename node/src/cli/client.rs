@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use super::failure::{self, NOT_ANSWERING};
 use crate::api::{
-    ApiError, ChannelInfo, Digests, Fault, ImportProgress, Imported, Item, MAX_LINE, NodeStatus,
-    PeerInfo, PeeringFile, PostInfo, Reply, Request, Written,
+    ApiError, ChannelInfo, Decided, Digests, Fault, ImportProgress, Imported, Item, MAX_LINE,
+    NodeStatus, PeerInfo, PeeringFile, PostInfo, Reply, Request, Written,
 };
 use crate::config::Config;
 use crate::service;
@@ -268,6 +268,7 @@ answers! {
     Peering(PeeringFile),
     Peer(PeerInfo),
     Channel(ChannelInfo),
+    Decided(Decided),
     Written(Written),
     Post(PostInfo),
     ImportProgress(ImportProgress),
