@@ -35,6 +35,9 @@ pub struct Config {
     /// Where the storage key comes from.
     #[serde(default)]
     pub storage: KeySource,
+    /// How the store lies on the disk.
+    #[serde(default)]
+    pub store: StoreConfig,
     #[serde(default)]
     pub log: LogConfig,
     #[serde(default)]
@@ -87,6 +90,20 @@ impl TryFrom<StorageConfig> for KeySource {
 /// A credential is a file of its name in one directory, and must not lead out of it.
 fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
+}
+
+/// How the store lies on the disk. It is left out of the template: only tests choose.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// Whether its files are compressed, from when they are written next.
+    pub compressed: bool,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { compressed: true }
+    }
 }
 
 /// What `comity serve` writes to standard error.

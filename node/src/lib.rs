@@ -14,6 +14,7 @@ pub mod random;
 pub mod ranges;
 pub mod rotation;
 mod sample;
+pub mod segregation;
 pub mod service;
 pub mod storage_key;
 pub mod store;

@@ -8,9 +8,11 @@
 
 mod mark;
 mod options;
+mod read_only;
 mod reseal;
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +42,11 @@ pub enum StoreError {
         path: String,
         source: rocksdb::Error,
     },
+    #[error("there is no store at {path} that can be read: {source}")]
+    NoStore {
+        path: String,
+        source: std::io::Error,
+    },
     #[error("the store has another format than this version of comity reads")]
     Format,
     #[error("the store is sealed under storage key {store}, and this is storage key {given}")]
@@ -61,6 +68,8 @@ pub struct Store {
     key: Arc<StorageKey>,
     generation: u32,
     options: StoreOptions,
+    /// Keeps others from opening a store that this one only reads.
+    lock: Option<Arc<File>>,
 }
 
 impl Store {
@@ -91,6 +100,7 @@ impl Store {
             key: Arc::new(key),
             generation: mark.map_or(0, |mark| mark.generation),
             options,
+            lock: None,
         };
         store.create_missing()?;
         store.check_format(mark.is_none())?;

@@ -8,7 +8,7 @@ pub mod failure;
 mod import;
 mod members;
 mod messages;
-mod names;
+pub(crate) mod names;
 mod peering;
 mod posts;
 mod socket;

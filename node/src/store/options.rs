@@ -23,14 +23,16 @@ const WAL_BYTES: u64 = 16 << 20;
 /// Files that RocksDB keeps open.
 const OPEN_FILES: i32 = 256;
 
-/// How a store is opened. No configuration leads here: the store of a node has the default, and
-/// only tests of power cuts choose.
+/// How a store is opened: the store of a node has the default, and only tests choose.
 #[derive(Clone)]
 pub struct StoreOptions {
     /// Whether a write returns only once it is on disk. Without that nothing may be promised.
     pub synced: bool,
     /// Memory for writes before they go to a file, in bytes, per table.
     pub write_buffer_bytes: usize,
+    /// Whether files are compressed. A search for bytes in the files of a store finds all that is
+    /// in them only where they are not.
+    pub compressed: bool,
     /// The file system under the store; absent for the operating system's.
     pub env: Option<Env>,
 }
@@ -40,6 +42,7 @@ impl Default for StoreOptions {
         StoreOptions {
             synced: true,
             write_buffer_bytes: WRITE_BUFFER_BYTES,
+            compressed: true,
             env: None,
         }
     }
@@ -75,7 +78,10 @@ impl StoreOptions {
         options.set_target_file_size_multiplier(FILE_GROWTH);
         options.set_max_bytes_for_level_base(LEVEL_BYTES);
         options.set_level_compaction_dynamic_level_bytes(false);
-        options.set_compression_type(DBCompressionType::Lz4);
+        options.set_compression_type(match self.compressed {
+            true => DBCompressionType::Lz4,
+            false => DBCompressionType::None,
+        });
         if table == Table::Events {
             let mut blocks = BlockBasedOptions::default();
             blocks.set_block_size(EVENT_BLOCK_BYTES);

@@ -39,6 +39,7 @@ impl Store {
             key: Arc::new(key),
             generation,
             options,
+            lock: None,
         };
         let mut resealed = Resealed {
             old: self,
