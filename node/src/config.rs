@@ -153,6 +153,9 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields, default)]
 pub struct LinksConfig {
     pub congestion: Congestion,
+    /// A file in which every frame that peers send is kept; a relative path begins at the node's
+    /// directory. It is left out of the template: only tests choose.
+    pub keep_received: Option<PathBuf>,
 }
 
 /// The congestion controller of a link.

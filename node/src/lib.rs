@@ -12,6 +12,7 @@ pub mod node;
 pub mod pacts;
 pub mod random;
 pub mod ranges;
+pub mod received;
 pub mod rotation;
 mod sample;
 pub mod segregation;

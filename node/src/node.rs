@@ -18,6 +18,7 @@ use crate::driver::{self, Handle, Incident, Surroundings};
 use crate::keystore::{self, KeyFileError, Keys};
 use crate::pacts::Pacts;
 use crate::ranges::Ranges;
+use crate::received;
 use crate::service::failure;
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::transport::{Congestion, GroupProfile, LinkEvent, Transport, TransportConfig};
@@ -96,6 +97,13 @@ impl Node {
                     Transport::start(transport_config(&config), tls, partner.0, events).await;
                 Some(Arc::new(started.map_err(failure::transport)?))
             }
+        };
+        let links = match &config.links.keep_received {
+            Some(path) if mode == Mode::Serving => {
+                let path = dir.join(path);
+                received::keep(links, &path).map_err(|error| failure::directory(&path, &error))?
+            }
+            _ => links,
         };
         let runtime = tokio::runtime::Handle::current();
         let ranges = Ranges::new(store.clone(), transport.clone(), runtime);

@@ -2,8 +2,7 @@
 //! written for others, by a search that does find all of it where it may be.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +28,8 @@ const TEXTS: [&str; 5] = [
     "This was never said between the two of us.",
     "Another thing between the two alone, said by the other side.",
 ];
+/// The ending of the file, beside a node's directory, that keeps what it receives.
+const RECEIVED: &str = "received";
 /// What all four read, and what is in part said among the two as well.
 const OPEN_TEXT: &str = "The weather over the harbour is fair, says the tower.";
 
@@ -120,13 +121,19 @@ fn those_left_out_have_nothing_of_it_and_the_same_search_finds_all_of_it_elsewhe
         // Each of the two writers has a key event besides.
         assert_eq!(exported.events, events + 2, "{exported:?}");
         assert!(exported.may_be_known > 0, "what all may read is left out");
-        let clean = prove(&site[other], &["--needles", path(&needles)]).ok();
-        let report: Report = clean.object();
+        let received = site[other].dir.with_extension(RECEIVED);
+        let search = ["--needles", path(&needles), "--also", path(&received)];
+        let report: Report = prove(&site[other], &search).ok().object();
         nothing_is_found(&report, &exported);
+        assert!(
+            received.metadata().unwrap().len() > 10_000,
+            "frames were kept"
+        );
 
         let found = prove(&site["bravo"], &["--needles", path(&needles)]);
         assert_eq!(found.code(), 2, "{}", found.stderr);
         all_is_found(&found.object(), &exported);
+        frames_hold_it(&site["bravo"], &needles);
     }
     for node in site.nodes() {
         let report: Report = prove(node, &[]).ok().object();
@@ -137,18 +144,30 @@ fn those_left_out_have_nothing_of_it_and_the_same_search_finds_all_of_it_elsewhe
     }
 }
 
-/// Makes and starts nodes whose files are not compressed.
+/// The same search finds in the frames that bravo received what alpha wrote.
+fn frames_hold_it(bravo: &Node, needles: &Path) {
+    let received = bravo.dir.with_extension(RECEIVED);
+    let search = ["--needles", path(needles), "--also", path(&received)];
+    let report: Report = prove(bravo, &search).object();
+    let search = report.search.unwrap();
+    let count = search.by_file.get(&received).copied().unwrap_or(0);
+    assert!(count > 100, "{count} times in what bravo received");
+    say(&format!(
+        "bravo: {count} times in the frames that it received"
+    ));
+}
+
+/// Makes and starts nodes whose files are not compressed, and that keep what they receive.
 fn uncompressed(partners: &[&str]) -> Site {
     let mut site = Site::of(partners);
     for node in site.nodes_mut() {
         assert!(node.stop().success());
-        let mut config = OpenOptions::new()
-            .append(true)
-            .open(node.dir.join(FILE_NAME))
-            .unwrap();
-        config
-            .write_all(b"\n[store]\ncompressed = false\n")
-            .unwrap();
+        let config = node.dir.join(FILE_NAME);
+        let received = node.dir.with_extension(RECEIVED);
+        let text = fs::read_to_string(&config).unwrap();
+        let links = format!("[links]\nkeep_received = {received:?}\n");
+        let text = text.replace("[links]\n", &links) + "\n[store]\ncompressed = false\n";
+        fs::write(&config, text).unwrap();
         node.start();
     }
     site
@@ -170,18 +189,15 @@ fn talk_among_two(site: &Site) -> u64 {
     for id in [&post, &withdrawn] {
         eventually("it arrives", PATIENCE, || site["bravo"].find("harbour", id));
     }
-    let last = [
-        write("alpha", &["edit", &post, TEXTS[1]]).id,
-        write("alpha", &["redact", &withdrawn]).id,
-        write("alpha", &["pin", &post]).id,
-    ];
+    write("alpha", &["edit", &post, TEXTS[1]]);
+    write("alpha", &["redact", &withdrawn]);
+    write("alpha", &["pin", &post]);
     write("bravo", &["post", "harbour", TEXTS[2], "--reply-to", &post]);
     write("bravo", &["post", "harbour", TEXTS[4], "--to", "alpha"]);
     write("bravo", &["react", &post, "anchor-and-a-buoy"]);
     write("bravo", &["receipt", &post, "--state", "read"]);
-    let mark = write("bravo", &["react", &post, "+1"]).id;
-    assert!(last.iter().all(|id| *id != mark));
-    // A lane arrives in the order of its logs: with the last event of each, all is there.
+    write("bravo", &["react", &post, "+1"]);
+    // A log arrives in its order: with the last event of each, all is there.
     eventually("all is at both", PATIENCE, || {
         let at_alpha = site["alpha"].find("harbour", &post)?;
         let at_bravo = site["bravo"].find("harbour", &post)?;
@@ -364,22 +380,42 @@ fn a_row_of_a_lane_of_others_is_found_without_needles() {
     let clean: Report = prove(charlie, &[]).ok().object();
     assert_eq!(clean.verdict, "clean");
 
-    for (table, row) in rows {
-        let removed = Row {
-            value: None,
-            ..row.clone()
+    for (table, row) in &rows {
+        open(charlie).write(std::slice::from_ref(row)).unwrap();
+        let [finding] = &findings(charlie)[..] else {
+            panic!("one finding in {table}");
         };
-        open(charlie).write(&[row]).unwrap();
-        let found = prove(charlie, &[]);
-        assert_eq!(found.code(), 2, "{table}: {}", found.text());
-        let report: Report = found.object();
-        let [finding] = &report.findings[..] else {
-            panic!("{table}: {:?}", report.findings);
-        };
-        assert_eq!(finding.table, table, "{}", finding.what);
-        open(charlie).write(&[removed]).unwrap();
+        assert_eq!(finding.table, *table, "{}", finding.what);
+        open(charlie).write(&[removal(row)]).unwrap();
     }
+    // With all that belongs to it, the lane is known, and known to be for others.
+    let all: Vec<Row> = rows.iter().map(|(_, row)| row.clone()).collect();
+    open(charlie).write(&all).unwrap();
+    let found = findings(charlie);
+    let of_others = |finding: &&Finding| finding.what.contains("has not this partner");
+    let tables: Vec<&str> = found
+        .iter()
+        .filter(of_others)
+        .map(|f| f.table.as_str())
+        .collect();
+    assert_eq!(tables, ["logs", "events", "events", "secrets"], "{found:?}");
+    assert_eq!(found.len(), rows.len());
+    let removals: Vec<Row> = all.iter().map(removal).collect();
+    open(charlie).write(&removals).unwrap();
     prove(charlie, &[]).ok();
+}
+
+fn findings(node: &Node) -> Vec<Finding> {
+    let found = prove(node, &[]);
+    assert_eq!(found.code(), 2, "{}", found.text());
+    found.object::<Report>().findings
+}
+
+fn removal(row: &Row) -> Row {
+    Row {
+        value: None,
+        ..row.clone()
+    }
 }
 
 /// One row of each table that has some of a lane: the log, the key event, the post, the secret;
