@@ -13,4 +13,5 @@ mod narrow;
 mod peering;
 mod relay;
 mod removal;
+mod segregation;
 mod stopping;
