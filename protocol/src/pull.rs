@@ -687,6 +687,32 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_brings_an_event_now_and_then_cannot_keep_others_from_being_asked() {
+        let (mut pull, log) = both_ahead(2_000, 2_000);
+        let asked = run(&mut pull, 60_000, |pull, want, now| {
+            pull.range_goes_on(&LIAR, &log, want.from + now.0 / 2_000, now)
+        });
+        assert!(asked.contains(&HONEST));
+    }
+
+    #[test]
+    fn lanes_told_of_and_refused_leave_nothing_behind() {
+        let mut pull = Pull::default();
+        pull.up(LIAR);
+        let before = pull.entries();
+        for number in 0..100u8 {
+            let channel = ChannelId([number; 32]);
+            let lane = lane::control_lane(channel);
+            let now = Instant(u64::from(number) * 1_000);
+            pull.ahead(LIAR, (channel, lane, WriterId([8; 32])), 9, 0, now);
+            let due = pull.due(&BTreeMap::new(), |_| true, now.plus(500));
+            assert_eq!(due.len(), 1);
+            pull.refused(LIAR, channel, lane);
+        }
+        assert_eq!(pull.entries(), before);
+    }
+
+    #[test]
     fn a_range_end_that_nobody_asked_for_means_nothing() {
         let (mut pull, log) = both_ahead(10, 10);
         let (channel, lane, writer) = log;

@@ -391,6 +391,15 @@ impl Replica {
             return;
         };
         let event = &accepted.event;
+        if let Some(peer) = accepted.from
+            && begins_branch(channel, &accepted)
+        {
+            self.out.push_back(Output::Notify(Notice::Fork {
+                channel: channel_id,
+                id: event.id,
+                peer,
+            }));
+        }
         self.sync
             .accepted(event, accepted.from, channel, now.instant, &mut self.out);
         let own = event.header.writer == self.writer;
@@ -408,6 +417,15 @@ impl Replica {
             }));
         }
     }
+}
+
+/// Whether an event was accepted beside another of its writer for the same position.
+fn begins_branch(channel: &Channel, accepted: &Accepted) -> bool {
+    let header = &accepted.event.header;
+    let graph = channel.graph();
+    let branches = graph.branches(header.lane, header.writer);
+    branches.first() != Some(&accepted.pos.chain)
+        && graph.chain(accepted.pos.chain).first == accepted.pos.seq
 }
 
 /// What an event would cost its author's quotas; none where its author is not known.

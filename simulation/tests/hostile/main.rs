@@ -6,6 +6,7 @@ mod floods;
 mod forgeries;
 mod forks;
 mod frames;
+mod many;
 mod named;
 mod probing;
 mod stage;

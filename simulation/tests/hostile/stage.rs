@@ -62,7 +62,13 @@ impl Stage {
             (0..count).all(|at| posts(at) == Some(count as u64)) && world.converged(channel)
         });
         world.run_for(1_000);
-        let captives = (3..count).map(|liar| world.seize(liar)).collect();
+        Stage::seized(world, channel)
+    }
+
+    /// All but three partners fall into hostile hands.
+    pub fn seized(mut world: World, channel: ChannelId) -> Stage {
+        let count = world.partners.len();
+        let captives = (MALLORY..count).map(|liar| world.seize(liar)).collect();
         Stage {
             world,
             channel,
