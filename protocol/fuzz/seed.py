@@ -78,6 +78,20 @@ def rows():
     seed("channel-note", b"\x92" + bin8(b"\1" * 32) + b"\xc3")
 
 
-for part in (events, bodies, partners, frames, peering, rows):
+def requests():
+    lines = [
+        {"request": "status"},
+        {"request": "peer_invite", "expires_in_s": 600, "addresses": ["node.alfa.example:7443"]},
+        {"request": "peer_accept", "file": "-----BEGIN", "addresses": []},
+        {"request": "peer_approve", "partner": "alfa", "words": ["zoo", "abandon"]},
+        {"request": "channel_create", "name": "harbour"},
+        {"request": "channel_share", "channel": "harbour", "partner": "alfa", "role": "contributor"},
+        {"request": "channel_accept", "channel": "2bfa"},
+    ]
+    for line in lines:
+        seed("admin-request", json.dumps(line).encode())
+
+
+for part in (events, bodies, partners, frames, peering, rows, requests):
     part()
 print(sum(COUNTS.values()), "samples of", len(COUNTS), "targets")
