@@ -4,6 +4,7 @@ mod at_rest;
 mod demo;
 mod errors;
 mod hostile;
+mod hostile_peer;
 mod kill;
 mod link_cut;
 mod membership;
