@@ -15,4 +15,4 @@ mod world;
 pub use chance::Chance;
 pub use hostile::{Captive, Pen, events_frames, text_body};
 pub use pace::{Pace, SentFrame};
-pub use world::{Acknowledged, World};
+pub use world::{Acknowledged, SentFile, World};

@@ -1,5 +1,7 @@
 //! The mesh: partners, links, and what happens when.
 
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_protocol::authority::Status;
@@ -18,6 +20,8 @@ use crate::chance::Chance;
 use crate::hostile::Captive;
 use crate::pace::{Pace, SentFrame};
 use crate::partner::{Partner, Waiting};
+
+pub use files::SentFile;
 
 /// Simulated milliseconds since the Unix epoch at the start of every run.
 const START_MS: u64 = 1_700_000_000_000;
@@ -99,6 +103,10 @@ pub struct World {
     heard: Vec<SentFrame>,
     published: BTreeMap<(LogId, u64), EventId>,
     double_signed: Vec<(LogId, u64)>,
+    /// Per receiver and sender: questions for pieces, and pieces with bytes.
+    files_told: BTreeMap<(usize, usize), (usize, usize)>,
+    /// Who was asked by hand, on whose behalf, and the answer.
+    by_hand: Option<(usize, PartnerId, Option<Vec<u8>>)>,
     trace: [u8; 32],
 }
 
@@ -129,6 +137,8 @@ impl World {
             heard: Vec::new(),
             published: BTreeMap::new(),
             double_signed: Vec::new(),
+            files_told: BTreeMap::new(),
+            by_hand: None,
             trace: [0; 32],
         }
     }
@@ -657,10 +667,17 @@ impl World {
     }
 
     fn note(&mut self, partner: usize, notice: Notice) {
-        if let Notice::Misbehaved { peer, why } = &notice {
+        let accused = match &notice {
+            Notice::Misbehaved { peer, why } => Some((peer, why, true)),
+            Notice::BadPiece { peer, why, .. } => Some((peer, why, false)),
+            _ => None,
+        };
+        if let Some((peer, why, hangs_up)) = accused {
             match self.index_of(*peer) {
                 Some(accused) if self.partners[accused].seized => {
-                    self.hang_ups.insert((partner, accused));
+                    if hangs_up {
+                        self.hang_ups.insert((partner, accused));
+                    }
                 }
                 accused => {
                     let text = format!("{partner} of {accused:?} at {} ms: {why}", self.now_ms);
@@ -724,6 +741,7 @@ impl World {
                 self.send(partner, peer, class, bytes);
             }
             Waiting::Other(Output::SendRange(range)) => self.send_range(partner, range),
+            Waiting::Other(Output::SendPiece(piece)) => self.send_piece(partner, piece),
             Waiting::Other(Output::Done { ticket, result }) => {
                 if let (Some(by), Ok(written)) = (self.open_posts.remove(&ticket), &result) {
                     self.acknowledged.push(Acknowledged {
@@ -760,6 +778,10 @@ impl World {
         let Some(to) = self.index_of(peer) else {
             return;
         };
+        if self.keep_answer(from, peer, &bytes) {
+            return;
+        }
+        self.note_told(from, to, &bytes);
         if self.full.contains(&(from, to)) {
             return;
         }

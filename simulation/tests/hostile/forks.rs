@@ -49,11 +49,13 @@ fn branches_that_nobody_cites_are_parked_at_the_liars_expense() {
     let base = stage.pen(MALLORY).post("the first branch");
     stage.bring_all(MALLORY, &base);
     let post = base.last().expect("a post").clone();
-    let pen = stage.pen(MALLORY);
+    let mut pen = stage.pen(MALLORY);
+    let before = &base[..base.len() - 1];
+    before.iter().for_each(|event| pen.learn(event.clone()));
     let mut peak = 0;
     for round in 0..10 {
         let branches: Vec<Event> = (0..60)
-            .map(|at| branch(&stage, &base, &post, round * 60 + at))
+            .map(|at| branch(&pen, &post, round * 60 + at))
             .collect();
         stage.bring_all(MALLORY, &branches);
         peak = peak.max(stage.held(ALPHA).parked().1);
@@ -72,11 +74,7 @@ fn branches_that_nobody_cites_are_parked_at_the_liars_expense() {
 }
 
 /// Another event in the place of a post.
-fn branch(stage: &Stage, base: &[Event], post: &Event, number: u64) -> Event {
-    let mut pen = stage.pen(MALLORY);
-    base.iter()
-        .take(base.len() - 1)
-        .for_each(|event| pen.learn(event.clone()));
+fn branch(pen: &Pen, post: &Event, number: u64) -> Event {
     let mut header = post.header.clone();
     header.claimed_ms += 1 + number;
     let epoch = header.key_event.expect("a sealed event");

@@ -3,12 +3,15 @@
 mod at_rest;
 mod demo;
 mod errors;
+mod files;
 mod hostile;
 mod hostile_peer;
 mod kill;
 mod link_cut;
 mod membership;
 mod messages;
+mod narrow;
 mod peering;
 mod relay;
+mod removal;
 mod stopping;
