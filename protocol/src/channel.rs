@@ -112,6 +112,8 @@ pub struct Channel {
     redacted: BTreeSet<Pos>,
     /// Messages of former members that nobody vouches for.
     flagged: BTreeSet<Pos>,
+    /// Per lane, the ranges that `flagged` was made of.
+    fallen: BTreeMap<LaneId, flags::Fallen>,
     pub(crate) parking: Parking,
     posts: u64,
     /// File references, by id.
@@ -147,6 +149,7 @@ impl Channel {
             labels: BTreeMap::new(),
             redacted: BTreeSet::new(),
             flagged: BTreeSet::new(),
+            fallen: BTreeMap::new(),
             parking: Parking::default(),
             posts: 0,
             files: BTreeMap::new(),
@@ -228,15 +231,10 @@ impl Channel {
     }
 
     fn flag(&mut self, lane: LaneId) {
-        let flagged = flags::flagged(self, lane);
-        let changed: Vec<Pos> = {
-            let held = self
-                .flagged
-                .iter()
-                .filter(|pos| self.lane_of(**pos) == lane);
-            let held: BTreeSet<Pos> = held.copied().collect();
-            held.symmetric_difference(&flagged).copied().collect()
-        };
+        let fallen = flags::fallen(self, lane);
+        let before = self.fallen.insert(lane, fallen.clone()).unwrap_or_default();
+        let mut changed = before.differences(&fallen);
+        changed.retain(|pos| self.graph.entry(*pos).kind.is_sealed());
         for pos in changed {
             if !self.flagged.remove(&pos) {
                 self.flagged.insert(pos);
