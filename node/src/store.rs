@@ -7,6 +7,7 @@
 //! [sealed again](Store::reseal) under another key.
 
 mod mark;
+mod options;
 mod reseal;
 
 use std::borrow::Cow;
@@ -17,43 +18,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use comity_crypto::StorageKey;
 use comity_protocol::rows::{Row, Table};
 use rocksdb::{
-    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction,
-    IteratorMode, Options, WriteBatch, WriteOptions,
+    ColumnFamily, ColumnFamilyDescriptor, DB, Direction, IteratorMode, Options, WriteBatch,
+    WriteOptions,
 };
 use zeroize::Zeroizing;
 
 use crate::random;
 pub use mark::KeyId;
 use mark::Mark;
+use options::{database_options, synced, table_options};
 pub use reseal::{Progress, Resealed};
 
 /// The version of the store's layout; a store of another one is refused.
 const FORMAT: &[u8] = b"comity store 2";
 const FORMAT_KEY: &[u8] = b"format";
-/// Memory for writes before they go to a file, in bytes, per table. Until then an event lies in
-/// the write-ahead log in full, which is half as much again as it takes in a file: small, so that
-/// little does.
-const WRITE_BUFFER_BYTES: usize = 4 << 20;
-/// Files of the first level below the one that buffers are written to, in bytes, and how much
-/// larger those of each further level are. Logs grow at their ends: with small files a merge
-/// rewrites the ends and leaves the rest alone.
-const FILE_BYTES: u64 = 4 << 20;
-const FILE_GROWTH: i32 = 2;
-/// The whole of that first level: as much as four buffers, which is what a merge brings it. Each
-/// further level is ten times as large.
-const LEVEL_BYTES: u64 = 16 << 20;
-/// Large blocks let the ids that successive headers share be compressed away.
-const EVENT_BLOCK_BYTES: usize = 32 << 10;
-/// Values from this length on lie in files of their own, in the table of chunks.
-const BLOB_BYTES: u64 = 16 << 10;
-/// Memory for chunks before they go to a file: each time makes one file.
-const CHUNK_BUFFER_BYTES: usize = 16 << 20;
-/// Write-ahead logs above this are flushed: bounds the time to open after a crash, should one
-/// table keep a log alive that the others do not need.
-const WAL_BYTES: u64 = 16 << 20;
-/// Files that RocksDB keeps open.
-const OPEN_FILES: i32 = 256;
-
 /// Why the store failed. Whoever gets this stops: what cannot be written cannot be promised.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -291,51 +269,9 @@ fn open_database(path: &Path) -> Result<DB, StoreError> {
     })
 }
 
-fn synced() -> WriteOptions {
-    let mut options = WriteOptions::default();
-    options.set_sync(true);
-    options
-}
-
-fn database_options() -> Options {
-    let mut options = Options::default();
-    options.create_if_missing(true);
-    options.set_max_total_wal_size(WAL_BYTES);
-    // All tables go to files together. One that is seldom written would otherwise keep every log
-    // in which it has a row, with all that the others wrote there.
-    options.set_atomic_flush(true);
-    options.set_max_open_files(OPEN_FILES);
-    options.set_keep_log_file_num(3);
-    options.set_max_background_jobs(2);
-    options
-}
-
-fn table_options(table: Table) -> Options {
-    let mut options = Options::default();
-    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
-    options.set_target_file_size_base(FILE_BYTES);
-    options.set_target_file_size_multiplier(FILE_GROWTH);
-    options.set_max_bytes_for_level_base(LEVEL_BYTES);
-    options.set_level_compaction_dynamic_level_bytes(false);
-    options.set_compression_type(DBCompressionType::Lz4);
-    if table == Table::Chunks {
-        // A chunk is written once and is random: kept apart, it is neither copied nor compressed.
-        options.set_write_buffer_size(CHUNK_BUFFER_BYTES);
-        options.set_enable_blob_files(true);
-        options.set_min_blob_size(BLOB_BYTES);
-        options.set_enable_blob_gc(true);
-        options.set_compression_type(DBCompressionType::None);
-    }
-    if table == Table::Events {
-        let mut blocks = BlockBasedOptions::default();
-        blocks.set_block_size(EVENT_BLOCK_BYTES);
-        options.set_block_based_table_factory(&blocks);
-    }
-    options
-}
-
 #[cfg(test)]
 mod tests {
+    use super::options::WRITE_BUFFER_BYTES;
     use super::*;
 
     fn key(byte: u8) -> StorageKey {

@@ -10,7 +10,8 @@ use comity_protocol::id::hex;
 use rocksdb::DB;
 use serde::{Serialize, Serializer};
 
-use super::{StoreError, synced};
+use super::StoreError;
+use super::options::synced;
 
 const MARK_KEY: &[u8] = b"sealing";
 const GENERATION_LEN: usize = 4;
