@@ -76,6 +76,16 @@ impl Node {
         let store = open_patiently(dir, &config.storage)
             .await
             .map_err(failure::keys)?;
+        Node::over(store, dir, config, mode).await
+    }
+
+    /// Opens a node's directory, whose store is open already.
+    pub async fn over(
+        store: Store,
+        dir: &Path,
+        config: Config,
+        mode: Mode,
+    ) -> Result<(Arc<Node>, Running), ApiError> {
         let Keys { own, tls } = keystore::load(&store).map_err(failure::keys)?;
         let partner = own.identity.partner();
         let identity = own.identity.clone();

@@ -18,20 +18,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use comity_crypto::StorageKey;
 use comity_protocol::rows::{Row, Table};
 use rocksdb::{
-    ColumnFamily, ColumnFamilyDescriptor, DB, Direction, IteratorMode, Options, WriteBatch,
-    WriteOptions,
+    ColumnFamily, ColumnFamilyDescriptor, DB, Direction, IteratorMode, WriteBatch, WriteOptions,
 };
 use zeroize::Zeroizing;
 
 use crate::random;
 pub use mark::KeyId;
 use mark::Mark;
-use options::{database_options, synced, table_options};
+pub use options::StoreOptions;
 pub use reseal::{Progress, Resealed};
 
 /// The version of the store's layout; a store of another one is refused.
 const FORMAT: &[u8] = b"comity store 2";
 const FORMAT_KEY: &[u8] = b"format";
+
 /// Why the store failed. Whoever gets this stops: what cannot be written cannot be promised.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -62,6 +62,7 @@ pub struct Store {
     db: Arc<DB>,
     key: Arc<StorageKey>,
     generation: u32,
+    options: StoreOptions,
     /// Chunks were deleted, and the thread that sees to that has not begun to yet.
     to_reclaim: Arc<AtomicBool>,
 }
@@ -70,7 +71,16 @@ impl Store {
     /// Opens the store in `path`, creating it where there is none. What an interrupted
     /// [resealing](Store::reseal) left behind is removed.
     pub fn open(path: &Path, key: StorageKey) -> Result<Store, StoreError> {
-        let db = open_database(path)?;
+        Store::open_with(path, key, StoreOptions::default())
+    }
+
+    /// Opens the store in `path` otherwise than a node does.
+    pub fn open_with(
+        path: &Path,
+        key: StorageKey,
+        options: StoreOptions,
+    ) -> Result<Store, StoreError> {
+        let db = open_database(path, &options)?;
         let mark = Mark::read(&db)?;
         let given = KeyId::of(&key);
         match &mark {
@@ -84,6 +94,7 @@ impl Store {
             db: Arc::new(db),
             key: Arc::new(key),
             generation: mark.map_or(0, |mark| mark.generation),
+            options,
             to_reclaim: Arc::default(),
         };
         store.create_missing()?;
@@ -96,12 +107,12 @@ impl Store {
     }
 
     fn create_missing(&mut self) -> Result<(), StoreError> {
-        let generation = self.generation;
+        let (generation, options) = (self.generation, self.options.clone());
         let db = self.exclusive()?;
         for table in Table::ALL {
             let name = family_name(table, generation);
             if db.cf_handle(&name).is_none() {
-                db.create_cf(name, &table_options(table))?;
+                db.create_cf(name, &options.table(table))?;
             }
         }
         Ok(())
@@ -178,7 +189,7 @@ impl Store {
                 None => batch.delete_cf(family, &row.key),
             }
         }
-        self.db.write_opt(batch, &synced())?;
+        self.db.write_opt(batch, &self.options.write())?;
         if rows.iter().any(is_chunk_deleted) {
             self.reclaim();
         }
@@ -248,18 +259,18 @@ fn table_of(family: &str) -> Option<Table> {
 }
 
 /// Opens the database with every column family that it has.
-fn open_database(path: &Path) -> Result<DB, StoreError> {
+fn open_database(path: &Path, options: &StoreOptions) -> Result<DB, StoreError> {
     // Where there is no database yet there is nothing to list.
-    let mut names = DB::list_cf(&Options::default(), path).unwrap_or_default();
+    let mut names = DB::list_cf(&options.database(), path).unwrap_or_default();
     names.retain(|name| name != rocksdb::DEFAULT_COLUMN_FAMILY_NAME);
     let families: Vec<ColumnFamilyDescriptor> = names
         .iter()
         .map(|name| {
             let table = table_of(name).ok_or(StoreError::Format)?;
-            Ok(ColumnFamilyDescriptor::new(name, table_options(table)))
+            Ok(ColumnFamilyDescriptor::new(name, options.table(table)))
         })
         .collect::<Result<_, StoreError>>()?;
-    DB::open_cf_descriptors(&database_options(), path, families).map_err(|source| {
+    DB::open_cf_descriptors(&options.database(), path, families).map_err(|source| {
         let path = path.display().to_string();
         if source.to_string().contains("lock") {
             StoreError::InUse { path }

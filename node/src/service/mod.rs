@@ -106,11 +106,19 @@ pub async fn offline(
     sink: &mut (dyn FnMut(Item) + Send),
 ) -> Result<(), ApiError> {
     let (node, running) = Node::open(dir, config, Mode::Offline).await?;
-    let mut items = answer::Items::direct(sink);
-    let answered = answer::answer(&node, request, &mut items).await;
+    let answered = answer(&node, request, sink).await;
     node.stop().await;
     end(node, running).await?;
     answered
+}
+
+/// Answers one request to a node that is open in this process.
+pub async fn answer(
+    node: &Node,
+    request: Request,
+    sink: &mut (dyn FnMut(Item) + Send),
+) -> Result<(), ApiError> {
+    answer::answer(node, request, &mut answer::Items::direct(sink)).await
 }
 
 /// Serves until SIGINT, SIGTERM or a stop request.
@@ -151,7 +159,7 @@ pub async fn serve(dir: &Path, config: Config) -> anyhow::Result<()> {
 }
 
 /// Waits until the store is closed, so that the next command can open it.
-async fn end(node: Arc<Node>, running: Running) -> Result<(), ApiError> {
+pub async fn end(node: Arc<Node>, running: Running) -> Result<(), ApiError> {
     let driver = running.driver.await;
     drop(node);
     let committer = running.committer;
