@@ -130,6 +130,7 @@ fn exchange(site: &Site, when: &str) -> Duration {
             reply_to: None,
             create_at_ms: None,
             precedence: Default::default(),
+            to: Vec::new(),
         };
         admin.ask::<Written>(&post).expect("the post is stored");
     }

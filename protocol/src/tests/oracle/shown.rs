@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::lanes::Ending;
 use super::{Ids, Oracle};
 use crate::event::Kind;
-use crate::id::{EventId, PartnerId};
+use crate::id::{EventId, LaneId, PartnerId};
 
 /// Why an event stands only if somebody vouches for it.
 enum Strike {
@@ -43,6 +43,17 @@ impl Oracle {
         let redactions = self.facts.keys().filter(in_effect);
         let targets = redactions.filter_map(|id| self.about(id));
         targets.filter(|id| !flagged.contains(id)).collect()
+    }
+
+    /// What is withdrawn by a redaction that stands in a lane.
+    pub fn redacted_within(&self, lane: LaneId) -> Ids {
+        let flagged = self.flagged();
+        let in_effect = |id: &&EventId| {
+            let header = &self.event(id).header;
+            header.kind() == Kind::Redact && header.lane == lane && !flagged.contains(*id)
+        };
+        let redactions = self.facts.keys().filter(in_effect);
+        redactions.filter_map(|id| self.about(id)).collect()
     }
 
     pub fn flagged(&self) -> Ids {
