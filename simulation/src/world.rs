@@ -668,8 +668,8 @@ impl World {
 
     fn note(&mut self, partner: usize, notice: Notice) {
         let accused = match &notice {
-            Notice::Misbehaved { peer, why } => Some((peer, why, true)),
-            Notice::BadPiece { peer, why, .. } => Some((peer, why, false)),
+            Notice::Misbehaved { peer, why } => Some((peer, why.clone(), true)),
+            Notice::BadPiece { peer, why, .. } => Some((peer, why.to_string(), false)),
             _ => None,
         };
         if let Some((peer, why, hangs_up)) = accused {
