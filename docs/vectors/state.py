@@ -187,7 +187,8 @@ class State:
             return self.record(act)[4][3][2]
         for partner in sorted(view.members):
             standing = view.members[partner]
-            if act.writer == standing.seat or (act.kind == MERGE or act.kind > 31) and act.writer in standing.writers:
+            by_seat = act.kind < 32 and act.kind != MERGE
+            if act.writer == standing.seat if by_seat else act.writer in standing.writers:
                 return partner
         raise AssertionError("an event without an author")
 

@@ -19,6 +19,8 @@ import json
 import pathlib
 import sys
 
+sys.dont_write_bytecode = True
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -840,6 +842,83 @@ def whole_history(world):
     return lanes, ["bravo's directed key", "reaction to the older post", "edit for too few"]
 
 
+def disputes(world):
+    """Control acts that meet: what strikes what, and of acts that would undo each other, none."""
+    p = world.partners
+    world.found("alfa", nonce="disputes nonce", quorum=2)
+    c = world.control
+    invite, accept, endorse = control_acts(world)
+
+    def act(name, by, kind, *fields, deps=()):
+        world.event(name, by, kind, c, body=msgpack(list(fields)), deps=deps)
+
+    def ids(*names):
+        return sorted(world.named(name).id for name in names)
+
+    endorse("alfa for bravo", "alfa", "invite", msgpack(p["bravo"].identity), 4)
+    invite("invite bravo", "alfa", "bravo", "owner", ["alfa for bravo"])
+    invite("invite charlie", "alfa", "charlie", "admin")
+    invite("invite delta", "alfa", "delta", "contributor")
+    accept("bravo accepts", "bravo", deps=["invite delta"])
+    accept("charlie accepts", "charlie", deps=["bravo accepts"])
+    accept("delta accepts", "delta", deps=["charlie accepts"])
+
+    # An admin acts while an owner lowers it, and after: the one is struck, the other has no rank.
+    act("charlie lowered", "alfa", "grant", p["charlie"].id, 2, [], deps=["delta accepts"])
+    act("charlie suspends delta", "charlie", "suspend", p["delta"].id, [], deps=["delta accepts"])
+    act("charlie too late", "charlie", "remove", p["delta"].id, [], deps=["charlie lowered"])
+    act("charlie an admin again", "alfa", "grant", p["charlie"].id, 3, [], deps=["charlie too late"])
+
+    # Charlie an owner by a quorum. Endorsements that counted are spent.
+    act("delta an admin", "bravo", "grant", p["delta"].id, 3, [], deps=["charlie an admin again"])
+    endorse("alfa for charlie", "alfa", "grant", p["charlie"].id, 4, deps=["delta an admin"])
+    endorse("bravo for charlie", "bravo", "grant", p["charlie"].id, 4, deps=["alfa for charlie"])
+    both = ids("alfa for charlie", "bravo for charlie")
+    act("charlie an owner", "alfa", "grant", p["charlie"].id, 4, both, deps=["bravo for charlie"])
+    act("spent endorsements", "bravo", "grant", p["charlie"].id, 4, both, deps=["charlie an owner"])
+
+    # Bravo is removed while its endorsement is to make delta an owner: it is struck.
+    endorse("alfa against bravo", "alfa", "remove", p["bravo"].id, deps=["spent endorsements"])
+    endorse("charlie against bravo", "charlie", "remove", p["bravo"].id, deps=["alfa against bravo"])
+    act("bravo removed", "alfa", "remove", p["bravo"].id, ids("alfa against bravo", "charlie against bravo"),
+        deps=["charlie against bravo"])
+    endorse("bravo for delta", "bravo", "grant", p["delta"].id, 4, deps=["charlie against bravo"])
+    endorse("charlie for delta", "charlie", "grant", p["delta"].id, 4, deps=["bravo for delta"])
+    act("a struck endorsement", "charlie", "grant", p["delta"].id, 4, ids("bravo for delta", "charlie for delta"))
+
+    # A suspension, a return; a writer that is introduced and retired; a root over its seat.
+    act("delta suspended", "charlie", "suspend", p["delta"].id, [], deps=["bravo removed"])
+    invite("invite delta again", "charlie", "delta", "observer")
+    accept("delta accepts again", "delta", deps=["invite delta again"])
+    delta, second = p["delta"], world.nodes["delta-2"]
+    further = delta.identity_with(delta.listing(2, [delta, second]))
+    act("second writer", "delta", "introduce", further)
+    act("second list of that number", "delta", "introduce", further)
+    act("second writer retired", "delta", "retire", second.writer)
+    act("the seat cannot retire", "delta", "retire", delta.writer)
+
+    def transfer(name, by, partner, number, seat, after, deps):
+        listed = partner.listing(number, [seat])
+        after = world.named(after).id
+        digest = H("comity/v1/seat-transfer", world.channel, msgpack(listed), seat.writer, after)
+        signature = sign(partner.root_seed, "comity/v1/seat-transfer", digest)
+        act(name, by, "seat-transfer", listed, seat.writer, after, signature, deps=deps)
+
+    transfer("charlie's seat", "alfa", p["charlie"], 3, world.nodes["charlie-2"], "delta suspended",
+             ["the seat cannot retire"])
+    act("by the old seat", "charlie", "grant", p["delta"].id, 3, [], deps=["the seat cannot retire"])
+    transfer("an old transfer", "alfa", p["charlie"], 2, p["charlie"], "delta suspended", [])
+    act("by the new seat", "charlie-2", "grant", p["delta"].id, 2, [], deps=["an old transfer", "by the old seat"])
+
+    # Two owners remove each other. Neither outranks the other: both are removed.
+    endorse("alfa against charlie", "alfa", "remove", p["charlie"].id, deps=["by the new seat"])
+    endorse("charlie against alfa", "charlie-2", "remove", p["alfa"].id)
+    act("charlie removed", "alfa", "remove", p["charlie"].id, ids("alfa against charlie"))
+    act("alfa removed", "charlie-2", "remove", p["alfa"].id, ids("charlie against alfa"))
+    act("delta leaves", "delta", "leave", deps=["charlie removed", "alfa removed"])
+    return {"control": c}, [name for name in world.names[3:]]
+
+
 def given_key(world, key_event, recipient):
     """A secret that one reader gives to another."""
     partner, opened = world.partners[recipient], world.named(key_event)
@@ -1410,7 +1489,7 @@ def documents():
     people = [Partner(name).vector() for name in world.partners]
     moments = [moment(world, lanes, upto) for upto in ("edit", "post to three", "last post")]
     events = [event.vector(name) for name, event in zip(world.names, world.events)]
-    further = {"coalition": coalition, "whole history": whole_history}
+    further = {"coalition": coalition, "whole history": whole_history, "disputes": disputes}
     worlds = {name: World() for name in further}
     told = {name: tell(worlds[name]) for name, tell in further.items()}
     given = given_key(worlds["whole history"], "bravo's key", "charlie")
