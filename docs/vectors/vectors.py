@@ -703,7 +703,7 @@ def coalition(world):
     aside_body = {"author": "chen", "about": "post aside"}
     write("receipt", "charlie", "receipt", aside, seal=("charlie's key aside", msgpack([2])), **aside_body)
     write("pin", "charlie", "pin", aside, seal=("charlie's key aside", msgpack([False])), **aside_body)
-    file = ["plan.pdf", "application/pdf", 70000, seed("file key"), [seed("chunk 1"), seed("chunk 2")]]
+    file = ["plan.pdf", "application/pdf", 1100000, seed("file key"), [seed("chunk 1"), seed("chunk 2")]]
     write("file", "charlie", "file", aside, seal=("charlie's key aside", msgpack(file)), **aside_body)
     write("withdrawn file", "charlie", "redact", aside, author="chen", about="file",
           seal=("charlie's key aside", msgpack(["old plan"])))
@@ -968,7 +968,7 @@ def moment(world, lanes, upto):
         if not of_lane:
             continue
         messages = [e for e in of_lane if 33 <= e.kind <= 39]
-        erased, flagged = [], []
+        redacted, flagged = [], []
         if name == "control":
             rows = sorted(standing.row(partner) for partner, standing in view.members.items())
             content = [rows, sorted(act.id for act in view.effective)]
@@ -976,13 +976,11 @@ def moment(world, lanes, upto):
         else:
             standing = state.standing_events(events, lane, view)
             flagged = [e for e in messages if e not in standing]
-            stands = {e for other in lanes.values() if other != world.control
-                      for e in state.standing_events(events, other, view)}  # fmt: skip
-            redacted = {state.target(e, events) for e in events if e.kind == 35 and e in stands}
-            erased = [e for e in messages if e in redacted and e in standing]
-            content = [sorted(e.id for e in erased), sorted(e.id for e in flagged)]
+            redactions = [e for e in messages if e.kind == 35 and e in standing]
+            redacted = {state.target(e, events) for e in redactions} - {None}
+            content = [sorted(e.id for e in redacted), sorted(e.id for e in flagged)]
             common = active <= state.readers(lane, active)
-        shown = sorted((e for e in messages if e not in erased + flagged), key=Event.timeline_key)
+        shown = sorted((e for e in messages if e not in redacted and e not in flagged), key=Event.timeline_key)
         listed = heads(world, events, lane)
         digests = {
             "timeline": H("comity/v1/timeline", b"".join(e.id for e in shown)),
@@ -1054,6 +1052,7 @@ def frames(world, lanes, moments, given):
     in_control = {"channel": channel, "lane": c, "writer": alfa.writer}
     in_two = {"channel": channel, "lane": two, "writer": bravo.writer}
     in_given = {field: given[field] for field in ("channel", "lane", "sealing_key")}
+    of_file = {"channel": channel, "lane": two, "file": H("comity/v1/test", b"file")}
     post = Packer().pack(world.named("post"))
     listed = [
         ("hello", 1, {"version": 1, "partner": alfa.id}),
@@ -1074,6 +1073,10 @@ def frames(world, lanes, moments, given):
             world.named(name).id for name in ("alfa's key", "bravo's key"))}),
         ("keys", 11, {**in_given, "keys": [{"key_event": given["key_event"], "sealed": given["sealed"]}]}),
         ("keys, none held", 11, {**in_given, "keys": []}),
+        ("ask-piece", 12, {**of_file, "chunk": 0, "offset": 0}),
+        ("ask-piece, the last of all", 12, {**of_file, "chunk": 1023, "offset": 1048576}),
+        ("piece", 13, {**of_file, "chunk": 1, "offset": 131072, "bytes": b"sealed"}),
+        ("piece, nothing for you", 13, {**of_file, "chunk": 1, "offset": 131072, "bytes": b""}),
     ]
 
     def contents(value):
@@ -1158,10 +1161,31 @@ def bodies(world):
         ("retention", [30]),
         ("pin", [False]),
         ("receipt", [2]),
-        ("file", ["plan.pdf", "application/pdf", 70000, x, [a, b]]),
+        ("file", ["plan.pdf", "application/pdf", 1100000, x, [a, b]]),
         ("roster", [[["bo.larsen", "Bo Larsen", True]]]),
     ]
     return [{"form": form, "bytes": msgpack(value)} for form, value in samples]
+
+
+# --- Chunks -----------------------------------------------------------------------------------
+
+
+def chunks():
+    """Last chunks of files, as they are sealed."""
+    key = seed("file key")
+
+    def one(size, chunk):
+        count = -(-size // (1 << 20))
+        index = count - 1
+        assert len(chunk) == size - index * (1 << 20)
+        aad = be(index, 8) + be(count, 8) + be(size, 8)
+        sealed = aes_gcm(derive(key, "comity/v1/file-chunk", be(index, 8)), bytes(12), aad, chunk)
+        return {
+            "key": key, "size": size, "index": index, "chunk": chunk, "sealed": sealed,
+            "hash": H("comity/v1/chunk", sealed),
+        }  # fmt: skip
+
+    return [one(11, b"a file, all"), one((1 << 20) + 3, b"end"), one((1023 << 20) + 1, b"\x00")]
 
 
 # --- Peering ----------------------------------------------------------------------------------
@@ -1370,9 +1394,17 @@ def refused(world):
     bad("file", "no key", msgpack(["plan.pdf", "application/pdf", 1, [x]]))
     bad("file", "a key of 31 bytes", msgpack(["plan.pdf", "application/pdf", 1, bytes(31), [x]]))
     bad("file", "a chunk's hash of 33 bytes", msgpack(["plan.pdf", "application/pdf", 1, x, [bytes(33)]]))
+    bad("file", "no size", msgpack(["plan.pdf", "application/pdf", x, [x]]))
     bad("message", "bin instead of text", msgpack([b"text"]))
     bad("message", "text that is not UTF-8", b"\x91\xa1\xff")
     bad("message", "a bare text", msgpack("text"))
+    of_file = ["plan.pdf", "application/pdf", 1100000, x, [x, x]]
+    bad("file", "no name", msgpack([""] + of_file[1:]))
+    bad("file", "a name of 256 bytes", msgpack(["a" * 256] + of_file[1:]))
+    bad("file", "a media type of 128 bytes", msgpack(["a", "a" * 128] + of_file[2:]))
+    bad("file", "a chunk too few", msgpack(of_file[:4] + [[x]]))
+    bad("file", "a chunk too many", msgpack(of_file[:4] + [[x, x, x]]))
+    bad("file", "a chunk of an empty file", msgpack(["a", "", 0, x, [x]]))
     bad("react", "no bytes", msgpack(["", False]))
     bad("react", "65 bytes", msgpack(["a" * 65, False]))
     bad("react", "withdrawn as an integer", msgpack(["a", 0]))
@@ -1429,6 +1461,9 @@ def refused(world):
     ):  # fmt: skip
         bad("frame", f"keys, {why}", frame(11, [channel, lane, x, given]))
     bad("frame", "keys without the sealing key", frame(11, [channel, lane, []]))
+    bad("frame", "ask-piece of chunk 1,024", frame(12, [channel, lane, bytes(32), 1024, 0]))
+    bad("frame", "ask-piece within a piece", frame(12, [channel, lane, bytes(32), 0, 131071]))
+    bad("frame", "ask-piece beyond a chunk", frame(12, [channel, lane, bytes(32), 0, 1179648]))
     packed = Packer().pack(world.named("post"))
     bad("frame", "a packed event of 13 fields", frame(6, [[packed[:-1]]]))
     bad("frame", "a packed event with its body as an array", frame(6, [[packed[:-1] + [[0, 1]]]]))
@@ -1504,6 +1539,7 @@ def documents():
         ]},
         "given": {"given": [given]},
         "bodies": {"bodies": bodies(world)},
+        "chunks": {"chunks": chunks()},
         "frames": {"frames": frames(world, lanes, moments, given)},
         "packed": {
             "stream": packed_stream(world, PACKED),

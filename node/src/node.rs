@@ -17,8 +17,10 @@ use crate::config::{self, Config, KeySource};
 use crate::driver::{self, Handle, Incident, Surroundings};
 use crate::keystore::{self, KeyFileError, Keys};
 use crate::pacts::Pacts;
+use crate::pieces::Pieces;
 use crate::ranges::Ranges;
 use crate::service::failure;
+use crate::service::files::{self, Files};
 use crate::store::{Store, StoreError};
 use crate::transport::{Congestion, GroupProfile, LinkEvent, Transport, TransportConfig};
 
@@ -45,6 +47,8 @@ pub struct Node {
     pub audit: Arc<Audit>,
     /// One import at a time: marks move in order.
     pub importing: Mutex<()>,
+    /// Files that are being handed over or fetched.
+    pub files: Files,
     pub started: Instant,
 }
 
@@ -75,6 +79,7 @@ impl Node {
         let Keys { own, tls } = keystore::load(&store).map_err(failure::keys)?;
         let partner = own.identity.partner();
         let identity = own.identity.clone();
+        files::discard_orphans(&store).map_err(failure::store)?;
         let replica = restore(own, &store)?;
         let pacts = Pacts::load(store.clone(), partner).map_err(failure::peering)?;
         let audit =
@@ -90,10 +95,16 @@ impl Node {
             }
         };
         let runtime = tokio::runtime::Handle::current();
-        let ranges = Ranges::new(store.clone(), transport.clone(), runtime);
+        let ranges = Ranges::new(store.clone(), transport.clone(), runtime.clone());
+        let pieces = Pieces::new(store.clone(), transport.clone(), runtime);
         let (feedback_in, feedback) = mpsc::unbounded_channel();
-        let (effects, committer) =
-            committer::start(store.clone(), transport.clone(), ranges, feedback_in);
+        let (effects, committer) = committer::start(
+            store.clone(),
+            transport.clone(),
+            ranges,
+            pieces,
+            feedback_in,
+        );
         let audit = Arc::new(audit);
         let surroundings = Surroundings {
             effects,
@@ -117,6 +128,7 @@ impl Node {
             pacts: Mutex::new(pacts),
             audit,
             importing: Mutex::new(()),
+            files: Files::default(),
             started: Instant::now(),
         };
         Ok((Arc::new(node), Running { driver, committer }))
@@ -186,10 +198,13 @@ async fn open_patiently(dir: &Path, source: &KeySource) -> Result<Store, KeyFile
 fn record_incidents(audit: Arc<Audit>) -> mpsc::Sender<Incident> {
     let (incidents, mut received) = mpsc::channel::<Incident>(INCIDENTS);
     tokio::task::spawn_blocking(move || {
-        while let Some(incident) = received.blocking_recv() {
-            if let Err(error) = audit.record(incident.action, &incident.text) {
-                tracing::error!(%error, "an incident could not be recorded");
+        let mut waiting = Vec::new();
+        while received.blocking_recv_many(&mut waiting, INCIDENTS) > 0 {
+            let records = waiting.iter().map(|one| (one.action, one.text.as_str()));
+            if let Err(error) = audit.record_all(records) {
+                tracing::error!(%error, "incidents could not be recorded");
             }
+            waiting.clear();
         }
     });
     incidents

@@ -12,6 +12,7 @@ mod reseal;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comity_crypto::StorageKey;
 use comity_protocol::rows::{Row, Table};
@@ -27,7 +28,7 @@ use mark::Mark;
 pub use reseal::{Progress, Resealed};
 
 /// The version of the store's layout; a store of another one is refused.
-const FORMAT: &[u8] = b"comity store 1";
+const FORMAT: &[u8] = b"comity store 2";
 const FORMAT_KEY: &[u8] = b"format";
 /// Memory for writes before they go to a file, in bytes, per table. Until then an event lies in
 /// the write-ahead log in full, which is half as much again as it takes in a file: small, so that
@@ -43,6 +44,10 @@ const FILE_GROWTH: i32 = 2;
 const LEVEL_BYTES: u64 = 16 << 20;
 /// Large blocks let the ids that successive headers share be compressed away.
 const EVENT_BLOCK_BYTES: usize = 32 << 10;
+/// Values from this length on lie in files of their own, in the table of chunks.
+const BLOB_BYTES: u64 = 16 << 10;
+/// Memory for chunks before they go to a file: each time makes one file.
+const CHUNK_BUFFER_BYTES: usize = 16 << 20;
 /// Write-ahead logs above this are flushed: bounds the time to open after a crash, should one
 /// table keep a log alive that the others do not need.
 const WAL_BYTES: u64 = 16 << 20;
@@ -79,6 +84,8 @@ pub struct Store {
     db: Arc<DB>,
     key: Arc<StorageKey>,
     generation: u32,
+    /// Chunks were deleted, and the thread that sees to that has not begun to yet.
+    to_reclaim: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -99,6 +106,7 @@ impl Store {
             db: Arc::new(db),
             key: Arc::new(key),
             generation: mark.map_or(0, |mark| mark.generation),
+            to_reclaim: Arc::default(),
         };
         store.create_missing()?;
         store.check_format(mark.is_none())?;
@@ -192,7 +200,32 @@ impl Store {
                 None => batch.delete_cf(family, &row.key),
             }
         }
-        Ok(self.db.write_opt(batch, &synced())?)
+        self.db.write_opt(batch, &synced())?;
+        if rows.iter().any(is_chunk_deleted) {
+            self.reclaim();
+        }
+        Ok(())
+    }
+
+    /// Rewrites the table of chunks, on a thread of its own, so that what was deleted leaves the
+    /// disk: a withdrawn file is to be gone, and a gigabyte is missed.
+    fn reclaim(&self) {
+        if self.to_reclaim.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let store = self.clone();
+        std::thread::spawn(move || {
+            store.to_reclaim.store(false, Ordering::SeqCst);
+            let chunks = store.family(Table::Chunks);
+            match store.db.flush_cf(chunks) {
+                Ok(()) => {
+                    store
+                        .db
+                        .compact_range_cf(chunks, None::<&[u8]>, None::<&[u8]>);
+                }
+                Err(error) => tracing::warn!(%error, "deleted chunks are still on the disk"),
+            }
+        });
     }
 
     fn seal(&self, table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
@@ -213,6 +246,10 @@ impl Store {
             table: table.name(),
         })
     }
+}
+
+fn is_chunk_deleted(row: &Row) -> bool {
+    row.table == Table::Chunks && row.value.is_none()
 }
 
 /// The name of a table's column family.
@@ -281,6 +318,14 @@ fn table_options(table: Table) -> Options {
     options.set_max_bytes_for_level_base(LEVEL_BYTES);
     options.set_level_compaction_dynamic_level_bytes(false);
     options.set_compression_type(DBCompressionType::Lz4);
+    if table == Table::Chunks {
+        // A chunk is written once and is random: kept apart, it is neither copied nor compressed.
+        options.set_write_buffer_size(CHUNK_BUFFER_BYTES);
+        options.set_enable_blob_files(true);
+        options.set_min_blob_size(BLOB_BYTES);
+        options.set_enable_blob_gc(true);
+        options.set_compression_type(DBCompressionType::None);
+    }
     if table == Table::Events {
         let mut blocks = BlockBasedOptions::default();
         blocks.set_block_size(EVENT_BLOCK_BYTES);

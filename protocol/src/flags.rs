@@ -77,6 +77,8 @@ fn strikes_on(channel: &Channel, lane: LaneId) -> Vec<Strike<'_>> {
     let endings = endings.filter(|ending| lane.audience.contains(&ending.partner));
     let strangers = lane.audience.iter();
     let strangers = strangers.filter(|partner| !present.members.contains_key(*partner));
+    #[cfg(test)]
+    let strangers = strangers.filter(|_| !mutation::is(Mutation::NoStandingIgnored));
     endings
         .map(Strike::Ending)
         .chain(strangers.map(|partner| Strike::NoStanding(*partner)))
@@ -123,11 +125,7 @@ impl<'a> Lane<'a> {
         };
         for &chain in &self.chains {
             let held = self.channel.graph.chain(chain);
-            let first = Pos {
-                chain,
-                seq: held.first,
-            };
-            let author = self.channel.author(first).partner;
+            let author = self.author_of_log(chain);
             let unaware = match strike {
                 Strike::Ending(ending) => self.unaware(chain, ending.pos),
                 Strike::NoStanding(_) => held.head(),
@@ -148,6 +146,16 @@ impl<'a> Lane<'a> {
             };
             self.vouches.insert((chain, number), upto);
         }
+    }
+
+    /// Of a log the author of its first event counts, on every branch.
+    fn author_of_log(&self, chain: ChainIx) -> PartnerId {
+        let mut chain = chain;
+        while let Some(base) = self.channel.graph.chain(chain).base {
+            chain = base.chain;
+        }
+        let seq = self.channel.graph.chain(chain).first;
+        self.channel.author(Pos { chain, seq }).partner
     }
 
     /// The last position of a chain that does not know of a control event; the one before the

@@ -36,6 +36,8 @@ pub enum Frame {
     Lane(ShowLane),
     AskKeys(AskKeys),
     Keys(Keys),
+    AskPiece(AskPiece),
+    Piece(Piece),
 }
 
 /// The first frame of a link.
@@ -207,6 +209,79 @@ impl Canonical for Keys {
     }
 }
 
+/// Asks for a part of a sealed chunk of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskPiece {
+    pub channel: ChannelId,
+    pub lane: LaneId,
+    /// The file reference's id.
+    pub file: EventId,
+    /// The chunk's number, from 0.
+    pub chunk: u32,
+    /// Where in the sealed chunk the piece begins: a multiple of [`limits::PIECE_BYTES`].
+    pub offset: u32,
+}
+
+impl Canonical for AskPiece {
+    const NAME: &'static str = "ask-piece frame";
+    const LIMIT: usize = 192;
+
+    fn check(&self) -> Result<(), Malformed> {
+        check_place(self.chunk, self.offset)
+    }
+}
+
+/// The answer to [`AskPiece`]: the bytes from the offset on, as many as a piece has or the chunk
+/// still has. None: nothing for the asker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    pub channel: ChannelId,
+    pub lane: LaneId,
+    pub file: EventId,
+    pub chunk: u32,
+    pub offset: u32,
+    pub bytes: ByteBuf,
+}
+
+impl Piece {
+    /// Answers a question with these bytes.
+    pub fn answer(ask: &AskPiece, bytes: Vec<u8>) -> Piece {
+        Piece {
+            channel: ask.channel,
+            lane: ask.lane,
+            file: ask.file,
+            chunk: ask.chunk,
+            offset: ask.offset,
+            bytes: ByteBuf::from(bytes),
+        }
+    }
+}
+
+impl Canonical for Piece {
+    const NAME: &'static str = "piece frame";
+    const LIMIT: usize = limits::PIECE_BYTES + 192;
+
+    fn check(&self) -> Result<(), Malformed> {
+        check_place(self.chunk, self.offset)?;
+        if self.bytes.len() <= limits::PIECE_BYTES {
+            Ok(())
+        } else {
+            Err(Malformed::Rule("a piece over the limit"))
+        }
+    }
+}
+
+fn check_place(chunk: u32, offset: u32) -> Result<(), Malformed> {
+    let (chunk, offset) = (chunk as usize, offset as usize);
+    let begins_a_piece =
+        offset < limits::SEALED_CHUNK_BYTES && offset.is_multiple_of(limits::PIECE_BYTES);
+    if chunk < limits::CHUNKS && begins_a_piece {
+        Ok(())
+    } else {
+        Err(Malformed::Rule("not the place of a piece"))
+    }
+}
+
 /// No such lane for the asker.
 pub const REFUSED_NO_SUCH_LANE: u8 = 1;
 /// A quota; ask again later.
@@ -322,6 +397,8 @@ impl Frame {
             Frame::Lane(contents) => (9, contents.to_bytes()),
             Frame::AskKeys(contents) => (10, contents.to_bytes()),
             Frame::Keys(contents) => (11, contents.to_bytes()),
+            Frame::AskPiece(contents) => (12, contents.to_bytes()),
+            Frame::Piece(contents) => (13, contents.to_bytes()),
         };
         let mut bytes = Vec::with_capacity(contents.len() + 1);
         bytes.push(number);
@@ -346,6 +423,8 @@ impl Frame {
             9 => Frame::Lane(ShowLane::from_bytes(contents)?),
             10 => Frame::AskKeys(AskKeys::from_bytes(contents)?),
             11 => Frame::Keys(Keys::from_bytes(contents)?),
+            12 => Frame::AskPiece(AskPiece::from_bytes(contents)?),
+            13 => Frame::Piece(Piece::from_bytes(contents)?),
             _ => {
                 return Err(Malformed::Undecodable {
                     expected: "frame of a known type",

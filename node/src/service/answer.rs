@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{channels, import, messages, peering, posts, status};
+use super::{channels, files, import, members, messages, peering, posts, status};
 use crate::api::{ApiError, Item, Request};
 use crate::node::Node;
 
@@ -23,6 +23,14 @@ impl<'a> Items<'a> {
     pub fn queued() -> (Items<'static>, mpsc::Receiver<Item>) {
         let (items, produced) = mpsc::channel(ITEMS);
         (Items::Queued(items), produced)
+    }
+
+    /// Whether nobody reads the answer any more.
+    pub fn is_unheard(&self) -> bool {
+        match self {
+            Items::Direct(_) => false,
+            Items::Queued(items) => items.is_closed(),
+        }
     }
 
     /// Hands over an item, waiting for a slow reader.
@@ -65,22 +73,70 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
         Request::PeerSuspend { partner } => peering::suspend(node, &partner).await?,
         Request::PeerResume { partner } => peering::resume(node, &partner).await?,
         Request::PeerRevoke { partner } => peering::revoke(node, &partner).await?,
-        Request::ChannelCreate { name } => {
+        Request::ChannelCreate {
+            name,
+            history,
+            quorum,
+        } => {
             items
-                .push(Item::Channel(channels::create(node, name).await?))
+                .push(Item::Channel(
+                    channels::create(node, name, history, quorum).await?,
+                ))
                 .await;
         }
         Request::ChannelShare {
             channel,
             partner,
             role,
-        } => channels::share(node, &channel, &partner, role).await?,
+        } => members::share(node, &channel, &partner, role).await?,
         Request::ChannelAccept { channel } => channels::accept(node, &channel).await?,
         Request::ChannelLeave { channel } => channels::leave(node, &channel).await?,
+        Request::ChannelGrant {
+            channel,
+            partner,
+            role,
+        } => {
+            items
+                .push(Item::Decided(
+                    members::grant(node, &channel, &partner, role).await?,
+                ))
+                .await;
+        }
+        Request::ChannelRemove { channel, partner } => {
+            items
+                .push(Item::Decided(
+                    members::remove(node, &channel, &partner).await?,
+                ))
+                .await;
+        }
+        Request::ChannelSuspend { channel, partner } => {
+            items
+                .push(Item::Decided(
+                    members::suspend(node, &channel, &partner).await?,
+                ))
+                .await;
+        }
+        Request::ChannelEndorse {
+            channel,
+            act,
+            partner,
+            role,
+        } => {
+            items
+                .push(Item::Decided(
+                    members::endorse(node, &channel, act, &partner, role).await?,
+                ))
+                .await;
+        }
         Request::ChannelList => {
             for channel in channels::list(node).await? {
                 items.push(Item::Channel(channel)).await;
             }
+        }
+        Request::ChannelShow { channel } => {
+            items
+                .push(Item::Channel(channels::show(node, &channel).await?))
+                .await;
         }
         Request::Post {
             channel,
@@ -89,6 +145,7 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
             reply_to,
             create_at_ms,
             precedence,
+            to,
         } => {
             let post = messages::NewPost {
                 user,
@@ -96,6 +153,7 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
                 reply_to,
                 create_at_ms,
                 precedence,
+                to,
             };
             items
                 .push(Item::Written(messages::post(node, &channel, post).await?))
@@ -122,11 +180,35 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
             user,
             emoji,
             remove,
+            to,
         } => {
+            let mark = messages::Mark { post, user, to };
             items
                 .push(Item::Written(
-                    messages::react(node, &post, user, emoji, remove).await?,
+                    messages::react(node, mark, emoji, remove).await?,
                 ))
+                .await;
+        }
+        Request::Pin {
+            post,
+            user,
+            remove,
+            to,
+        } => {
+            let mark = messages::Mark { post, user, to };
+            items
+                .push(Item::Written(messages::pin(node, mark, remove).await?))
+                .await;
+        }
+        Request::Receipt {
+            post,
+            user,
+            state,
+            to,
+        } => {
+            let mark = messages::Mark { post, user, to };
+            items
+                .push(Item::Written(messages::receipt(node, mark, state).await?))
                 .await;
         }
         Request::Read { channel, limit } => posts::read(node, &channel, limit, items).await?,
@@ -140,6 +222,26 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
             items
                 .push(Item::Imported(import::import(node, &import, posts).await?))
                 .await;
+        }
+        Request::FileBegin(file) => {
+            let upload = files::begin(node, file).await?;
+            items.push(Item::FileUpload(upload)).await;
+        }
+        Request::FileChunk {
+            upload,
+            chunk,
+            data,
+        } => files::take_chunk(node, &upload, chunk, data).await?,
+        Request::FileFinish { upload } => {
+            items
+                .push(Item::Written(files::finish(node, &upload).await?))
+                .await;
+        }
+        Request::FileList { channel } => posts::files(node, &channel, items).await?,
+        Request::FileFetch { file, wait_s } => files::fetch(node, &file, wait_s, items).await?,
+        Request::FileRead { file, chunk } => {
+            let data = files::read_chunk(node, &file, chunk).await?;
+            items.push(Item::FileData(data)).await;
         }
         Request::Digests => {
             items

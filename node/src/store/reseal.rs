@@ -37,6 +37,7 @@ impl Store {
             db: self.db.clone(),
             key: Arc::new(key),
             generation,
+            to_reclaim: Arc::default(),
         };
         let mut resealed = Resealed {
             old: self,

@@ -19,8 +19,8 @@ use crate::pull::Pull;
 use crate::replica::{Output, SendRange, StreamClass};
 use crate::time::Instant;
 use crate::wire::{
-    AskHeads, AskKeys, Events, Frame, Have, Heads, Hello, Keys, LogId, PackedEvent, Packer,
-    REFUSED_LATER, REFUSED_NO_SUCH_LANE, Refused, Unpacker, Want, heads_digest,
+    AskHeads, AskKeys, AskPiece, Events, Frame, Have, Heads, Hello, Keys, LogId, PackedEvent,
+    Packer, Piece, REFUSED_LATER, REFUSED_NO_SUCH_LANE, Refused, Unpacker, Want, heads_digest,
 };
 
 use entitlement::Shown;
@@ -74,6 +74,8 @@ pub enum Received {
     Events(Vec<Event>),
     AskKeys(AskKeys),
     Keys(Keys),
+    AskPiece(AskPiece),
+    Piece(Piece),
     Refused(Refused),
 }
 
@@ -191,6 +193,8 @@ impl Sync {
             Frame::Lane(lane) => state.shown.take(&self.own, &peer, &lane),
             Frame::AskKeys(ask) => return Ok(Received::AskKeys(ask)),
             Frame::Keys(keys) => return Ok(Received::Keys(keys)),
+            Frame::AskPiece(ask) => return Ok(Received::AskPiece(ask)),
+            Frame::Piece(piece) => return Ok(Received::Piece(piece)),
         }
         Ok(Received::Nothing)
     }

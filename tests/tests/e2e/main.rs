@@ -3,11 +3,14 @@
 mod at_rest;
 mod demo;
 mod errors;
+mod files;
 mod hostile;
 mod kill;
 mod link_cut;
 mod membership;
 mod messages;
+mod narrow;
 mod peering;
 mod relay;
+mod removal;
 mod stopping;
