@@ -117,7 +117,7 @@ impl Node {
         });
     }
 
-    /// Kills the process as a power cut would.
+    /// Kills the process. What it has written is safe with the system, synced or not.
     pub fn kill(&mut self) {
         let mut process = self.process.take().expect("the node runs");
         process.kill().expect("an own child");

@@ -1,4 +1,4 @@
-//! What lies in the store of a node that does not run.
+//! What lies in the store of a node.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use comity_node::audit::Record;
 use comity_node::config::Config;
 use comity_node::keystore;
-use comity_node::store::StoreError;
+use comity_node::store::{Store, StoreError};
 use comity_protocol::codec::Canonical as _;
 use comity_protocol::rows::Table;
 use rocksdb::{DB, IteratorMode, Options};
@@ -27,8 +27,29 @@ impl Positions {
     /// has another event for a position than was seen before.
     pub fn absorb(&mut self, node_dir: &Path, moment: &str) {
         let db = open_as_it_lies(node_dir);
-        let logs: BTreeMap<Vec<u8>, Log> = rows(&db, Table::Logs).collect();
-        for (key, _) in rows(&db, Table::Events) {
+        let logs = rows(&db, Table::Logs).collect();
+        let keys = rows(&db, Table::Events).map(|(key, _)| key);
+        self.take(&logs, keys, moment);
+    }
+
+    /// As [`Positions::absorb`], of a store that is open.
+    pub fn absorb_open(&mut self, store: &Store, moment: &str) {
+        let mut logs = BTreeMap::new();
+        each(store, Table::Logs, |key, value| {
+            logs.insert(key.to_vec(), value.to_vec());
+        });
+        let mut keys = Vec::new();
+        each(store, Table::Events, |key, _| keys.push(key.to_vec()));
+        self.take(&logs, keys.into_iter(), moment);
+    }
+
+    fn take(
+        &mut self,
+        logs: &BTreeMap<Vec<u8>, Log>,
+        keys: impl Iterator<Item = Vec<u8>>,
+        moment: &str,
+    ) {
+        for key in keys {
             let (log, seq, id) = split(&key);
             let log = logs.get(log).expect("a log for every event").clone();
             let positions = self.seen.entry(log).or_default();
@@ -152,13 +173,21 @@ pub fn count(node_dir: &Path, table: Table) -> usize {
     count
 }
 
-fn scan(node_dir: &Path, table: Table, mut each: impl FnMut(&[u8], &[u8])) {
+fn scan(node_dir: &Path, table: Table, look: impl FnMut(&[u8], &[u8])) {
     let config = Config::load(node_dir).expect("a node's directory");
     let store = keystore::open_store(node_dir, &config.storage);
-    let store = store.expect("a store that nobody else has open");
+    each(
+        &store.expect("a store that nobody else has open"),
+        table,
+        look,
+    );
+}
+
+/// Looks at every row of a table of an open store.
+pub fn each(store: &Store, table: Table, mut look: impl FnMut(&[u8], &[u8])) {
     store
         .scan::<StoreError>(table, &[], &[], |key, value| {
-            each(key, value);
+            look(key, value);
             Ok(true)
         })
         .expect("a store that reads back");

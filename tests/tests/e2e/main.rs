@@ -12,6 +12,7 @@ mod membership;
 mod messages;
 mod narrow;
 mod peering;
+mod power;
 mod relay;
 mod removal;
 mod segregation;
