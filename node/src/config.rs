@@ -35,6 +35,9 @@ pub struct Config {
     /// Where the storage key comes from.
     #[serde(default)]
     pub storage: KeySource,
+    /// How the store lies on the disk.
+    #[serde(default)]
+    pub store: StoreConfig,
     #[serde(default)]
     pub log: LogConfig,
     #[serde(default)]
@@ -89,6 +92,20 @@ fn is_file_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
 }
 
+/// How the store lies on the disk. It is left out of the template: only tests choose.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// Whether its files are compressed, from when they are written next.
+    pub compressed: bool,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self { compressed: true }
+    }
+}
+
 /// What `comity serve` writes to standard error.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -136,6 +153,9 @@ pub enum LogFormat {
 #[serde(deny_unknown_fields, default)]
 pub struct LinksConfig {
     pub congestion: Congestion,
+    /// A file in which every frame that peers send is kept; a relative path begins at the node's
+    /// directory. It is left out of the template: only tests choose.
+    pub keep_received: Option<PathBuf>,
 }
 
 /// The congestion controller of a link.

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use comity_crypto::{SealingKey, SigningKey};
+use comity_crypto::{SealingKey, SigningKey, StorageKey};
 use comity_protocol::codec::{Canonical, Malformed};
 use comity_protocol::id::{Hash, KeyBytes, hex};
 use comity_protocol::identity::{Identity, Name, NodeCertificate, next_root_hash, partner_id};
@@ -19,7 +19,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::config::{DEFAULT_KEY_FILE, KeySource};
 use crate::random;
 use crate::storage_key::{KeyPlace, KeyText, StorageKeyError, write_secret};
-use crate::store::{KeyId, Store, StoreError};
+use crate::store::{KeyId, Store, StoreError, StoreOptions};
 use crate::transport::{TlsIdentity, TransportError};
 
 const ROOT_KEY_FILE: &str = "root.key";
@@ -151,22 +151,49 @@ pub fn create(dir: &Path, partner: Name, now_ms: u64) -> Result<Identity, KeyFil
 /// Opens the store of a node's directory. Where a rotation of the storage key was interrupted
 /// between putting the new key in force and putting its file in place, this ends it.
 pub fn open_store(dir: &Path, source: &KeySource) -> Result<Store, KeyFileError> {
+    open_store_with(dir, source, &StoreOptions::default())
+}
+
+/// Opens the store of a node's directory otherwise than by default.
+pub fn open_store_with(
+    dir: &Path,
+    source: &KeySource,
+    options: &StoreOptions,
+) -> Result<Store, KeyFileError> {
     let place = KeyPlace::of(dir, source)?;
-    match Store::open(&store_path(dir), place.read()?) {
-        Err(StoreError::WrongKey { store, given }) => open_replaced(dir, &place, store, given),
+    let open = |key: StorageKey| Store::open_with(&store_path(dir), key, options.clone());
+    match open(place.read()?) {
+        Err(StoreError::WrongKey { store, given }) => open_replaced(&open, &place, store, given),
+        opened => Ok(opened?),
+    }
+}
+
+/// Opens the store of a node that does not run, to read it; nothing in the directory changes.
+pub fn open_store_read_only(dir: &Path, source: &KeySource) -> Result<Store, KeyFileError> {
+    let place = KeyPlace::of(dir, source)?;
+    let open = |key: StorageKey| Store::open_read_only(&store_path(dir), key);
+    match open(place.read()?) {
+        Err(StoreError::WrongKey { store, given }) => match place.pending(store) {
+            Some((key, _)) => Ok(open(key)?),
+            None => Err(KeyFileError::Storage(StorageKeyError::WrongKey {
+                path: place.path().into(),
+                store,
+                given,
+            })),
+        },
         opened => Ok(opened?),
     }
 }
 
 /// Opens a store that is not under the key that was read, but under `wanted`.
 fn open_replaced(
-    dir: &Path,
+    open: &dyn Fn(StorageKey) -> Result<Store, StoreError>,
     place: &KeyPlace,
     wanted: KeyId,
     given: KeyId,
 ) -> Result<Store, KeyFileError> {
     if let Some((key, pending)) = place.pending(wanted) {
-        let store = Store::open(&store_path(dir), key)?;
+        let store = open(key)?;
         if let Err(error) = pending.install()
             && KeyId::of(&place.read()?) != wanted
         {
@@ -178,7 +205,7 @@ fn open_replaced(
     // Another process may just have put the new key in place.
     let key = place.read()?;
     if KeyId::of(&key) == wanted {
-        return Ok(Store::open(&store_path(dir), key)?);
+        return Ok(open(key)?);
     }
     Err(KeyFileError::Storage(StorageKeyError::WrongKey {
         path: place.path().into(),

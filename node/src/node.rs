@@ -13,15 +13,16 @@ use tokio::sync::{Mutex, mpsc};
 use crate::api::ApiError;
 use crate::audit::Audit;
 use crate::committer;
-use crate::config::{self, Config, KeySource};
+use crate::config::{self, Config};
 use crate::driver::{self, Handle, Incident, Surroundings};
 use crate::keystore::{self, KeyFileError, Keys};
 use crate::pacts::Pacts;
 use crate::pieces::Pieces;
 use crate::ranges::Ranges;
+use crate::received;
 use crate::service::failure;
 use crate::service::files::{self, Files};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, StoreOptions};
 use crate::transport::{Congestion, GroupProfile, LinkEvent, Transport, TransportConfig};
 
 /// Link events that may wait for the driver; each is at most a frame of 1 MiB.
@@ -73,9 +74,17 @@ impl Node {
         config: Config,
         mode: Mode,
     ) -> Result<(Arc<Node>, Running), ApiError> {
-        let store = open_patiently(dir, &config.storage)
-            .await
-            .map_err(failure::keys)?;
+        let store = open_patiently(dir, &config).await.map_err(failure::keys)?;
+        Node::over(store, dir, config, mode).await
+    }
+
+    /// Opens a node's directory, whose store is open already.
+    pub async fn over(
+        store: Store,
+        dir: &Path,
+        config: Config,
+        mode: Mode,
+    ) -> Result<(Arc<Node>, Running), ApiError> {
         let Keys { own, tls } = keystore::load(&store).map_err(failure::keys)?;
         let partner = own.identity.partner();
         let identity = own.identity.clone();
@@ -93,6 +102,13 @@ impl Node {
                     Transport::start(transport_config(&config), tls, partner.0, events).await;
                 Some(Arc::new(started.map_err(failure::transport)?))
             }
+        };
+        let links = match &config.links.keep_received {
+            Some(path) if mode == Mode::Serving => {
+                let path = dir.join(path);
+                received::keep(links, &path).map_err(|error| failure::directory(&path, &error))?
+            }
+            _ => links,
         };
         let runtime = tokio::runtime::Handle::current();
         let ranges = Ranges::new(store.clone(), transport.clone(), runtime.clone());
@@ -182,10 +198,14 @@ impl Node {
 }
 
 /// Opens the store, waiting a little for a command that has the directory open just now.
-async fn open_patiently(dir: &Path, source: &KeySource) -> Result<Store, KeyFileError> {
+async fn open_patiently(dir: &Path, config: &Config) -> Result<Store, KeyFileError> {
+    let options = StoreOptions {
+        compressed: config.store.compressed,
+        ..StoreOptions::default()
+    };
     let deadline = Instant::now() + IN_USE_PATIENCE;
     loop {
-        match keystore::open_store(dir, source) {
+        match keystore::open_store_with(dir, &config.storage, &options) {
             Err(KeyFileError::Store(StoreError::InUse { .. })) if Instant::now() < deadline => {
                 tokio::time::sleep(IN_USE_PAUSE).await;
             }
@@ -210,7 +230,8 @@ fn record_incidents(audit: Arc<Audit>) -> mpsc::Sender<Incident> {
     incidents
 }
 
-fn restore(own: comity_protocol::replica::Own, store: &Store) -> Result<Replica, ApiError> {
+/// Puts the machine together from what is stored.
+pub fn restore(own: comity_protocol::replica::Own, store: &Store) -> Result<Replica, ApiError> {
     let mut restore = Restore::new(own);
     for table in Table::OF_THE_MACHINE {
         store

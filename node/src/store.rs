@@ -7,9 +7,12 @@
 //! [sealed again](Store::reseal) under another key.
 
 mod mark;
+mod options;
+mod read_only;
 mod reseal;
 
 use std::borrow::Cow;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,43 +20,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use comity_crypto::StorageKey;
 use comity_protocol::rows::{Row, Table};
 use rocksdb::{
-    BlockBasedOptions, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, Direction,
-    IteratorMode, Options, WriteBatch, WriteOptions,
+    ColumnFamily, ColumnFamilyDescriptor, DB, Direction, IteratorMode, WriteBatch, WriteOptions,
 };
 use zeroize::Zeroizing;
 
 use crate::random;
 pub use mark::KeyId;
 use mark::Mark;
+pub use options::StoreOptions;
 pub use reseal::{Progress, Resealed};
 
 /// The version of the store's layout; a store of another one is refused.
-const FORMAT: &[u8] = b"comity store 1";
+const FORMAT: &[u8] = b"comity store 2";
 const FORMAT_KEY: &[u8] = b"format";
-/// Memory for writes before they go to a file, in bytes, per table. Until then an event lies in
-/// the write-ahead log in full, which is half as much again as it takes in a file: small, so that
-/// little does.
-const WRITE_BUFFER_BYTES: usize = 4 << 20;
-/// Files of the first level below the one that buffers are written to, in bytes, and how much
-/// larger those of each further level are. Logs grow at their ends: with small files a merge
-/// rewrites the ends and leaves the rest alone.
-const FILE_BYTES: u64 = 4 << 20;
-const FILE_GROWTH: i32 = 2;
-/// The whole of that first level: as much as four buffers, which is what a merge brings it. Each
-/// further level is ten times as large.
-const LEVEL_BYTES: u64 = 16 << 20;
-/// Large blocks let the ids that successive headers share be compressed away.
-const EVENT_BLOCK_BYTES: usize = 32 << 10;
-/// Values from this length on lie in files of their own, in the table of chunks.
-const BLOB_BYTES: u64 = 16 << 10;
-/// Memory for chunks before they go to a file: each time makes one file.
-const CHUNK_BUFFER_BYTES: usize = 16 << 20;
-/// Write-ahead logs above this are flushed: bounds the time to open after a crash, should one
-/// table keep a log alive that the others do not need.
-const WAL_BYTES: u64 = 16 << 20;
-/// Files that RocksDB keeps open.
-const OPEN_FILES: i32 = 256;
-
 /// Why the store failed. Whoever gets this stops: what cannot be written cannot be promised.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -63,6 +42,11 @@ pub enum StoreError {
     Open {
         path: String,
         source: rocksdb::Error,
+    },
+    #[error("there is no store at {path} that can be read: {source}")]
+    NoStore {
+        path: String,
+        source: std::io::Error,
     },
     #[error("the store has another format than this version of comity reads")]
     Format,
@@ -86,13 +70,25 @@ pub struct Store {
     generation: u32,
     /// Chunks were deleted, and the thread that sees to that has not begun to yet.
     to_reclaim: Arc<AtomicBool>,
+    options: StoreOptions,
+    /// Keeps others from opening a store that this one only reads.
+    lock: Option<Arc<File>>,
 }
 
 impl Store {
     /// Opens the store in `path`, creating it where there is none. What an interrupted
     /// [resealing](Store::reseal) left behind is removed.
     pub fn open(path: &Path, key: StorageKey) -> Result<Store, StoreError> {
-        let db = open_database(path)?;
+        Store::open_with(path, key, StoreOptions::default())
+    }
+
+    /// Opens the store in `path` otherwise than a node does.
+    pub fn open_with(
+        path: &Path,
+        key: StorageKey,
+        options: StoreOptions,
+    ) -> Result<Store, StoreError> {
+        let db = open_database(path, &options)?;
         let mark = Mark::read(&db)?;
         let given = KeyId::of(&key);
         match &mark {
@@ -107,6 +103,8 @@ impl Store {
             key: Arc::new(key),
             generation: mark.map_or(0, |mark| mark.generation),
             to_reclaim: Arc::default(),
+            options,
+            lock: None,
         };
         store.create_missing()?;
         store.check_format(mark.is_none())?;
@@ -118,12 +116,12 @@ impl Store {
     }
 
     fn create_missing(&mut self) -> Result<(), StoreError> {
-        let generation = self.generation;
+        let (generation, options) = (self.generation, self.options.clone());
         let db = self.exclusive()?;
         for table in Table::ALL {
             let name = family_name(table, generation);
             if db.cf_handle(&name).is_none() {
-                db.create_cf(name, &table_options(table))?;
+                db.create_cf(name, &options.table(table))?;
             }
         }
         Ok(())
@@ -200,7 +198,7 @@ impl Store {
                 None => batch.delete_cf(family, &row.key),
             }
         }
-        self.db.write_opt(batch, &synced())?;
+        self.db.write_opt(batch, &self.options.write())?;
         if rows.iter().any(is_chunk_deleted) {
             self.reclaim();
         }
@@ -270,20 +268,20 @@ fn table_of(family: &str) -> Option<Table> {
 }
 
 /// Opens the database with every column family that it has.
-fn open_database(path: &Path) -> Result<DB, StoreError> {
+fn open_database(path: &Path, options: &StoreOptions) -> Result<DB, StoreError> {
     // Where there is no database yet there is nothing to list.
-    let mut names = DB::list_cf(&Options::default(), path).unwrap_or_default();
+    let mut names = DB::list_cf(&options.database(), path).unwrap_or_default();
     names.retain(|name| name != rocksdb::DEFAULT_COLUMN_FAMILY_NAME);
     let families: Vec<ColumnFamilyDescriptor> = names
         .iter()
         .map(|name| {
             let table = table_of(name).ok_or(StoreError::Format)?;
-            Ok(ColumnFamilyDescriptor::new(name, table_options(table)))
+            Ok(ColumnFamilyDescriptor::new(name, options.table(table)))
         })
         .collect::<Result<_, StoreError>>()?;
-    DB::open_cf_descriptors(&database_options(), path, families).map_err(|source| {
+    DB::open_cf_descriptors(&options.database(), path, families).map_err(|source| {
         let path = path.display().to_string();
-        if source.to_string().contains("lock") {
+        if is_held(&source) {
             StoreError::InUse { path }
         } else {
             StoreError::Open { path, source }
@@ -291,51 +289,17 @@ fn open_database(path: &Path) -> Result<DB, StoreError> {
     })
 }
 
-fn synced() -> WriteOptions {
-    let mut options = WriteOptions::default();
-    options.set_sync(true);
-    options
-}
-
-fn database_options() -> Options {
-    let mut options = Options::default();
-    options.create_if_missing(true);
-    options.set_max_total_wal_size(WAL_BYTES);
-    // All tables go to files together. One that is seldom written would otherwise keep every log
-    // in which it has a row, with all that the others wrote there.
-    options.set_atomic_flush(true);
-    options.set_max_open_files(OPEN_FILES);
-    options.set_keep_log_file_num(3);
-    options.set_max_background_jobs(2);
-    options
-}
-
-fn table_options(table: Table) -> Options {
-    let mut options = Options::default();
-    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
-    options.set_target_file_size_base(FILE_BYTES);
-    options.set_target_file_size_multiplier(FILE_GROWTH);
-    options.set_max_bytes_for_level_base(LEVEL_BYTES);
-    options.set_level_compaction_dynamic_level_bytes(false);
-    options.set_compression_type(DBCompressionType::Lz4);
-    if table == Table::Chunks {
-        // A chunk is written once and is random: kept apart, it is neither copied nor compressed.
-        options.set_write_buffer_size(CHUNK_BUFFER_BYTES);
-        options.set_enable_blob_files(true);
-        options.set_min_blob_size(BLOB_BYTES);
-        options.set_enable_blob_gc(true);
-        options.set_compression_type(DBCompressionType::None);
-    }
-    if table == Table::Events {
-        let mut blocks = BlockBasedOptions::default();
-        blocks.set_block_size(EVENT_BLOCK_BYTES);
-        options.set_block_based_table_factory(&blocks);
-    }
-    options
+/// Whether somebody else has the database open, another process or this one. RocksDB tells by its
+/// text alone; other failures speak of locks, and of blocks, too.
+fn is_held(error: &rocksdb::Error) -> bool {
+    ["While lock file", "lock hold by current process"]
+        .iter()
+        .any(|text| error.as_ref().contains(text))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::options::WRITE_BUFFER_BYTES;
     use super::*;
 
     fn key(byte: u8) -> StorageKey {
@@ -417,6 +381,19 @@ mod tests {
         assert!(matches!(
             Store::open(dir.path(), key(1)),
             Err(StoreError::InUse { .. })
+        ));
+    }
+
+    #[test]
+    fn a_lock_that_cannot_even_be_tried_is_no_other_process() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Store::open(dir.path(), key(1)).unwrap());
+        let lock = dir.path().join("LOCK");
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::create_dir(&lock).unwrap();
+        assert!(matches!(
+            Store::open(dir.path(), key(1)),
+            Err(StoreError::Open { .. })
         ));
     }
 }

@@ -192,6 +192,11 @@ impl LogNumbers {
         self.numbers.get(log).copied()
     }
 
+    /// The log that has a number.
+    pub fn log(&self, number: u32) -> Option<LogId> {
+        self.logs.get(&number).copied()
+    }
+
     fn insert(&mut self, log: LogId, number: u32) {
         self.numbers.insert(log, number);
         self.logs.insert(number, log);

@@ -20,6 +20,11 @@ impl Dice {
         Dice { state: seed }
     }
 
+    /// Dice of their own for a part of the test.
+    pub fn split(&mut self) -> Dice {
+        Dice { state: self.roll() }
+    }
+
     /// The next number.
     pub fn roll(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);

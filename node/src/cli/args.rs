@@ -101,6 +101,8 @@ pub enum Command {
     /// Look after the node's keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Show that the node has nothing of what is not for its partner
+    ProveSegregation(SegregationArgs),
     /// Run several partners on this machine and let them talk
     Demo(DemoArgs),
     /// Stop the running node gracefully
@@ -561,6 +563,41 @@ pub struct RotateStorageArgs {
     /// key is drawn
     #[arg(long, value_name = "FILE")]
     pub new_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The node must be stopped; nothing in its directory is changed. By itself the \
+                  command judges every row of the store. What the node must not have it cannot \
+                  know: a partner that may have it exports needles, and the command searches \
+                  every byte of every file and every opened value for them.\n\n\
+                  The file of needles holds plaintext and keys. That it was made is in the audit \
+                  record of the node that made it.\n\n\
+                  Exits with 0 when nothing was found, 1 when there are files that are not a \
+                  node's, 2 when something was found, 3 when something could not be looked at.\n\n\
+                  Examples:\n  comity prove-segregation --dir /var/lib/comity\n  \
+                  comity prove-segregation --export-needles charlie.needles --excluding charlie\n  \
+                  comity prove-segregation --needles charlie.needles --also /var/log/comity"
+)]
+pub struct SegregationArgs {
+    /// Search for the needles in this file
+    #[arg(long, value_name = "FILE", conflicts_with = "export_needles")]
+    pub needles: Option<PathBuf>,
+    /// Search this file or directory too; may be repeated
+    #[arg(long, value_name = "PATH", requires = "needles")]
+    pub also: Vec<PathBuf>,
+    /// Write needles to this file, which does not exist yet
+    #[arg(long, value_name = "FILE", requires = "excluding")]
+    pub export_needles: Option<PathBuf>,
+    /// The partner that must not have what is exported
+    #[arg(long, value_name = "PARTNER", requires = "export_needles")]
+    pub excluding: Option<String>,
+    /// Export of this channel only
+    #[arg(long, value_name = "CHANNEL", requires = "export_needles")]
+    pub channel: Option<String>,
+    /// Export of this event only, by its id or the start of it
+    #[arg(long, value_name = "EVENT", requires = "export_needles")]
+    pub event: Option<String>,
 }
 
 #[derive(Debug, Args)]

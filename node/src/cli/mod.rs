@@ -1,6 +1,7 @@
 //! The command line of `comity`: what a sysadmin types, and what is printed.
 //!
-//! Every command but `serve`, `init`, `check`, `key` and `demo` turns into requests of [`crate::api`],
+//! Every command but `serve`, `init`, `check`, `key`, `prove-segregation` and
+//! `demo` turns into requests of [`crate::api`],
 //! asked over the admin socket of a running node or, when none is running, of the directory
 //! itself. Nothing in here knows more of a node than that.
 
@@ -21,6 +22,7 @@ mod logging;
 mod message;
 mod output;
 mod peer;
+mod segregation;
 mod serve;
 mod status;
 mod stop;
@@ -91,6 +93,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<Exit, ApiErro
         Command::Export(args) => export::run(&dir, args, output).await,
         Command::Import(args) => import::run(&dir, args, output).await,
         Command::Key(command) => key::run(&dir, command, output).await,
+        Command::ProveSegregation(args) => segregation::run(&dir, args, output).await,
         Command::Demo(args) => demo::run(args, output).await,
     }
 }

@@ -9,12 +9,13 @@ pub mod files;
 mod import;
 mod members;
 mod messages;
-mod names;
+pub(crate) mod names;
 mod peering;
 mod posts;
 mod socket;
 mod status;
 
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::config::{self, Config};
 use crate::keystore;
 use crate::node::{Mode, Node, Running};
 use crate::rotation::{self, Rotated};
+use crate::storage_key::sync_directory_of;
 use crate::store::Progress;
 
 pub use check::{Finding, Severity, check};
@@ -64,7 +66,9 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<InitReport, ApiError> {
     Config::parse(&text, &path)?;
     make_private(dir).map_err(|error| failure::directory(dir, &error))?;
     let identity = keystore::create(dir, partner, Node::now_ms()).map_err(failure::keys)?;
-    std::fs::write(&path, text).map_err(|error| failure::directory(dir, &error))?;
+    write_config(&path, &text).map_err(|error| failure::directory(dir, &error))?;
+    // The directory in which it lies may be one that is not ours to open.
+    let _ = sync_directory_of(dir);
     Ok(InitReport {
         partner_id: identity.partner().to_hex(),
     })
@@ -98,6 +102,15 @@ fn make_private(dir: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
 }
 
+/// Writes the last file of a new node's directory. It is on disk when this returns, and so are the
+/// names of all that the directory holds.
+fn write_config(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    sync_directory_of(path)
+}
+
 /// Opens a directory whose node is not running and answers one request in this process.
 pub async fn offline(
     dir: &Path,
@@ -106,11 +119,19 @@ pub async fn offline(
     sink: &mut (dyn FnMut(Item) + Send),
 ) -> Result<(), ApiError> {
     let (node, running) = Node::open(dir, config, Mode::Offline).await?;
-    let mut items = answer::Items::direct(sink);
-    let answered = answer::answer(&node, request, &mut items).await;
+    let answered = answer(&node, request, sink).await;
     node.stop().await;
     end(node, running).await?;
     answered
+}
+
+/// Answers one request to a node that is open in this process.
+pub async fn answer(
+    node: &Node,
+    request: Request,
+    sink: &mut (dyn FnMut(Item) + Send),
+) -> Result<(), ApiError> {
+    answer::answer(node, request, &mut answer::Items::direct(sink)).await
 }
 
 /// Serves until SIGINT, SIGTERM or a stop request.
@@ -151,7 +172,7 @@ pub async fn serve(dir: &Path, config: Config) -> anyhow::Result<()> {
 }
 
 /// Waits until the store is closed, so that the next command can open it.
-async fn end(node: Arc<Node>, running: Running) -> Result<(), ApiError> {
+pub async fn end(node: Arc<Node>, running: Running) -> Result<(), ApiError> {
     let driver = running.driver.await;
     drop(node);
     let committer = running.committer;

@@ -7,10 +7,10 @@ use std::fmt;
 
 use comity_crypto::{STORAGE_KEY_ID_LEN, StorageKey};
 use comity_protocol::id::hex;
-use rocksdb::DB;
+use rocksdb::{DB, WriteOptions};
 use serde::{Serialize, Serializer};
 
-use super::{StoreError, synced};
+use super::StoreError;
 
 const MARK_KEY: &[u8] = b"sealing";
 const GENERATION_LEN: usize = 4;
@@ -62,9 +62,9 @@ impl Mark {
         }))
     }
 
-    /// Sets the mark; it is on disk when this returns.
-    pub fn write(&self, db: &DB) -> Result<(), StoreError> {
+    /// Sets the mark; it is on disk when this returns, if the options say so.
+    pub fn write(&self, db: &DB, options: &WriteOptions) -> Result<(), StoreError> {
         let value = [self.generation.to_be_bytes().as_slice(), &self.key.0].concat();
-        Ok(db.put_opt(MARK_KEY, value, &synced())?)
+        Ok(db.put_opt(MARK_KEY, value, options)?)
     }
 }

@@ -29,15 +29,18 @@ impl Store {
         progress: Progress<'_>,
     ) -> Result<Resealed, StoreError> {
         let generation = self.generation.checked_add(1).ok_or(StoreError::Format)?;
+        let options = self.options.clone();
         let db = self.exclusive()?;
         for table in sealed_tables() {
-            db.create_cf(family_name(table, generation), &table_options(table))?;
+            db.create_cf(family_name(table, generation), &options.table(table))?;
         }
         let fresh = Store {
             db: self.db.clone(),
             key: Arc::new(key),
             generation,
             to_reclaim: Arc::default(),
+            options,
+            lock: None,
         };
         let mut resealed = Resealed {
             old: self,
@@ -51,8 +54,9 @@ impl Store {
     /// Drops the sealed tables of generations that do not count, with the files that hold them.
     pub fn forget_other_generations(&mut self) -> Result<(), StoreError> {
         let generation = self.generation;
+        let options = self.options.database();
         let db = self.exclusive()?;
-        for name in DB::list_cf(&Options::default(), db.path())? {
+        for name in DB::list_cf(&options, db.path())? {
             let counts = |table: Table| family_name(table, generation) == name;
             if table_of(&name).is_some_and(|table| !counts(table)) {
                 db.drop_cf(&name)?;
@@ -85,7 +89,7 @@ impl Store {
             generation: self.generation,
             key: self.key_id(),
         };
-        mark.write(&self.db)
+        mark.write(&self.db, &self.options.write())
     }
 
     /// About how many rows a table has.
@@ -188,6 +192,8 @@ fn sealed_tables() -> impl Iterator<Item = Table> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use rocksdb::Options;
 
     use super::*;
 
