@@ -6,7 +6,7 @@
 //! [`Reply::Done`] or [`Reply::Failed`]. When no node is running, the command opens the same
 //! directory itself and asks the same questions in its own process.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The longest line, in bytes, that either side of the admin socket accepts. An import batch is
 /// the largest honest line: 512 posts, most of them short, none above 64 KiB.
@@ -17,6 +17,7 @@ pub const MAX_LINE: usize = 64 << 20;
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Answers one [`NodeStatus`].
+    #[serde(deserialize_with = "no_fields")]
     Status,
     /// Makes a peering invitation. Answers one [`PeeringFile`] without words.
     PeerInvite {
@@ -41,6 +42,7 @@ pub enum Request {
         words: Vec<String>,
     },
     /// Answers a [`PeerInfo`] per peer.
+    #[serde(deserialize_with = "no_fields")]
     PeerList,
     /// Closes the link and withholds everything from that partner until resumed.
     PeerSuspend {
@@ -56,6 +58,11 @@ pub enum Request {
     /// Answers one [`ChannelInfo`].
     ChannelCreate {
         name: String,
+        #[serde(default)]
+        history: History,
+        /// Owners needed for what one owner alone may not do; 0 for a majority.
+        #[serde(default)]
+        quorum: u8,
     },
     /// Invites a peer's organisation to a shared channel.
     ChannelShare {
@@ -70,8 +77,37 @@ pub enum Request {
     ChannelLeave {
         channel: String,
     },
+    /// Changes a partner's role. Answers one [`Decided`].
+    ChannelGrant {
+        channel: String,
+        partner: String,
+        role: Role,
+    },
+    /// Ends a partner's membership. Answers one [`Decided`].
+    ChannelRemove {
+        channel: String,
+        partner: String,
+    },
+    /// Ends a partner's membership until it is shared anew. Answers one [`Decided`].
+    ChannelSuspend {
+        channel: String,
+        partner: String,
+    },
+    /// Endorses, as an owner, what another owner proposes. Answers one [`Decided`].
+    ChannelEndorse {
+        channel: String,
+        act: MembershipAct,
+        partner: String,
+        /// For an invitation and a grant: the role.
+        role: Option<Role>,
+    },
     /// Answers a [`ChannelInfo`] per channel.
+    #[serde(deserialize_with = "no_fields")]
     ChannelList,
+    /// Answers one [`ChannelInfo`].
+    ChannelShow {
+        channel: String,
+    },
     /// Answers one [`Written`].
     Post {
         channel: String,
@@ -82,6 +118,10 @@ pub enum Request {
         /// The claimed time; the node's clock when absent.
         create_at_ms: Option<u64>,
         precedence: Precedence,
+        /// The partners that it is for, by name or the start of the id, this one included in any
+        /// case; empty for all members or, for a reply, the readers of the post replied to.
+        #[serde(default)]
+        to: Vec<String>,
     },
     /// Replaces the message of an own user's post. Answers one [`Written`].
     Edit {
@@ -100,6 +140,27 @@ pub enum Request {
         user: String,
         emoji: String,
         remove: bool,
+        /// As in [`Request::Post`]; empty for the readers of the post.
+        #[serde(default)]
+        to: Vec<String>,
+    },
+    /// Pins a post (or takes that back). Answers one [`Written`].
+    Pin {
+        post: String,
+        user: String,
+        remove: bool,
+        /// As in [`Request::React`].
+        #[serde(default)]
+        to: Vec<String>,
+    },
+    /// Says how far a post came at an own user. Answers one [`Written`].
+    Receipt {
+        post: String,
+        user: String,
+        state: ReceiptState,
+        /// As in [`Request::React`].
+        #[serde(default)]
+        to: Vec<String>,
     },
     /// Answers a [`PostInfo`] per post, in timeline order, the last `limit` ones.
     Read {
@@ -155,9 +216,20 @@ pub enum Request {
         chunk: u32,
     },
     /// Answers one [`Digests`].
+    #[serde(deserialize_with = "no_fields")]
     Digests,
     /// Stops the node gracefully.
+    #[serde(deserialize_with = "no_fields")]
     Stop,
+}
+
+/// Serde by itself lets a variant without fields pass with any.
+fn no_fields<'de, D: Deserializer<'de>>(fields: D) -> Result<(), D::Error> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct NoFields {}
+
+    NoFields::deserialize(fields).map(|NoFields {}| ())
 }
 
 /// One line of an answer.
@@ -177,6 +249,7 @@ pub enum Item {
     Peering(PeeringFile),
     Peer(PeerInfo),
     Channel(ChannelInfo),
+    Decided(Decided),
     Written(Written),
     Post(PostInfo),
     ImportProgress(ImportProgress),
@@ -222,6 +295,67 @@ pub enum Role {
     Contributor,
     Admin,
     Owner,
+}
+
+impl Role {
+    /// The role as commands write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Observer => "observer",
+            Role::Contributor => "contributor",
+            Role::Admin => "admin",
+            Role::Owner => "owner",
+        }
+    }
+}
+
+/// What may be decided about another partner's membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MembershipAct {
+    Invite,
+    Grant,
+    Remove,
+    Suspend,
+}
+
+impl MembershipAct {
+    /// The act as commands write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MembershipAct::Invite => "invite",
+            MembershipAct::Grant => "grant",
+            MembershipAct::Remove => "remove",
+            MembershipAct::Suspend => "suspend",
+        }
+    }
+}
+
+/// What a partner that joins a channel may read of what was written before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum History {
+    /// Nothing: it reads what is written from then on.
+    #[default]
+    FromJoin,
+    /// All that was for all members; never what was for some.
+    All,
+}
+
+/// How far a post came at a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptState {
+    Delivered,
+    Read,
+}
+
+/// Whether a message is for all members at the time or for a stated audience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneForm {
+    Open,
+    Directed,
 }
 
 /// How urgent a message is (ACP 127); it orders what is sent first.
@@ -310,13 +444,49 @@ pub struct ChannelInfo {
     pub members: Vec<MemberInfo>,
     pub posts: u64,
     pub events: u64,
+    pub history: History,
+    /// By the charter: owners needed for what one owner alone may not do; 0 for a majority.
+    pub quorum: u8,
+    /// What owners have endorsed and nobody has carried out; told of a single channel only.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub proposals: Vec<ProposalInfo>,
+}
+
+/// A proposal that waits for endorsements of owners, or for being carried out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProposalInfo {
+    pub act: MembershipAct,
+    pub partner: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub role: Option<Role>,
+    /// The owners that have endorsed it.
+    pub endorsed_by: Vec<String>,
+    /// How many owners must.
+    pub needed: u64,
+}
+
+/// A decision about a partner's membership, as it was written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Decided {
+    pub channel: String,
+    pub channel_id: String,
+    pub partner: String,
+    pub partner_id: String,
+    /// What happened, such as `removed`.
+    pub done: String,
+    /// What follows from it, a sentence each, for people.
+    pub consequences: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MemberInfo {
     pub partner: String,
+    pub partner_id: String,
     pub role: Role,
     pub status: String,
+    /// The ids of the nodes that may write for the partner, the one first that acts for it in
+    /// matters of membership.
+    pub writers: Vec<String>,
 }
 
 /// What a write came to; it is on disk, synced.
@@ -326,6 +496,9 @@ pub struct Written {
     pub channel: String,
     /// The partners whose nodes will receive it.
     pub audience: Vec<String>,
+    /// Members that it leaves out because the pact with them is suspended or revoked.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub left_out: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -336,17 +509,26 @@ pub struct PostInfo {
     pub author: String,
     /// The claimed time, Unix milliseconds.
     pub create_at: u64,
-    /// Absent while the key or the body is not here, or when withdrawn.
+    /// Absent while the key or the body is not here, when withdrawn, and when flagged.
     pub message: Option<String>,
+    /// Where the message is absent: why, in words.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
+    pub form: LaneForm,
+    /// The partners that it is for.
     pub audience: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reply_to: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub edit_at: Option<u64>,
-    /// `shown`, `withdrawn`, `no_key` or `unreadable`.
+    /// `shown`, `withdrawn`, `flagged` (kept, not shown), `no_key` or `unreadable`.
     pub state: String,
+    pub pinned: bool,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub reactions: Vec<ReactionInfo>,
+    /// The furthest that each user says it came.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub receipts: Vec<ReceiptInfo>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -422,6 +604,13 @@ pub struct FileData {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReceiptInfo {
+    /// `name@partner`.
+    pub author: String,
+    pub state: ReceiptState,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImportPost {
     /// The line of the file, from 1.
     pub line: u64,
@@ -461,4 +650,34 @@ pub struct ChannelDigest {
     pub events: u64,
     pub timeline: String,
     pub state: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_refused_in_every_request() {
+        let known = [
+            r#""request":"status""#,
+            r#""request":"peer_list""#,
+            r#""request":"channel_list""#,
+            r#""request":"digests""#,
+            r#""request":"stop""#,
+            r#""request":"channel_leave","channel":"harbour""#,
+        ];
+        for fields in known {
+            let parse = |text: String| serde_json::from_str::<Request>(&text);
+            assert!(parse(format!("{{{fields}}}")).is_ok(), "{fields}");
+            let unknown = parse(format!(r#"{{{fields},"force":true}}"#)).unwrap_err();
+            assert!(unknown.to_string().contains("force"), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn requests_without_fields_read_back() {
+        let text = serde_json::to_string(&Request::Status).unwrap();
+        assert_eq!(text, r#"{"request":"status"}"#);
+        assert!(matches!(serde_json::from_str(&text), Ok(Request::Status)));
+    }
 }

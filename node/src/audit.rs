@@ -58,27 +58,39 @@ impl Audit {
 
     /// Puts a decision on record, synced, before it takes effect.
     pub fn record(&self, action: &str, text: &str) -> Result<(), StoreError> {
+        self.record_all([(action, text)])
+    }
+
+    /// Puts several on record, in their order, in one synced write.
+    pub fn record_all<'a>(
+        &self,
+        decisions: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), StoreError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let at_ms = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_millis() as u64);
-        let mut text = text.to_string();
-        text.truncate(text.floor_char_boundary(TEXT_BYTES));
-        let value = Record {
-            previous: last.1,
-            at_ms,
-            action: action.into(),
-            text,
+        let (mut number, mut previous) = *last;
+        let mut rows = Vec::new();
+        let mut actions = Vec::new();
+        for (action, text) in decisions {
+            let text = &text[..text.floor_char_boundary(TEXT_BYTES)];
+            let value = Record {
+                previous,
+                at_ms,
+                action: action.into(),
+                text: text.into(),
+            }
+            .to_bytes();
+            (number, previous) = (number + 1, hash(&value));
+            actions.push((number, action));
+            rows.push(Row::put(Table::Audit, number.to_be_bytes().to_vec(), value));
         }
-        .to_bytes();
-        let number = last.0 + 1;
-        self.store.write(&[Row::put(
-            Table::Audit,
-            number.to_be_bytes().to_vec(),
-            value.clone(),
-        )])?;
-        *last = (number, hash(&value));
-        tracing::info!(target: "audit", number, action, "recorded");
+        self.store.write(&rows)?;
+        *last = (number, previous);
+        for (number, action) in actions {
+            tracing::info!(target: "audit", number, action, "recorded");
+        }
         Ok(())
     }
 }
@@ -108,9 +120,10 @@ mod tests {
         let store =
             Store::open(dir.path(), comity_crypto::StorageKey::from_bytes([1; 32])).unwrap();
         let audit = Audit::open(store.clone()).unwrap();
-        for number in 1..=3 {
-            audit.record("test", &format!("record {number}")).unwrap();
-        }
+        audit.record("test", "record 1").unwrap();
+        audit
+            .record_all([("test", "record 2"), ("test", "record 3")])
+            .unwrap();
         assert!(Audit::open(store.clone()).is_ok());
 
         store

@@ -18,6 +18,7 @@ use comity_protocol::time::{Instant, Now, WallTime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::committer::{Effect, Effects, Feedback};
+use crate::memberships::Memberships;
 use crate::random;
 use crate::transport::{Class, LinkEvent, Transport};
 
@@ -152,7 +153,8 @@ pub struct Surroundings {
     pub incidents: mpsc::Sender<Incident>,
 }
 
-/// Something that a peer did or that was refused to it, for the audit record.
+/// Something that a peer did, that was refused to it, or that became of it in a channel, for the
+/// audit record.
 #[derive(Debug)]
 pub struct Incident {
     pub action: &'static str,
@@ -169,6 +171,7 @@ pub fn start(
     let handle = Handle { orders };
     let (verified_in, verified_out) = mpsc::unbounded_channel();
     let driver = Driver {
+        memberships: Memberships::of(&replica),
         replica,
         effects: surroundings.effects,
         transport: surroundings.transport,
@@ -206,6 +209,8 @@ type Jobs = Vec<(u64, Vec<VerifyItem>)>;
 
 struct Driver {
     replica: Replica,
+    /// Which of the channels' memberships are on record.
+    memberships: Memberships,
     effects: Effects,
     transport: Option<Arc<Transport>>,
     incidents: mpsc::Sender<Incident>,
@@ -299,6 +304,7 @@ impl Driver {
 
     async fn hand_over(&mut self) -> Result<(), String> {
         self.send_to_verifiers();
+        self.record_memberships().await;
         if self.group.is_empty() {
             return Ok(());
         }
@@ -307,6 +313,23 @@ impl Driver {
             .send(group)
             .await
             .map_err(|_| "the store's thread has ended".to_string())
+    }
+
+    /// Every change goes on record: the driver waits where the record is slow. Each stands for an
+    /// event that was stored, so a peer cannot make many of them cheaply.
+    async fn record_memberships(&mut self) {
+        for text in self.memberships.take_changes(&self.replica) {
+            let action = "membership";
+            tracing::info!(action, %text, "a channel's members changed");
+            if self
+                .incidents
+                .send(Incident { action, text })
+                .await
+                .is_err()
+            {
+                tracing::warn!("the audit record takes nothing more: this is in the log only");
+            }
+        }
     }
 
     fn now(&self) -> Now {
@@ -457,7 +480,8 @@ impl Driver {
 
     fn notice(&mut self, notice: Notice) {
         match notice {
-            Notice::Accepted { .. } | Notice::Membership { .. } => {}
+            Notice::Accepted { .. } => {}
+            Notice::Membership { channel } => self.memberships.touch(channel),
             Notice::Misbehaved { peer, why } => {
                 self.incident(
                     "peer_misbehaved",

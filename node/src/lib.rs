@@ -7,6 +7,7 @@ pub mod committer;
 pub mod config;
 pub mod driver;
 pub mod keystore;
+pub mod memberships;
 pub mod node;
 pub mod pacts;
 pub mod pieces;

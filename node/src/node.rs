@@ -198,10 +198,13 @@ async fn open_patiently(dir: &Path, source: &KeySource) -> Result<Store, KeyFile
 fn record_incidents(audit: Arc<Audit>) -> mpsc::Sender<Incident> {
     let (incidents, mut received) = mpsc::channel::<Incident>(INCIDENTS);
     tokio::task::spawn_blocking(move || {
-        while let Some(incident) = received.blocking_recv() {
-            if let Err(error) = audit.record(incident.action, &incident.text) {
-                tracing::error!(%error, "an incident could not be recorded");
+        let mut waiting = Vec::new();
+        while received.blocking_recv_many(&mut waiting, INCIDENTS) > 0 {
+            let records = waiting.iter().map(|one| (one.action, one.text.as_str()));
+            if let Err(error) = audit.record_all(records) {
+                tracing::error!(%error, "incidents could not be recorded");
             }
+            waiting.clear();
         }
     });
     incidents

@@ -28,7 +28,7 @@ use mark::Mark;
 pub use reseal::{Progress, Resealed};
 
 /// The version of the store's layout; a store of another one is refused.
-const FORMAT: &[u8] = b"comity store 1";
+const FORMAT: &[u8] = b"comity store 2";
 const FORMAT_KEY: &[u8] = b"format";
 /// Memory for writes before they go to a file, in bytes, per table. Until then an event lies in
 /// the write-ahead log in full, which is half as much again as it takes in a file: small, so that
@@ -377,7 +377,7 @@ mod tests {
         let store = Store::open(dir.path(), key(1)).unwrap();
         let quiet = Row::put(Table::Imports, b"mark".to_vec(), b"1".to_vec());
         store.write(&[quiet]).unwrap();
-        for number in 0..4 * WRITE_BUFFER_BYTES / BUSY_ROW_BYTES {
+        for number in 0..3 * WRITE_BUFFER_BYTES / BUSY_ROW_BYTES {
             let value = random::bytes::<32>().repeat(BUSY_ROW_BYTES / 32);
             let busy = Row::put(Table::Events, number.to_be_bytes().to_vec(), value);
             store.write(&[busy]).unwrap();

@@ -19,6 +19,8 @@ use crate::id::{ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, WriterId}
 use crate::identity::Identity;
 use crate::lane::{self, History, Lane};
 use crate::limits;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 use crate::parking::Parking;
 
 /// Domain tag of a lane's timeline digest.
@@ -416,7 +418,7 @@ impl Channel {
         let view = Arc::new(view);
         self.remember(after, view.clone());
         let before = std::mem::replace(&mut self.present_view, view);
-        if before.endings != self.present_view.endings {
+        if bears_on_older_events(&before, &self.present_view, pos) {
             self.flag_all();
         }
     }
@@ -623,8 +625,20 @@ impl Channel {
         self.flagged.contains(&pos)
     }
 
-    fn is_shown(&self, pos: Pos) -> bool {
-        !self.redacted.contains(&pos) && !self.flagged.contains(&pos)
+    /// Whether a redaction that stands in `lane` is about a message. Digests count these alone: a
+    /// reader of the message's lane need not read a narrower one in which it was withdrawn while
+    /// that reader was no member.
+    fn is_redacted_within(&self, lane: LaneId, target: Pos) -> bool {
+        let redacts = |pos: &Pos| {
+            self.graph.entry(*pos).kind == Kind::Redact
+                && self.lane_of(*pos) == lane
+                && !self.is_flagged(*pos)
+        };
+        self.redacted.contains(&target)
+            && self
+                .about
+                .get(&target)
+                .is_some_and(|about| about.iter().any(redacts))
     }
 
     /// How many events wait for their past, and what they weigh in bytes.
@@ -670,7 +684,8 @@ impl Channel {
         let ids: Vec<u8> = self
             .timeline
             .iter()
-            .filter(|pos| self.lane_of(**pos) == lane && self.is_shown(**pos))
+            .filter(|pos| self.lane_of(**pos) == lane && !self.is_flagged(**pos))
+            .filter(|pos| !self.is_redacted_within(lane, **pos))
             .flat_map(|pos| self.graph.entry(*pos).id.0)
             .collect();
         Hash(crypto::hash(TAG_TIMELINE, &[&ids]))
@@ -717,12 +732,31 @@ impl Channel {
     }
 
     fn lane_flags(&self, lane: LaneId) -> Vec<u8> {
-        let ids = |set: &BTreeSet<Pos>| {
-            let of_lane = set.iter().filter(|pos| self.lane_of(**pos) == lane);
-            let ids: BTreeSet<EventId> = of_lane.map(|pos| self.graph.entry(*pos).id).collect();
-            ids
-        };
-        let erased: BTreeSet<Pos> = self.redacted.difference(&self.flagged).copied().collect();
-        crate::codec::encode(&(ids(&erased), ids(&self.flagged)))
+        let id = |pos: &Pos| self.graph.entry(*pos).id;
+        let redacted = self.redacted.iter();
+        let redacted = redacted.filter(|pos| self.is_redacted_within(lane, **pos));
+        let flagged = self.flagged.iter();
+        let flagged = flagged.filter(|pos| self.lane_of(**pos) == lane);
+        let redacted: BTreeSet<EventId> = redacted.map(id).collect();
+        let flagged: BTreeSet<EventId> = flagged.map(id).collect();
+        crate::codec::encode(&(redacted, flagged))
     }
+}
+
+/// Whether a control act changed more than that it has effect itself: what stands follows from the
+/// endings, from who has a standing, and from the invitations in effect that events held may have
+/// in their past.
+fn bears_on_older_events(before: &View, after: &View, act: Pos) -> bool {
+    if before.endings != after.endings {
+        return true;
+    }
+    #[cfg(test)]
+    if mutation::is(Mutation::FlagsFollowEndingsAlone) {
+        return false;
+    }
+    if !before.members.keys().eq(after.members.keys()) {
+        return true;
+    }
+    let others = after.effective.iter().filter(|pos| **pos != act);
+    others.ne(&before.effective)
 }

@@ -141,7 +141,7 @@ impl Channel {
             .secret(&epoch)
             .ok_or(ComposeError::Refused("the epoch's secret is not held"))?
             .clone();
-        let sources = self.citable_lanes(lane, &readers.audience);
+        let sources = self.citable_lanes(lane, &readers);
         let heads = self.heads(author, lane, &sources, message.about);
         let mut header = self.header(author, lane, &heads, message.kind, now);
         header.claimed_ms = message.claimed_ms;
@@ -260,7 +260,7 @@ impl Channel {
         };
         let bodies = keys::wrap_bodies(context, self.present(), readers, &secret, entropy)
             .map_err(|_| ComposeError::SealingKey)?;
-        let sources = self.citable_lanes(lane, &readers.audience);
+        let sources = self.citable_lanes(lane, readers);
         let mut parts = Vec::new();
         let last = bodies.len().saturating_sub(1);
         for (at, mut body) in bodies.into_iter().enumerate() {
@@ -321,12 +321,12 @@ impl Channel {
     }
 
     /// The lanes whose heads an event of `lane` may cite: those that all its readers read.
-    fn citable_lanes(&self, lane: LaneId, audience: &BTreeSet<PartnerId>) -> Vec<LaneId> {
+    fn citable_lanes(&self, lane: LaneId, readers: &Lane) -> Vec<LaneId> {
         let members = self.present().active();
         let wide = self.lanes().filter(|(id, held)| {
             **id != lane
                 && held.form != LaneForm::Control
-                && held.is_read_by(audience, self.history(), &members)
+                && readers.may_cite(held, self.history(), &members)
         });
         std::iter::once(lane)
             .chain(wide.map(|(id, _)| *id))

@@ -9,29 +9,37 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::authority::{Act, Ending};
 use crate::channel::Channel;
 use crate::event::Kind;
-use crate::graph::{ChainIx, Entry, Pos};
-use crate::id::LaneId;
+use crate::graph::{ChainIx, Entry, FrontierIx, Pos};
+use crate::id::{LaneId, PartnerId, WriterId};
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 
-/// Whether an accepted event can change what stands in its lane: it is struck by an ending that it
-/// does not know of, or it vouches for what others wrote before one.
+/// Whether an accepted event can change what stands in its lane: it is struck itself, or it
+/// vouches for what others wrote.
 pub(crate) fn bears_on_flags(channel: &Channel, pos: Pos) -> bool {
     let entry = channel.graph.entry(pos);
-    endings_of(channel, channel.lane_of(pos))
-        .iter()
-        .any(|ending| {
+    let strikes = strikes_on(channel, channel.lane_of(pos));
+    strikes.iter().any(|strike| match strike {
+        Strike::Ending(ending) => {
             entry.kind == Kind::Cut || !channel.graph.frontier_holds(entry.frontier, ending.pos)
-        })
+        }
+        Strike::NoStanding(_) => true,
+    })
 }
 
 /// The messages of a lane that do not stand.
 pub(crate) fn flagged(channel: &Channel, lane: LaneId) -> BTreeSet<Pos> {
-    let endings = endings_of(channel, lane);
-    if endings.is_empty() {
+    let strikes = strikes_on(channel, lane);
+    #[cfg(test)]
+    if mutation::is(Mutation::FlaggedStillShown) {
         return BTreeSet::new();
     }
-    let lane_endings = Lane::new(channel, lane, endings);
+    if strikes.is_empty() {
+        return BTreeSet::new();
+    }
+    let lane = Lane::new(channel, lane, strikes);
     let mut flagged = BTreeSet::new();
-    for (&chain, struck) in &lane_endings.struck {
+    for (&chain, struck) in &lane.struck {
         let first = channel.graph.chain(chain).first;
         for span in struck {
             let fallen = (span.covered + 1).max(first)..=span.unaware;
@@ -42,20 +50,45 @@ pub(crate) fn flagged(channel: &Channel, lane: LaneId) -> BTreeSet<Pos> {
     flagged
 }
 
-/// The endings of the present view that bear on a lane.
-fn endings_of(channel: &Channel, lane: LaneId) -> Vec<&Ending> {
-    let endings = &channel.present().endings;
-    let Some(lane) = channel.lane(&lane).filter(|_| !endings.is_empty()) else {
-        return Vec::new();
-    };
-    let bears = |ending: &&Ending| lane.audience.contains(&ending.partner);
-    endings.iter().filter(bears).collect()
+/// What takes the worth from events.
+enum Strike<'a> {
+    /// Their author's membership has ended, or their writer was displaced.
+    Ending(&'a Ending),
+    /// What admitted their author has no effect.
+    NoStanding(PartnerId),
 }
 
-/// Of one chain and one ending that strikes its writer: the positions up to `unaware` do not know
-/// of the ending, and those of them up to `covered` are vouched for.
+impl Strike<'_> {
+    fn strikes(&self, author: PartnerId, writer: WriterId) -> bool {
+        match self {
+            Strike::Ending(ending) => ending.strikes(author, writer),
+            Strike::NoStanding(partner) => author == *partner,
+        }
+    }
+}
+
+/// What strikes events of a lane, in the light of the present view.
+fn strikes_on(channel: &Channel, lane: LaneId) -> Vec<Strike<'_>> {
+    let present = channel.present();
+    let Some(lane) = channel.lane(&lane) else {
+        return Vec::new();
+    };
+    let endings = present.endings.iter();
+    let endings = endings.filter(|ending| lane.audience.contains(&ending.partner));
+    let strangers = lane.audience.iter();
+    let strangers = strangers.filter(|partner| !present.members.contains_key(*partner));
+    #[cfg(test)]
+    let strangers = strangers.filter(|_| !mutation::is(Mutation::NoStandingIgnored));
+    endings
+        .map(Strike::Ending)
+        .chain(strangers.map(|partner| Strike::NoStanding(*partner)))
+        .collect()
+}
+
+/// Of one chain and what strikes its writer: the positions up to `unaware` are struck, and those
+/// of them up to `covered` are vouched for.
 struct Span {
-    ending: usize,
+    strike: usize,
     unaware: u64,
     covered: u64,
 }
@@ -63,13 +96,13 @@ struct Span {
 struct Lane<'a> {
     channel: &'a Channel,
     chains: Vec<ChainIx>,
-    /// Per chain and ending that does not strike it: the last position that may vouch.
+    /// Per chain and strike that does not concern it: the last position that may vouch.
     vouches: BTreeMap<(ChainIx, usize), u64>,
     struck: BTreeMap<ChainIx, Vec<Span>>,
 }
 
 impl<'a> Lane<'a> {
-    fn new(channel: &'a Channel, lane: LaneId, endings: Vec<&Ending>) -> Lane<'a> {
+    fn new(channel: &'a Channel, lane: LaneId, strikes: Vec<Strike<'_>>) -> Lane<'a> {
         let logs = channel.graph.logs_of(lane);
         let chains: Vec<ChainIx> = logs.flat_map(|(_, chains)| chains).copied().collect();
         let mut lane = Lane {
@@ -78,32 +111,51 @@ impl<'a> Lane<'a> {
             vouches: BTreeMap::new(),
             struck: BTreeMap::new(),
         };
-        for (number, ending) in endings.into_iter().enumerate() {
-            lane.take(number, ending);
+        for (number, strike) in strikes.iter().enumerate() {
+            lane.take(number, strike);
         }
         while lane.cover() {}
         lane
     }
 
-    fn take(&mut self, number: usize, ending: &Ending) {
-        let returns = returns_after(self.channel, ending);
+    fn take(&mut self, number: usize, strike: &Strike<'_>) {
+        let returns = match strike {
+            Strike::Ending(ending) => returns_after(self.channel, ending),
+            Strike::NoStanding(_) => Vec::new(),
+        };
         for &chain in &self.chains {
             let held = self.channel.graph.chain(chain);
-            let unaware = self.unaware(chain, ending.pos);
-            let Some(partner) = self.channel.writer_partner(&held.writer) else {
-                continue;
+            let author = self.author_of_log(chain);
+            let unaware = match strike {
+                Strike::Ending(ending) => self.unaware(chain, ending.pos),
+                Strike::NoStanding(_) => held.head(),
             };
-            if !ending.strikes(partner, held.writer) {
-                let upto = self.last_vouching(chain, unaware, ending.pos, &returns);
-                self.vouches.insert((chain, number), upto);
-            } else if unaware >= held.first {
-                self.struck.entry(chain).or_default().push(Span {
-                    ending: number,
-                    unaware,
-                    covered: 0,
-                });
+            if strike.strikes(author, held.writer) {
+                if unaware >= held.first {
+                    self.struck.entry(chain).or_default().push(Span {
+                        strike: number,
+                        unaware,
+                        covered: 0,
+                    });
+                }
+                continue;
             }
+            let upto = match strike {
+                Strike::Ending(ending) => self.last_vouching(chain, unaware, ending.pos, &returns),
+                Strike::NoStanding(_) => unaware,
+            };
+            self.vouches.insert((chain, number), upto);
         }
+    }
+
+    /// Of a log the author of its first event counts, on every branch.
+    fn author_of_log(&self, chain: ChainIx) -> PartnerId {
+        let mut chain = chain;
+        while let Some(base) = self.channel.graph.chain(chain).base {
+            chain = base.chain;
+        }
+        let seq = self.channel.graph.chain(chain).first;
+        self.channel.author(Pos { chain, seq }).partner
     }
 
     /// The last position of a chain that does not know of a control event; the one before the
@@ -117,48 +169,62 @@ impl<'a> Lane<'a> {
         held.first + count as u64 - 1
     }
 
-    /// The writer's cut may follow its last unaware event: it is the row of cuts that begins
-    /// there, as long as the former member has not returned.
+    /// The writer's cut may follow its last unaware event: it is the row of cuts under one control
+    /// frontier that begins there, unless the former member has returned in it.
     fn last_vouching(&self, chain: ChainIx, unaware: u64, ending: Pos, returns: &[Pos]) -> u64 {
         let held = self.channel.graph.chain(chain);
-        if unaware < held.first && !self.is_before_or_cut(held.base, ending, returns) {
+        #[cfg(test)]
+        if mutation::is(Mutation::CutVouchesForLater) {
+            return held.head();
+        }
+        let Some(begun) = self.cut_begun_before(chain, unaware, ending) else {
+            return unaware;
+        };
+        let after = &held.entries[(unaware + 1 - held.first) as usize..];
+        let Some(frontier) = begun.or(after.first().map(|entry| entry.frontier)) else {
+            return unaware;
+        };
+        let graph = &self.channel.graph;
+        if returns
+            .iter()
+            .any(|back| graph.frontier_holds(frontier, *back))
+        {
             return unaware;
         }
-        let after = held
-            .entries
-            .iter()
-            .skip((unaware + 1 - held.first) as usize);
-        let cuts = after.take_while(|entry| self.is_cut(entry, returns));
-        unaware + cuts.count() as u64
+        let row = after.iter();
+        let row = row.take_while(|entry| is_cut_under(entry, frontier));
+        unaware + row.count() as u64
     }
 
-    fn is_cut(&self, entry: &Entry, returns: &[Pos]) -> bool {
-        let graph = &self.channel.graph;
-        let returned = |back: &Pos| graph.frontier_holds(entry.frontier, *back);
-        entry.kind == Kind::Cut && !returns.iter().any(returned)
-    }
-
-    /// Whether a branch of a fork that begins after `base` is still before its writer's cut, or
-    /// in the row of it.
-    fn is_before_or_cut(&self, base: Option<Pos>, ending: Pos, returns: &[Pos]) -> bool {
-        let mut base = base;
+    /// Whether the row of a writer's cut may go on after `unaware` in a chain: at the chain's own
+    /// first aware event, or, where a branch of a fork begins aware, as the row that its base is
+    /// in, whose frontier is given.
+    fn cut_begun_before(
+        &self,
+        chain: ChainIx,
+        unaware: u64,
+        ending: Pos,
+    ) -> Option<Option<FrontierIx>> {
+        let held = self.channel.graph.chain(chain);
+        let mut base = held.base.filter(|_| unaware < held.first);
+        let mut frontier = None;
         while let Some(pos) = base {
             let held = self.channel.graph.chain(pos.chain);
             let unaware = self.unaware(pos.chain, ending);
             let aware = unaware.max(held.first - 1) + 1..=pos.seq;
-            let entry = |seq: u64| &held.entries[(seq - held.first) as usize];
-            if !aware
-                .into_iter()
-                .all(|seq| self.is_cut(entry(seq), returns))
-            {
-                return false;
+            for seq in aware {
+                let entry = &held.entries[(seq - held.first) as usize];
+                let row = *frontier.get_or_insert(entry.frontier);
+                if !is_cut_under(entry, row) {
+                    return None;
+                }
             }
             if unaware >= held.first {
-                return true;
+                break;
             }
             base = held.base;
         }
-        true
+        Some(frontier)
     }
 
     /// Extends what is vouched for; false once nothing changes.
@@ -166,7 +232,7 @@ impl<'a> Lane<'a> {
         let mut news = Vec::new();
         for (&chain, spans) in &self.struck {
             for (at, span) in spans.iter().enumerate() {
-                let covered = self.covered(chain, span.ending).min(span.unaware);
+                let covered = self.covered(chain, span.strike).min(span.unaware);
                 if covered > span.covered {
                     news.push((chain, at, covered));
                 }
@@ -180,12 +246,12 @@ impl<'a> Lane<'a> {
         !news.is_empty()
     }
 
-    /// How far of a chain somebody vouches for, whom the ending does not strike.
-    fn covered(&self, chain: ChainIx, ending: usize) -> u64 {
+    /// How far of a chain somebody vouches for, whom the strike does not concern.
+    fn covered(&self, chain: ChainIx, strike: usize) -> u64 {
         self.chains
             .iter()
             .filter_map(|&other| {
-                let upto = *self.vouches.get(&(other, ending))?;
+                let upto = *self.vouches.get(&(other, strike))?;
                 let seq = self.last_standing(other, upto)?;
                 Some(self.channel.graph.known(Pos { chain: other, seq }, chain))
             })
@@ -207,6 +273,10 @@ impl<'a> Lane<'a> {
         }
         None
     }
+}
+
+fn is_cut_under(entry: &Entry, frontier: FrontierIx) -> bool {
+    entry.kind == Kind::Cut && entry.frontier == frontier
 }
 
 /// The effective invitations by which the partner of an ending came back.

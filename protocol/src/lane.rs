@@ -106,6 +106,14 @@ impl Lane {
             .all(|partner| self.audience.contains(partner) || (to_all && members.contains(partner)))
     }
 
+    /// Whether an event of this lane may depend on one of `other`: whoever reads this lane, now or
+    /// after joining later, must be able to hold that.
+    pub fn may_cite(&self, other: &Lane, history: History, members: &BTreeSet<PartnerId>) -> bool {
+        let to_all = self.form == LaneForm::Open && history == History::All;
+        other.is_read_by(&self.audience, history, members)
+            && (!to_all || other.form == LaneForm::Open)
+    }
+
     /// The readers among `members`.
     pub fn readers(&self, history: History, members: &BTreeSet<PartnerId>) -> BTreeSet<PartnerId> {
         if self.form == LaneForm::Open && history == History::All {

@@ -99,6 +99,9 @@ pub const VIEWS_CACHED: usize = 256;
 
 /// Head adverts are gathered this long: it bounds the delay through a relay.
 pub const ADVERT_MS: u64 = 100;
+/// Head adverts that nobody needs are gathered longer and longer, up to this: in a full mesh every
+/// node hears everything from its author.
+pub const ADVERT_MAX_MS: u64 = 1_600;
 /// How long to wait for the author's own push before asking a relay.
 pub const RELAY_GRACE_MS: u64 = 400;
 /// A range that brings nothing for this long is asked for again, elsewhere where possible.

@@ -295,7 +295,9 @@ pub struct PackedEvent {
     /// Present when the number is used for the first time or anew, or the log's position jumps.
     pub start: Option<LogStart>,
     pub signature: Signature,
-    pub claimed_ms: u64,
+    /// With `start` the claimed time, else its difference to that of the event before, as
+    /// [`zigzag`] writes it.
+    pub claimed: u64,
     pub kind: u8,
     pub precedence: u8,
     pub author: Option<UserName>,
@@ -443,6 +445,7 @@ struct Context {
     log: LogId,
     seq: u64,
     id: EventId,
+    claimed_ms: u64,
     key_event: Option<EventId>,
 }
 
@@ -457,9 +460,22 @@ impl Context {
             log,
             seq: event.header.seq,
             id: event.id,
+            claimed_ms: event.header.claimed_ms,
             key_event,
         }
     }
+}
+
+/// A claimed time by its difference to the one before: small differences, forwards or back, make
+/// small numbers. The difference is taken modulo 2⁶⁴, so that every time has exactly one form.
+fn zigzag(time: u64, before: u64) -> u64 {
+    let difference = time.wrapping_sub(before).cast_signed();
+    ((difference << 1) ^ (difference >> 63)).cast_unsigned()
+}
+
+fn unzigzag(number: u64, before: u64) -> u64 {
+    let sign = (number & 1).cast_signed().wrapping_neg().cast_unsigned();
+    before.wrapping_add((number >> 1) ^ sign)
 }
 
 /// The sending end of one stream.
@@ -483,9 +499,9 @@ impl Packer {
         let follows = context.as_ref().is_some_and(|context| {
             context.seq + 1 == header.seq && Some(context.id) == header.prev
         });
-        let known_key = context
-            .filter(|_| follows)
-            .and_then(|context| context.key_event);
+        let context = context.filter(|_| follows);
+        let before_ms = context.as_ref().map(|context| context.claimed_ms);
+        let known_key = context.and_then(|context| context.key_event);
         let start = (!follows).then_some(LogStart {
             channel: header.channel,
             lane: header.lane,
@@ -501,7 +517,9 @@ impl Packer {
             log: number,
             start,
             signature: event.signature,
-            claimed_ms: header.claimed_ms,
+            claimed: before_ms.map_or(header.claimed_ms, |before| {
+                zigzag(header.claimed_ms, before)
+            }),
             kind: header.kind,
             precedence: header.precedence,
             author: header.author.clone(),
@@ -552,12 +570,13 @@ impl Unpacker {
         if packed.log >= limits::STREAM_LOGS {
             return Err(Malformed::Rule("a log number over the limit"));
         }
-        let (log, seq, prev, known_key) = match packed.start {
+        let (log, seq, prev, known_key, claimed_ms) = match packed.start {
             Some(start) => (
                 (start.channel, start.lane, start.writer),
                 start.seq,
                 start.prev,
                 None,
+                packed.claimed,
             ),
             None => {
                 let context = self
@@ -568,7 +587,14 @@ impl Unpacker {
                     .seq
                     .checked_add(1)
                     .ok_or(Malformed::Rule("a position over the limit"))?;
-                (context.log, seq, Some(context.id), context.key_event)
+                let claimed_ms = unzigzag(packed.claimed, context.claimed_ms);
+                (
+                    context.log,
+                    seq,
+                    Some(context.id),
+                    context.key_event,
+                    claimed_ms,
+                )
             }
         };
         let sealed = Kind::from_number(packed.kind).is_some_and(Kind::is_sealed);
@@ -587,7 +613,7 @@ impl Unpacker {
             prev,
             deps: packed.deps,
             control_heads: packed.control_heads,
-            claimed_ms: packed.claimed_ms,
+            claimed_ms,
             kind: packed.kind,
             precedence: packed.precedence,
             author: packed.author,
@@ -605,5 +631,29 @@ impl Unpacker {
             Context::after(log, &event, key_event.or(known_key)),
         );
         Ok(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_is_told_by_its_difference_to_any_other() {
+        let times = [
+            0,
+            1,
+            2,
+            1_700_000_000_000,
+            u64::MAX / 2,
+            u64::MAX / 2 + 1,
+            u64::MAX,
+        ];
+        for time in times {
+            for before in times {
+                assert_eq!(unzigzag(zigzag(time, before), before), time);
+            }
+        }
+        assert_eq!([zigzag(5, 5), zigzag(4, 5), zigzag(6, 5)], [0, 1, 2]);
     }
 }

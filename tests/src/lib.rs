@@ -25,7 +25,7 @@ pub use outage::{Healed, Outage};
 pub use outcome::Outcome;
 pub use proxy::Proxy;
 pub use seed::Dice;
-pub use site::{Site, free_address};
+pub use site::{Site, free_address, unhex};
 pub use wait::{PATIENCE, at, eventually, past};
 
 use std::io::Write as _;

@@ -235,9 +235,28 @@ impl Node {
         channels.into_iter().find(|channel| channel.name == name)
     }
 
+    /// `comity channel show`.
+    pub fn show(&self, channel: &str) -> ChannelInfo {
+        self.json(&["channel", "show", channel]).ok().object()
+    }
+
+    /// What a partner is in a channel, as this node sees it.
+    pub fn status_of(&self, channel: &str, partner: &str) -> Option<String> {
+        let members = self.channel(channel)?.members;
+        let member = members.into_iter().find(|m| m.partner == partner);
+        member.map(|member| member.status)
+    }
+
     /// `comity post`.
     pub fn post(&self, channel: &str, user: &str, message: &str) -> Written {
         self.json(&["post", channel, message, "--user", user])
+            .ok()
+            .object()
+    }
+
+    /// `comity post --to`.
+    pub fn post_to(&self, channel: &str, user: &str, message: &str, to: &str) -> Written {
+        self.json(&["post", channel, message, "--user", user, "--to", to])
             .ok()
             .object()
     }

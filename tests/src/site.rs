@@ -1,10 +1,13 @@
 //! Partners on one machine: their nodes, peered and in shared channels.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Index, IndexMut};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use comity_node::api::{Digests, PeeringFile};
+use comity_protocol::id::{ChannelId, PartnerId};
+use comity_protocol::lane::{LaneForm, lane_id};
 use tempfile::TempDir;
 
 use crate::{Node, PATIENCE, eventually};
@@ -140,6 +143,31 @@ impl Site {
         }
     }
 
+    /// Waits until all these partners hold the same of what all members of a channel read; each
+    /// may hold more besides.
+    pub fn agree(&self, channel: &str, partners: &[&str]) {
+        eventually(&format!("{partners:?} agree"), PATIENCE, || {
+            let digests = partners.iter().flat_map(|p| self[*p].digests().channels);
+            let compared: BTreeSet<(String, String)> = digests
+                .filter(|digest| digest.channel == channel)
+                .map(|digest| (digest.timeline, digest.state))
+                .collect();
+            (compared.len() == 1).then_some(())
+        });
+    }
+
+    /// The id of the lane of a channel for these partners.
+    pub fn lane(&self, channel: &str, form: LaneForm, partners: &[&str]) -> Vec<u8> {
+        let id = |hex: &str| <[u8; 32]>::try_from(unhex(hex)).expect("an id");
+        let at = &self[partners[0]];
+        let channel = at.channel(channel).expect("the channel").id;
+        let audience: BTreeSet<PartnerId> = partners
+            .iter()
+            .map(|partner| PartnerId(id(&self[*partner].status().partner_id)))
+            .collect();
+        lane_id(ChannelId(id(&channel)), form, &audience).0.to_vec()
+    }
+
     /// Waits until all these partners hold the same.
     pub fn converge(&self, partners: &[&str]) -> Digests {
         eventually(&format!("{partners:?} converge"), PATIENCE, || {
@@ -183,6 +211,12 @@ pub fn free_address() -> SocketAddr {
     // 127.0 is where everything else on the machine lives.
     let high = high.max(1);
     SocketAddr::from((Ipv4Addr::new(127, high, low, number), PORT))
+}
+
+/// The bytes of hexadecimal digits.
+pub fn unhex(text: &str) -> Vec<u8> {
+    let digits = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal digits");
+    (0..text.len()).step_by(2).map(digits).collect()
 }
 
 fn words(file: PeeringFile) -> Vec<String> {

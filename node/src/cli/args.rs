@@ -9,12 +9,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::demo::names::MAX_PARTNERS;
 use super::time::parse_span;
 use super::words::Words;
-use crate::api::{Precedence, Role};
+use crate::api::{History, MembershipAct, Precedence, ReceiptState, Role};
 use crate::config::{self, DEFAULT_LISTEN};
 
 /// The environment variable that names the node's directory.
 const DIRECTORY_VARIABLE: &str = "COMITY_DIR";
 const DEFAULT_DIRECTORY: &str = "comity-data";
+/// The largest quorum that a charter may ask for: every partner of the largest channel.
+const MAX_QUORUM: i64 = comity_protocol::limits::PARTNERS as i64;
 
 /// Shared channels between organisations that host nothing for one another.
 #[derive(Debug, Parser)]
@@ -83,6 +85,10 @@ pub enum Command {
     Redact(RedactArgs),
     /// React to a post
     React(ReactArgs),
+    /// Pin a post, or take that back
+    Pin(PinArgs),
+    /// Say that a post was delivered to a user, or read
+    Receipt(ReceiptArgs),
     /// Send files, and fetch those of others
     #[command(subcommand)]
     File(FileCommand),
@@ -204,8 +210,7 @@ pub struct PeerName {
 #[derive(Debug, Subcommand)]
 pub enum ChannelCommand {
     /// Create a channel, of which this partner is the owner
-    #[command(after_help = "Example:\n  comity channel create harbour")]
-    Create(ChannelName),
+    Create(CreateArgs),
     /// Invite a peer to a channel
     Share(ShareArgs),
     /// Accept the invitation to a channel
@@ -214,9 +219,86 @@ pub enum ChannelCommand {
     /// Leave a channel
     #[command(after_help = "Example:\n  comity channel leave harbour")]
     Leave(ChannelName),
+    /// Change what a partner may do
+    Grant(GrantArgs),
+    /// End a partner's membership
+    #[command(
+        after_help = "The partner keeps what it has received. It gets nothing that is written \
+                      from now on, and the members' keys change with their next messages. It \
+                      comes back by: comity channel share.\n\n\
+                      Example:\n  comity channel remove harbour charlie"
+    )]
+    Remove(MemberArgs),
+    /// End a partner's membership for a time: as remove, shown as suspended
+    #[command(after_help = "It is lifted by: comity channel share.\n\n\
+                      Example:\n  comity channel suspend harbour charlie")]
+    Suspend(MemberArgs),
+    /// Endorse, as an owner, what one owner alone may not do
+    Endorse(EndorseArgs),
     /// List the channels and their members
     #[command(after_help = "Example:\n  comity channel list")]
     List,
+    /// Show a channel: its members and rules
+    #[command(after_help = "Example:\n  comity channel show harbour")]
+    Show(ChannelName),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Neither can be changed later: both are part of the charter.\n\n\
+                  Examples:\n  comity channel create harbour\n  \
+                  comity channel create archive --history all --quorum 2"
+)]
+pub struct CreateArgs {
+    /// The channel's name
+    pub channel: String,
+    /// What a partner that joins may read of what was written before
+    #[arg(long, value_enum, default_value = "from_join")]
+    pub history: History,
+    /// How many owners must endorse what one owner alone may not do: acts on owners, and making
+    /// owners; 0 for a majority of the owners
+    #[arg(long, value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u8).range(0..=MAX_QUORUM))]
+    pub quorum: u8,
+}
+
+#[derive(Debug, Args)]
+pub struct MemberArgs {
+    /// The channel's name or the start of its id
+    pub channel: String,
+    /// The partner, by name or the start of the id
+    pub partner: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity channel grant harbour bravo admin")]
+pub struct GrantArgs {
+    #[command(flatten)]
+    pub member: MemberArgs,
+    /// What the partner may do from now on
+    #[arg(value_enum)]
+    pub role: Role,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "An owner who tries what needs several owners endorses it by that, and is told \
+                  what the others have to type. When enough have endorsed, any owner carries it \
+                  out by the plain command. `comity channel show` tells how far it is.\n\n\
+                  Examples:\n  comity channel endorse harbour remove delta\n  \
+                  comity channel endorse harbour grant bravo --role owner"
+)]
+pub struct EndorseArgs {
+    /// The channel's name or the start of its id
+    pub channel: String,
+    /// What is proposed
+    #[arg(value_enum)]
+    pub act: MembershipAct,
+    /// The partner that it is about, by name or the start of the id
+    pub partner: String,
+    /// The role that is proposed, for invite and grant
+    #[arg(long, value_enum)]
+    pub role: Option<Role>,
 }
 
 #[derive(Debug, Args)]
@@ -237,11 +319,21 @@ pub struct ShareArgs {
     pub role: Role,
 }
 
+/// For whom a message is.
+#[derive(Debug, Args)]
+pub struct To {
+    /// The partners that it is for, by name or the start of the id, this one included in any
+    /// case; all others receive nothing of it [default: whoever may read it]
+    #[arg(long, value_name = "PARTNERS", value_delimiter = ',')]
+    pub to: Vec<String>,
+}
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "Nothing is trimmed: a message read from standard input keeps its last \
                   newline.\n\n\
                   Examples:\n  comity post harbour 'The pilot is on board.' --user alice\n  \
+                  comity post harbour 'Between us three.' --user alice --to bravo,charlie\n  \
                   printf %s \"$TEXT\" | comity post harbour - --user alice --precedence priority"
 )]
 pub struct PostArgs {
@@ -261,6 +353,8 @@ pub struct PostArgs {
     /// How urgent it is
     #[arg(long, value_enum, default_value = "routine")]
     pub precedence: Precedence,
+    #[command(flatten)]
+    pub to: To,
 }
 
 #[derive(Debug, Args)]
@@ -300,6 +394,39 @@ pub struct ReactArgs {
     /// Withdraw the reaction
     #[arg(long)]
     pub remove: bool,
+    #[command(flatten)]
+    pub to: To,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  comity pin 3f9a2c --user alice\n  \
+    comity pin 3f9a2c --user alice --remove")]
+pub struct PinArgs {
+    /// The id, or its start, of the post
+    pub post: String,
+    /// The user who pins it
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+    /// Take the pin off, whoever set it
+    #[arg(long)]
+    pub remove: bool,
+    #[command(flatten)]
+    pub to: To,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity receipt 3f9a2c --state read --user alice")]
+pub struct ReceiptArgs {
+    /// The id, or its start, of the post
+    pub post: String,
+    /// How far it came
+    #[arg(long, value_enum)]
+    pub state: ReceiptState,
+    /// The user at whom it came so far
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+    #[command(flatten)]
+    pub to: To,
 }
 
 #[derive(Debug, Subcommand)]
@@ -382,7 +509,8 @@ pub struct ReadArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Works on a running node and on the directory of a stopped one. Each line has \
-                  channel, id, author (name@partner), create_at (ms), message, audience.\n\n\
+                  channel, id, author (name@partner), create_at (ms), message (or why there is \
+                  none), form (open, or directed to some), audience, state, pinned.\n\n\
                   Example:\n  comity export --dir /var/lib/comity --channel harbour > harbour.jsonl"
 )]
 pub struct ExportArgs {
@@ -474,17 +602,48 @@ impl ValueEnum for Role {
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(role_name(*self)))
+        Some(PossibleValue::new(self.as_str()))
     }
 }
 
-/// A role as commands write it.
-pub fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::Observer => "observer",
-        Role::Contributor => "contributor",
-        Role::Admin => "admin",
-        Role::Owner => "owner",
+impl ValueEnum for MembershipAct {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Invite, Self::Grant, Self::Remove, Self::Suspend]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
+}
+
+impl ValueEnum for History {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::FromJoin, Self::All]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(history_name(*self)))
+    }
+}
+
+/// A history rule as commands write it.
+pub fn history_name(history: History) -> &'static str {
+    match history {
+        History::FromJoin => "from_join",
+        History::All => "all",
+    }
+}
+
+impl ValueEnum for ReceiptState {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Delivered, Self::Read]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+        }))
     }
 }
 
@@ -546,6 +705,9 @@ mod tests {
             &["comity", "init", "alpha", "--address", "nowhere"],
             &["comity", "peer", "approve", "bravo", "--words", "one two"],
             &["comity", "channel", "share", "x", "bravo", "--role", "king"],
+            &["comity", "channel", "create", "x", "--history", "none"],
+            &["comity", "channel", "create", "x", "--quorum", "65"],
+            &["comity", "receipt", "3f9a2c", "--user", "alice"],
         ] {
             assert!(Arguments::try_parse_from(wrong).is_err(), "{wrong:?}");
         }

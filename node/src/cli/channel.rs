@@ -2,20 +2,24 @@
 
 use std::path::Path;
 
-use super::args::{ChannelCommand, role_name};
+use super::args::{ChannelCommand, history_name};
 use super::client::Node;
 use super::escape::escape;
 use super::exit::Exit;
 use super::output::Output;
 use super::peer::done;
 use super::table::{Table, left, right, short, thousands};
-use crate::api::{ApiError, ChannelInfo, MemberInfo, Request};
+use crate::api::{ApiError, ChannelInfo, Decided, History, MemberInfo, ProposalInfo, Request};
 
 pub async fn run(dir: &Path, command: ChannelCommand, output: &Output) -> Result<Exit, ApiError> {
     let mut node = Node::open(dir).await?;
     match command {
         ChannelCommand::Create(args) => {
-            let request = Request::ChannelCreate { name: args.channel };
+            let request = Request::ChannelCreate {
+                name: args.channel,
+                history: args.history,
+                quorum: args.quorum,
+            };
             let channel: ChannelInfo = node.ask_one(request).await?;
             output.answer(&channel, created)?;
         }
@@ -45,9 +49,59 @@ pub async fn run(dir: &Path, command: ChannelCommand, output: &Output) -> Result
             node.order(order).await?;
             done(output, "left")?;
         }
+        ChannelCommand::Grant(args) => {
+            let request = Request::ChannelGrant {
+                channel: args.member.channel,
+                partner: args.member.partner,
+                role: args.role,
+            };
+            decide(&mut node, request, output).await?;
+        }
+        ChannelCommand::Remove(args) => {
+            let request = Request::ChannelRemove {
+                channel: args.channel,
+                partner: args.partner,
+            };
+            decide(&mut node, request, output).await?;
+        }
+        ChannelCommand::Suspend(args) => {
+            let request = Request::ChannelSuspend {
+                channel: args.channel,
+                partner: args.partner,
+            };
+            decide(&mut node, request, output).await?;
+        }
+        ChannelCommand::Endorse(args) => {
+            let request = Request::ChannelEndorse {
+                channel: args.channel,
+                act: args.act,
+                partner: args.partner,
+                role: args.role,
+            };
+            decide(&mut node, request, output).await?;
+        }
         ChannelCommand::List => list(&mut node, output).await?,
+        ChannelCommand::Show(args) => {
+            let request = Request::ChannelShow {
+                channel: args.channel,
+            };
+            let channel: ChannelInfo = node.ask_one(request).await?;
+            output.answer(&channel, shown)?;
+        }
     }
     Ok(Exit::Ok)
+}
+
+async fn decide(node: &mut Node, request: Request, output: &Output) -> Result<(), ApiError> {
+    let decided: Decided = node.ask_one(request).await?;
+    output.answer(&decided, |decided| {
+        let (partner, channel) = (escape(&decided.partner), escape(&decided.channel));
+        let mut text = format!("{}: {partner} in {channel}", decided.done);
+        for consequence in &decided.consequences {
+            text.push_str(&format!("\n  {}", escape(consequence)));
+        }
+        text
+    })
 }
 
 fn created(channel: &ChannelInfo) -> String {
@@ -95,9 +149,72 @@ fn table(channels: &[ChannelInfo]) -> Table {
 }
 
 fn member(member: &MemberInfo) -> String {
-    let role = role_name(member.role);
+    let role = member.role.as_str();
     match member.status.as_str() {
         "active" => format!("{} ({role})", member.partner),
         status => format!("{} ({role}, {status})", member.partner),
+    }
+}
+
+/// A channel with its rules, and a line per member.
+fn shown(channel: &ChannelInfo) -> String {
+    let mut table = Table::new([
+        left("PARTNER"),
+        left("ID"),
+        left("ROLE"),
+        left("STATUS"),
+        left("WRITERS"),
+    ]);
+    for member in &channel.members {
+        let writers: Vec<String> = member.writers.iter().map(|id| short(id)).collect();
+        table.row([
+            member.partner.clone(),
+            short(&member.partner_id),
+            member.role.as_str().into(),
+            member.status.clone(),
+            writers.join(", "),
+        ]);
+    }
+    let mut text = format!(
+        "{}  {}\nstatus   {}\nhistory  {}: {}\nquorum   {}\n\n{}",
+        escape(&channel.name),
+        escape(&channel.id),
+        escape(&channel.status),
+        history_name(channel.history),
+        history_text(channel.history),
+        quorum_text(channel.quorum),
+        table.render()
+    );
+    for open in &channel.proposals {
+        text.push_str(&format!("\n{}", escape(&proposal_text(open))));
+    }
+    text
+}
+
+fn proposal_text(open: &ProposalInfo) -> String {
+    let role = open.role.map(|role| format!(" as {}", role.as_str()));
+    format!(
+        "proposed: {} {}{}, endorsed by {} of {} owners: {}",
+        open.act.as_str(),
+        open.partner,
+        role.unwrap_or_default(),
+        open.endorsed_by.len(),
+        open.needed,
+        open.endorsed_by.join(", ")
+    )
+}
+
+fn history_text(history: History) -> &'static str {
+    match history {
+        History::FromJoin => "who joins reads what is written from then on",
+        History::All => "who joins also reads what was written for all members before",
+    }
+}
+
+fn quorum_text(quorum: u8) -> String {
+    match quorum {
+        0 => "a majority of the owners".into(),
+        1 => "1 owner".into(),
+        many => format!("{many} owners, or all where there are fewer"),
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::failure::{self, NOT_ANSWERING};
 use crate::api::{
-    ApiError, ChannelInfo, Digests, Fault, FileData, FileInfo, FileProgress, FileUpload,
+    ApiError, ChannelInfo, Decided, Digests, Fault, FileData, FileInfo, FileProgress, FileUpload,
     ImportProgress, Imported, Item, MAX_LINE, NodeStatus, PeerInfo, PeeringFile, PostInfo, Reply,
     Request, Written,
 };
@@ -269,6 +269,7 @@ answers! {
     Peering(PeeringFile),
     Peer(PeerInfo),
     Channel(ChannelInfo),
+    Decided(Decided),
     Written(Written),
     Post(PostInfo),
     ImportProgress(ImportProgress),

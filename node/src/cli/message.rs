@@ -1,17 +1,18 @@
-//! `comity post`, `edit`, `redact`, `react` and `read`: messages.
+//! `comity post`, `edit`, `redact`, `react`, `pin`, `receipt` and `read`: messages.
 
-use std::borrow::Cow;
 use std::io::Read as _;
 use std::path::Path;
 
-use super::args::{EditArgs, PostArgs, ReactArgs, ReadArgs, RedactArgs};
+use super::args::{EditArgs, PinArgs, PostArgs, ReactArgs, ReadArgs, ReceiptArgs, RedactArgs};
 use super::client::Node;
 use super::escape::{escape, escape_lines};
 use super::exit::Exit;
 use super::output::Output;
 use super::table::short;
 use super::{failure, file, time};
-use crate::api::{ApiError, Item, PostInfo, ReactionInfo, Request, Written};
+use crate::api::{
+    ApiError, Item, LaneForm, PostInfo, ReactionInfo, ReceiptInfo, ReceiptState, Request, Written,
+};
 
 /// Argument that stands for standard input.
 const STDIN: &str = "-";
@@ -27,6 +28,7 @@ pub async fn post(dir: &Path, args: PostArgs, output: &Output) -> Result<Exit, A
         reply_to: args.reply_to,
         create_at_ms: args.create_at,
         precedence: args.precedence,
+        to: args.to.to,
     };
     write(dir, request, output).await
 }
@@ -54,6 +56,27 @@ pub async fn react(dir: &Path, args: ReactArgs, output: &Output) -> Result<Exit,
         user: args.user,
         emoji: args.emoji,
         remove: args.remove,
+        to: args.to.to,
+    };
+    write(dir, request, output).await
+}
+
+pub async fn pin(dir: &Path, args: PinArgs, output: &Output) -> Result<Exit, ApiError> {
+    let request = Request::Pin {
+        post: args.post,
+        user: args.user,
+        remove: args.remove,
+        to: args.to.to,
+    };
+    write(dir, request, output).await
+}
+
+pub async fn receipt(dir: &Path, args: ReceiptArgs, output: &Output) -> Result<Exit, ApiError> {
+    let request = Request::Receipt {
+        post: args.post,
+        user: args.user,
+        state: args.state,
+        to: args.to.to,
     };
     write(dir, request, output).await
 }
@@ -66,12 +89,19 @@ async fn write(dir: &Path, request: Request, output: &Output) -> Result<Exit, Ap
 }
 
 fn written_text(written: &Written) -> String {
-    format!(
+    let mut text = format!(
         "{}  in {}, for {}",
         escape(&written.id),
         escape(&written.channel),
         escape(&written.audience.join(", "))
-    )
+    );
+    if !written.left_out.is_empty() {
+        text.push_str(&format!(
+            "\nwithout {}: the pact is suspended or revoked on this side",
+            escape(&written.left_out.join(", "))
+        ));
+    }
+    text
 }
 
 pub async fn read(dir: &Path, args: ReadArgs, output: &Output) -> Result<Exit, ApiError> {
@@ -89,26 +119,40 @@ pub async fn read(dir: &Path, args: ReadArgs, output: &Output) -> Result<Exit, A
     Ok(Exit::Ok)
 }
 
-/// A post as a person reads it: who and when, the message indented, the reactions.
+/// A post as a person reads it: who and when, the message indented, the reactions and receipts.
 fn shown(post: &PostInfo) -> String {
     let mut text = format!(
-        "{}  {}  {}{}{}\n{}",
+        "{}  {}  {}{}{}{}{}\n{}",
         time::utc(post.create_at),
         escape(&post.author),
         escape(&short(&post.id)),
+        audience_mark(post),
         reply_mark(post),
         if post.edit_at.is_some() {
             "  edited"
         } else {
             ""
         },
+        if post.pinned { "  pinned" } else { "" },
         body(post)
     );
     if !post.reactions.is_empty() {
         let reactions: Vec<String> = post.reactions.iter().map(reaction).collect();
         text.push_str(&format!("\n{INDENT}[{}]", reactions.join(", ")));
     }
+    if !post.receipts.is_empty() {
+        let receipts: Vec<String> = post.receipts.iter().map(receipt_text).collect();
+        text.push_str(&format!("\n{INDENT}[{}]", receipts.join(", ")));
+    }
     text
+}
+
+/// To whom a narrowed post went.
+fn audience_mark(post: &PostInfo) -> String {
+    match post.form {
+        LaneForm::Open => String::new(),
+        LaneForm::Directed => format!("  to {} only", escape(&post.audience.join(", "))),
+    }
 }
 
 fn reply_mark(post: &PostInfo) -> String {
@@ -121,16 +165,18 @@ fn reply_mark(post: &PostInfo) -> String {
 fn body(post: &PostInfo) -> String {
     match &post.message {
         Some(message) => escape_lines(message, INDENT),
-        None => format!("{INDENT}({})", absence(&post.state)),
+        None => {
+            let why = post.why.as_deref().unwrap_or(&post.state);
+            format!("{INDENT}({})", escape(why))
+        }
     }
 }
 
-fn absence(state: &str) -> Cow<'_, str> {
-    match state {
-        "withdrawn" => "withdrawn by its author".into(),
-        "no_key" => "the key is not here yet".into(),
-        "unreadable" => "cannot be read".into(),
-        other => escape(other),
+fn receipt_text(receipt: &ReceiptInfo) -> String {
+    let author = escape(&receipt.author);
+    match receipt.state {
+        ReceiptState::Delivered => format!("delivered to {author}"),
+        ReceiptState::Read => format!("read by {author}"),
     }
 }
 
@@ -169,9 +215,28 @@ mod tests {
     #[test]
     fn a_post_without_message_says_why() {
         let mut post = sample();
-        post.state = "withdrawn".into();
+        post.why = Some("withdrawn by its author".into());
         post.reply_to = Some("0123456789abcdef".into());
         assert!(shown(&post).contains("in reply to 0123456789ab\n    (withdrawn by its author)"));
+    }
+
+    #[test]
+    fn a_narrowed_post_says_to_whom_it_went() {
+        let mut post = sample();
+        post.message = Some("one".into());
+        post.audience = vec!["alpha".into(), "bravo".into()];
+        assert!(!shown(&post).contains("alpha"));
+        post.form = LaneForm::Directed;
+        post.pinned = true;
+        post.receipts = vec![ReceiptInfo {
+            author: "bob@alpha".into(),
+            state: ReceiptState::Read,
+        }];
+        assert_eq!(
+            shown(&post),
+            "1970-01-01 00:00:00  eve@bravo  abcdef012345  to alpha, bravo only  pinned\n    \
+             one\n    [read by bob@alpha]"
+        );
     }
 
     fn sample() -> PostInfo {
@@ -181,11 +246,15 @@ mod tests {
             author: "eve@bravo".into(),
             create_at: 0,
             message: None,
+            why: None,
+            form: LaneForm::Open,
             audience: Vec::new(),
             reply_to: None,
             edit_at: None,
             state: "shown".into(),
+            pinned: false,
             reactions: Vec::new(),
+            receipts: Vec::new(),
         }
     }
 }

@@ -84,6 +84,8 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<Exit, ApiErro
         Command::Edit(args) => message::edit(&dir, args, output).await,
         Command::Redact(args) => message::redact(&dir, args, output).await,
         Command::React(args) => message::react(&dir, args, output).await,
+        Command::Pin(args) => message::pin(&dir, args, output).await,
+        Command::Receipt(args) => message::receipt(&dir, args, output).await,
         Command::File(command) => file::run(&dir, command, output).await,
         Command::Read(args) => message::read(&dir, args, output).await,
         Command::Export(args) => export::run(&dir, args, output).await,

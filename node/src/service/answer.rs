@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{channels, files, import, messages, peering, posts, status};
+use super::{channels, files, import, members, messages, peering, posts, status};
 use crate::api::{ApiError, Item, Request};
 use crate::node::Node;
 
@@ -73,22 +73,70 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
         Request::PeerSuspend { partner } => peering::suspend(node, &partner).await?,
         Request::PeerResume { partner } => peering::resume(node, &partner).await?,
         Request::PeerRevoke { partner } => peering::revoke(node, &partner).await?,
-        Request::ChannelCreate { name } => {
+        Request::ChannelCreate {
+            name,
+            history,
+            quorum,
+        } => {
             items
-                .push(Item::Channel(channels::create(node, name).await?))
+                .push(Item::Channel(
+                    channels::create(node, name, history, quorum).await?,
+                ))
                 .await;
         }
         Request::ChannelShare {
             channel,
             partner,
             role,
-        } => channels::share(node, &channel, &partner, role).await?,
+        } => members::share(node, &channel, &partner, role).await?,
         Request::ChannelAccept { channel } => channels::accept(node, &channel).await?,
         Request::ChannelLeave { channel } => channels::leave(node, &channel).await?,
+        Request::ChannelGrant {
+            channel,
+            partner,
+            role,
+        } => {
+            items
+                .push(Item::Decided(
+                    members::grant(node, &channel, &partner, role).await?,
+                ))
+                .await;
+        }
+        Request::ChannelRemove { channel, partner } => {
+            items
+                .push(Item::Decided(
+                    members::remove(node, &channel, &partner).await?,
+                ))
+                .await;
+        }
+        Request::ChannelSuspend { channel, partner } => {
+            items
+                .push(Item::Decided(
+                    members::suspend(node, &channel, &partner).await?,
+                ))
+                .await;
+        }
+        Request::ChannelEndorse {
+            channel,
+            act,
+            partner,
+            role,
+        } => {
+            items
+                .push(Item::Decided(
+                    members::endorse(node, &channel, act, &partner, role).await?,
+                ))
+                .await;
+        }
         Request::ChannelList => {
             for channel in channels::list(node).await? {
                 items.push(Item::Channel(channel)).await;
             }
+        }
+        Request::ChannelShow { channel } => {
+            items
+                .push(Item::Channel(channels::show(node, &channel).await?))
+                .await;
         }
         Request::Post {
             channel,
@@ -97,6 +145,7 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
             reply_to,
             create_at_ms,
             precedence,
+            to,
         } => {
             let post = messages::NewPost {
                 user,
@@ -104,6 +153,7 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
                 reply_to,
                 create_at_ms,
                 precedence,
+                to,
             };
             items
                 .push(Item::Written(messages::post(node, &channel, post).await?))
@@ -130,11 +180,35 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
             user,
             emoji,
             remove,
+            to,
         } => {
+            let mark = messages::Mark { post, user, to };
             items
                 .push(Item::Written(
-                    messages::react(node, &post, user, emoji, remove).await?,
+                    messages::react(node, mark, emoji, remove).await?,
                 ))
+                .await;
+        }
+        Request::Pin {
+            post,
+            user,
+            remove,
+            to,
+        } => {
+            let mark = messages::Mark { post, user, to };
+            items
+                .push(Item::Written(messages::pin(node, mark, remove).await?))
+                .await;
+        }
+        Request::Receipt {
+            post,
+            user,
+            state,
+            to,
+        } => {
+            let mark = messages::Mark { post, user, to };
+            items
+                .push(Item::Written(messages::receipt(node, mark, state).await?))
                 .await;
         }
         Request::Read { channel, limit } => posts::read(node, &channel, limit, items).await?,

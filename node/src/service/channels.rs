@@ -1,21 +1,25 @@
-//! Channels: creating, sharing, accepting, leaving, listing.
+//! Channels: creating, accepting, leaving, listing.
 
 use std::collections::BTreeMap;
 
-use comity_protocol::authority::Status;
+use comity_protocol::authority::{Member, Status};
 use comity_protocol::body::Role as ProtocolRole;
 use comity_protocol::channel::Channel;
-use comity_protocol::id::{ChannelId, PartnerId};
+use comity_protocol::id::{ChannelId, PartnerId, WriterId};
 use comity_protocol::identity::Name;
-use comity_protocol::lane::History;
-use comity_protocol::replica::{Command, Written};
+use comity_protocol::lane::History as ProtocolHistory;
+use comity_protocol::replica::{Command, CommandError, OpenProposal, Proposal};
 
-use super::{failure, names, peering};
-use crate::api::{ApiError, ChannelInfo, MemberInfo, Role};
+use super::{failure, members, names, peering};
+use crate::api::{ApiError, ChannelInfo, History, MemberInfo, ProposalInfo, Role};
 use crate::node::Node;
-use crate::pacts::PactState;
 
-pub async fn create(node: &Node, name: String) -> Result<ChannelInfo, ApiError> {
+pub async fn create(
+    node: &Node,
+    name: String,
+    history: History,
+    quorum: u8,
+) -> Result<ChannelInfo, ApiError> {
     let name = Name::try_from(name)
         .map_err(|error| failure::operator("bad_name", error, "choose another name"))?;
     let taken = name.as_str().to_string();
@@ -38,79 +42,50 @@ pub async fn create(node: &Node, name: String) -> Result<ChannelInfo, ApiError> 
         ));
     }
     peering::record(node, "channel_created", name.as_str())?;
-    let written = command(
-        node,
-        Command::CreateChannel {
-            name,
-            history: History::default(),
-            quorum: 0,
+    let order = node.handle.command(Command::CreateChannel {
+        name,
+        history: match history {
+            History::FromJoin => ProtocolHistory::FromJoin,
+            History::All => ProtocolHistory::All,
         },
-    )
-    .await?;
-    one(node, written.channel).await
-}
-
-pub async fn share(node: &Node, channel: &str, partner: &str, role: Role) -> Result<(), ApiError> {
-    let id = names::channel(node, channel).await?;
-    let pact = node
-        .pacts
-        .lock()
-        .await
-        .by_name(partner)
-        .map_err(failure::peering)?
-        .clone();
-    if pact.state != PactState::Active {
-        return Err(failure::operator(
-            "peer_state",
-            format!("the pact with {partner} is {}", pact.state.as_str()),
-            "a channel is shared with an approved peer: 'comity peer list'",
-        ));
-    }
-    peering::record(
-        node,
-        "channel_shared",
-        &format!("{channel} with {partner} as {role:?}"),
-    )?;
-    let role = match role {
-        Role::Observer => ProtocolRole::Observer,
-        Role::Contributor => ProtocolRole::Contributor,
-        Role::Admin => ProtocolRole::Admin,
-        Role::Owner => ProtocolRole::Owner,
-    };
-    command(
-        node,
-        Command::Share {
-            channel: id,
-            partner: pact.identity,
-            role,
-        },
-    )
-    .await
-    .map(|_| ())
+        quorum,
+    });
+    let written = order.await.map_err(failure::stopped)?;
+    one(node, written.map_err(failure::command)?.channel).await
 }
 
 pub async fn accept(node: &Node, channel: &str) -> Result<(), ApiError> {
     let id = names::invitation(node, channel).await?;
-    peering::record(node, "channel_accepted", channel)?;
-    command(node, Command::Accept { channel: id })
-        .await
-        .map(|_| ())
+    let order = Command::Accept { channel: id };
+    carry_out(node, "channel_accepted", id, channel, order)
+        .await?
+        .map_err(failure::command)
 }
 
 pub async fn leave(node: &Node, channel: &str) -> Result<(), ApiError> {
     let id = names::channel(node, channel).await?;
-    peering::record(node, "channel_left", channel)?;
-    command(node, Command::Leave { channel: id })
-        .await
-        .map(|_| ())
+    let order = Command::Leave { channel: id };
+    carry_out(node, "channel_left", id, channel, order)
+        .await?
+        .map_err(failure::command)
 }
 
-async fn command(node: &Node, command: Command) -> Result<Written, ApiError> {
-    node.handle
-        .command(command)
-        .await
-        .map_err(failure::stopped)?
-        .map_err(failure::command)
+/// Carries out a decision on a channel: on record first, then as an event. A refusal goes on
+/// record too; what to say of it depends on the decision.
+pub async fn carry_out(
+    node: &Node,
+    action: &str,
+    channel: ChannelId,
+    decision: &str,
+    order: Command,
+) -> Result<Result<(), CommandError>, ApiError> {
+    let text = format!("channel {channel}: {decision}");
+    peering::record(node, action, &text)?;
+    let done = node.handle.command(order).await.map_err(failure::stopped)?;
+    if let Err(error) = &done {
+        peering::record(node, "refused", &format!("{action}, {text}: {error}"))?;
+    }
+    Ok(done.map(|_| ()))
 }
 
 /// Every channel in which this partner has a place, by name.
@@ -134,19 +109,26 @@ pub async fn list(node: &Node) -> Result<Vec<ChannelInfo>, ApiError> {
     Ok(channels)
 }
 
+/// One channel in which this partner has a place.
+pub async fn show(node: &Node, channel: &str) -> Result<ChannelInfo, ApiError> {
+    let id = names::channel(node, channel).await?;
+    one(node, id).await
+}
+
 async fn one(node: &Node, id: ChannelId) -> Result<ChannelInfo, ApiError> {
     let own = node.partner;
     let found = node.handle.look(move |replica| {
-        replica
-            .channels()
-            .get(&id)
-            .map(|channel| describe(channel, &own))
+        let channel = replica.channels().get(&id)?;
+        let open = members::open_proposals(channel, &own);
+        let mut info = describe(channel, &own);
+        info.proposals = open.iter().map(describe_proposal).collect();
+        Some(info)
     });
     let mut found: Vec<ChannelInfo> = found.await.map_err(failure::stopped)?.into_iter().collect();
     rename(node, &mut found).await;
     found
         .pop()
-        .ok_or_else(|| failure::node("internal", "the channel that was just made is not there"))
+        .ok_or_else(|| failure::node("internal", "a channel that was there is gone"))
 }
 
 /// Members by the names under which they were introduced; see [`rename`].
@@ -154,13 +136,10 @@ fn describe(channel: &Channel, own: &PartnerId) -> ChannelInfo {
     let present = channel.present();
     let members = present.members.iter().map(|(partner, member)| MemberInfo {
         partner: partner.to_hex(),
-        role: match member.role {
-            ProtocolRole::Observer => Role::Observer,
-            ProtocolRole::Contributor => Role::Contributor,
-            ProtocolRole::Admin => Role::Admin,
-            ProtocolRole::Owner => Role::Owner,
-        },
+        partner_id: partner.to_hex(),
+        role: api_role(member.role),
         status: member.status.as_str().into(),
+        writers: writers(member),
     });
     ChannelInfo {
         name: names::name_of(channel),
@@ -171,6 +150,53 @@ fn describe(channel: &Channel, own: &PartnerId) -> ChannelInfo {
         members: members.collect(),
         posts: channel.posts(),
         events: channel.events(),
+        history: match channel.history() {
+            ProtocolHistory::FromJoin => History::FromJoin,
+            ProtocolHistory::All => History::All,
+        },
+        quorum: channel.charter.as_ref().map_or(0, |charter| charter.quorum),
+        proposals: Vec::new(),
+    }
+}
+
+fn describe_proposal(open: &OpenProposal) -> ProposalInfo {
+    let role = match &open.proposal {
+        Proposal::Invite { role, .. } | Proposal::Grant { role, .. } => Some(api_role(*role)),
+        Proposal::Remove { .. } | Proposal::Suspend { .. } => None,
+    };
+    ProposalInfo {
+        act: members::act_of(&open.proposal),
+        partner: open.proposal.partner().to_hex(),
+        role,
+        endorsed_by: open.endorsers.iter().map(PartnerId::to_hex).collect(),
+        needed: open.needed as u64,
+    }
+}
+
+/// The partner's writers, its seat first.
+fn writers(member: &Member) -> Vec<String> {
+    let others = member.writers.iter().filter(|id| **id != member.seat);
+    std::iter::once(&member.seat)
+        .chain(others)
+        .map(WriterId::to_hex)
+        .collect()
+}
+
+pub fn protocol_role(role: Role) -> ProtocolRole {
+    match role {
+        Role::Observer => ProtocolRole::Observer,
+        Role::Contributor => ProtocolRole::Contributor,
+        Role::Admin => ProtocolRole::Admin,
+        Role::Owner => ProtocolRole::Owner,
+    }
+}
+
+pub fn api_role(role: ProtocolRole) -> Role {
+    match role {
+        ProtocolRole::Observer => Role::Observer,
+        ProtocolRole::Contributor => Role::Contributor,
+        ProtocolRole::Admin => Role::Admin,
+        ProtocolRole::Owner => Role::Owner,
     }
 }
 
@@ -191,12 +217,19 @@ async fn rename(node: &Node, channels: &mut [ChannelInfo]) {
     for id in ids {
         by_id.insert(id.to_hex(), node.partner_name(&id).await);
     }
-    for member in channels.iter_mut().flat_map(|channel| &mut channel.members) {
-        if let Some(name) = by_id.get(&member.partner) {
-            member.partner.clone_from(name);
+    let rename = |partner: &mut String| {
+        if let Some(name) = by_id.get(partner.as_str()) {
+            partner.clone_from(name);
         }
-    }
+    };
     for channel in channels {
+        for member in &mut channel.members {
+            rename(&mut member.partner);
+        }
+        for proposal in &mut channel.proposals {
+            rename(&mut proposal.partner);
+            proposal.endorsed_by.iter_mut().for_each(rename);
+        }
         channel.members.sort_by(|a, b| a.partner.cmp(&b.partner));
     }
 }

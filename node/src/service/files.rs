@@ -25,7 +25,7 @@ use comity_protocol::rows::{self, Row, Table};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::answer::Items;
-use super::{failure, messages, names, peering, posts};
+use super::{audience, failure, messages, names, peering, posts};
 use crate::api::{ApiError, FileData, FileProgress, FileUpload, Item, NewFile, Written};
 use crate::node::Node;
 use crate::random;
@@ -56,6 +56,8 @@ pub struct Files {
 struct Upload {
     channel: ChannelId,
     draft: Draft,
+    /// Members that it is not for, as this node's pact with them is suspended.
+    left_out: BTreeSet<PartnerId>,
     post: Option<Pos>,
     place: Place,
     body: FileBody,
@@ -108,8 +110,9 @@ async fn prepare(node: &Node, file: NewFile) -> Result<Upload, ApiError> {
         Some(post) => Some(post_in(node, channel, post).await?),
         None => None,
     };
+    let audience = audience::choose(node, channel, post, &file.to).await?;
     let draft = Draft {
-        audience: audience(node, channel, &file.to).await?,
+        audience: audience.partners,
         ..messages::draft(&file.user, file.create_at_ms, file.precedence)?
     };
     demand_contributor(node, channel).await?;
@@ -124,6 +127,7 @@ async fn prepare(node: &Node, file: NewFile) -> Result<Upload, ApiError> {
     Ok(Upload {
         channel,
         draft,
+        left_out: audience.left_out,
         post,
         place: Hash(random::bytes()),
         body,
@@ -176,37 +180,6 @@ async fn demand_contributor(node: &Node, channel: ChannelId) -> Result<(), ApiEr
         Some(false) => Err(failure::command(CommandError::NotAllowed)),
         None => Err(failure::command(CommandError::NotMember("not a member"))),
     }
-}
-
-/// The partners of these names, among the channel's members; none for no names.
-async fn audience(
-    node: &Node,
-    channel: ChannelId,
-    to: &[String],
-) -> Result<Option<BTreeSet<PartnerId>>, ApiError> {
-    if to.is_empty() {
-        return Ok(None);
-    }
-    let members = node.handle.look(move |replica| {
-        let channel = replica.channels().get(&channel);
-        channel.map_or_else(BTreeSet::new, |channel| channel.present().active())
-    });
-    let mut by_name = BTreeMap::new();
-    for member in members.await.map_err(failure::stopped)? {
-        by_name.insert(node.partner_name(&member).await, member);
-    }
-    let mut audience = BTreeSet::from([node.partner]);
-    for name in to {
-        let Some(member) = by_name.get(name) else {
-            return Err(failure::user(
-                "no_member",
-                format!("'{name}' is not an active member of the channel"),
-                "'comity channel list' shows the members; name only those",
-            ));
-        };
-        audience.insert(*member);
-    }
-    Ok(Some(audience))
 }
 
 /// Takes the next chunk: when this returns it is on disk.
@@ -281,11 +254,12 @@ pub async fn finish(node: &Node, upload: &str) -> Result<Written, ApiError> {
     };
     let (size, name) = (guard.body.size, guard.body.name.clone());
     let sha256 = guard.digest.clone().finish();
+    let left_out = guard.left_out.clone();
     drop(guard);
     match node.handle.command(command).await {
         Ok(Ok(written)) => {
             lock(&node.files.uploads).remove(upload);
-            let written = messages::describe(node, written).await?;
+            let written = messages::describe(node, written, left_out).await?;
             let text = format!(
                 "{} in {} for {}: {name:?}, {size} bytes, SHA-256 {}",
                 written.id,

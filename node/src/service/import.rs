@@ -1,13 +1,14 @@
 //! Imports: batches of posts, each once, however often a file is imported.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
-use comity_protocol::id::{ChannelId, hex};
+use comity_protocol::id::{ChannelId, PartnerId, hex};
 use comity_protocol::limits;
-use comity_protocol::replica::{Command, CommandError};
+use comity_protocol::replica::{Command, CommandError, Draft};
 use comity_protocol::rows::{Row, Table};
 
-use super::{failure, messages, names};
+use super::{audience, failure, messages, names};
 use crate::api::{ApiError, ImportPost, ImportProgress, Imported, Precedence};
 use crate::node::Node;
 
@@ -58,37 +59,39 @@ pub async fn import(
         ));
     }
     let _one_at_a_time = node.importing.lock().await;
-    let mut marks: BTreeMap<String, (ChannelId, u64)> = BTreeMap::new();
+    let mut destinations: BTreeMap<String, Destination> = BTreeMap::new();
     let mut commands = Vec::with_capacity(posts.len());
     let mut skipped = 0;
     for post in posts {
-        let (channel, mark) = match marks.get(&post.channel) {
-            Some(known) => *known,
-            None => mark(node, &import, &post.channel).await?,
+        let destination = match destinations.entry(post.channel.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(destination(node, &import, &post.channel).await?),
         };
-        if post.line <= mark {
+        if post.line <= destination.mark {
             skipped += 1;
-            marks.insert(post.channel, (channel, mark));
             continue;
         }
         if post.message.len() > limits::MESSAGE_BYTES {
             let (len, limit) = (post.message.len(), limits::MESSAGE_BYTES);
             return Err(failure::command(CommandError::TooLong { len, limit }));
         }
-        let draft = messages::draft(&post.user, Some(post.create_at_ms), Precedence::Routine)?;
+        let draft = Draft {
+            audience: destination.audience.clone(),
+            ..messages::draft(&post.user, Some(post.create_at_ms), Precedence::Routine)?
+        };
         let row = Row::put(
             Table::Imports,
-            mark_key(&import, &channel),
+            mark_key(&import, &destination.channel),
             post.line.to_be_bytes().to_vec(),
         );
         commands.push(Command::Post {
-            channel,
+            channel: destination.channel,
             draft,
             text: post.message,
             reply_to: None,
             rows: vec![row],
         });
-        marks.insert(post.channel, (channel, post.line));
+        destination.mark = post.line;
     }
     let posted = give(node, commands).await?;
     Ok(Imported { posted, skipped })
@@ -103,17 +106,34 @@ async fn give(node: &Node, commands: Vec<Command>) -> Result<u64, ApiError> {
     }
 }
 
-/// A channel and the last line of the import that it holds.
-async fn mark(node: &Node, import: &[u8; 32], channel: &str) -> Result<(ChannelId, u64), ApiError> {
+/// Where posts of an import go.
+struct Destination {
+    channel: ChannelId,
+    /// The last line of the import that the channel holds.
+    mark: u64,
+    /// As of [`audience::choose`].
+    audience: Option<BTreeSet<PartnerId>>,
+}
+
+async fn destination(
+    node: &Node,
+    import: &[u8; 32],
+    channel: &str,
+) -> Result<Destination, ApiError> {
     let id = names::channel(node, channel).await?;
     let value = node
         .store
         .get(Table::Imports, &mark_key(import, &id))
         .map_err(failure::store)?;
-    let line = value
+    let mark = value
         .and_then(|value| value.as_slice().try_into().ok())
         .map_or(0, u64::from_be_bytes);
-    Ok((id, line))
+    let audience = audience::choose(node, id, None, &[]).await?;
+    Ok(Destination {
+        channel: id,
+        mark,
+        audience: audience.partners,
+    })
 }
 
 fn mark_key(import: &[u8; 32], channel: &ChannelId) -> Vec<u8> {

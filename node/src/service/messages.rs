@@ -1,10 +1,16 @@
-//! Writing: posts, edits, withdrawals, reactions.
+//! Writing: posts, edits, withdrawals, reactions, pins, receipts.
+
+use std::collections::BTreeSet;
 
 use comity_protocol::event::{Precedence as ProtocolPrecedence, UserName};
-use comity_protocol::replica::{Command, Draft, Written as ProtocolWritten};
+use comity_protocol::id::{ChannelId, PartnerId};
+use comity_protocol::replica::{
+    Command, Draft, EventRef, ReceiptState as ProtocolReceiptState, Written as ProtocolWritten,
+};
 
+use super::audience::{self, Audience};
 use super::{failure, names};
-use crate::api::{ApiError, Precedence, Written};
+use crate::api::{ApiError, Precedence, ReceiptState, Written};
 use crate::node::Node;
 
 /// A post that a user wants to make.
@@ -14,6 +20,8 @@ pub struct NewPost {
     pub reply_to: Option<String>,
     pub create_at_ms: Option<u64>,
     pub precedence: Precedence,
+    /// The partners that it is for; empty for all who may read it.
+    pub to: Vec<String>,
 }
 
 pub async fn post(node: &Node, channel: &str, post: NewPost) -> Result<Written, ApiError> {
@@ -32,18 +40,19 @@ pub async fn post(node: &Node, channel: &str, post: NewPost) -> Result<Written, 
         }
         None => None,
     };
-    let draft = draft(&post.user, post.create_at_ms, post.precedence)?;
-    write(
-        node,
-        Command::Post {
-            channel: id,
-            draft,
-            text: post.message,
-            reply_to,
-            rows: Vec::new(),
-        },
-    )
-    .await
+    let audience = audience::choose(node, id, reply_to, &post.to).await?;
+    let draft = Draft {
+        audience: audience.partners,
+        ..draft(&post.user, post.create_at_ms, post.precedence)?
+    };
+    let command = Command::Post {
+        channel: id,
+        draft,
+        text: post.message,
+        reply_to,
+        rows: Vec::new(),
+    };
+    write(node, command, audience.left_out).await
 }
 
 pub async fn edit(
@@ -53,54 +62,104 @@ pub async fn edit(
     message: String,
 ) -> Result<Written, ApiError> {
     let (channel, target) = names::post(node, post).await?;
-    let draft = draft(&user, None, Precedence::Routine)?;
-    write(
-        node,
-        Command::Edit {
-            channel,
-            draft,
-            target,
-            text: message,
-        },
-    )
-    .await
+    audience::demand_no_withheld_reader(node, channel, target).await?;
+    let command = Command::Edit {
+        channel,
+        draft: draft(&user, None, Precedence::Routine)?,
+        target,
+        text: message,
+    };
+    write(node, command, BTreeSet::new()).await
 }
 
+/// Withdraws a post at all its readers, also those with whom the pact is suspended: others may
+/// bring it there.
 pub async fn redact(node: &Node, post: &str, user: String) -> Result<Written, ApiError> {
     let (channel, target) = names::post(node, post).await?;
-    let draft = draft(&user, None, Precedence::Routine)?;
-    write(
-        node,
-        Command::Redact {
-            channel,
-            draft,
-            target,
-            reason: String::new(),
-        },
-    )
-    .await
+    let command = Command::Redact {
+        channel,
+        draft: draft(&user, None, Precedence::Routine)?,
+        target,
+        reason: String::new(),
+    };
+    write(node, command, BTreeSet::new()).await
 }
 
 pub async fn react(
     node: &Node,
-    post: &str,
-    user: String,
+    mark: Mark,
     emoji: String,
     withdrawn: bool,
 ) -> Result<Written, ApiError> {
-    let (channel, target) = names::post(node, post).await?;
-    let draft = draft(&user, None, Precedence::Routine)?;
-    write(
-        node,
-        Command::React {
-            channel,
-            draft,
-            target,
-            emoji,
-            withdrawn,
+    let about = mark.prepare(node).await?;
+    let command = Command::React {
+        channel: about.channel,
+        draft: about.draft,
+        target: about.target,
+        emoji,
+        withdrawn,
+    };
+    write(node, command, about.left_out).await
+}
+
+pub async fn pin(node: &Node, mark: Mark, withdrawn: bool) -> Result<Written, ApiError> {
+    let about = mark.prepare(node).await?;
+    let command = Command::Pin {
+        channel: about.channel,
+        draft: about.draft,
+        target: about.target,
+        withdrawn,
+    };
+    write(node, command, about.left_out).await
+}
+
+pub async fn receipt(node: &Node, mark: Mark, state: ReceiptState) -> Result<Written, ApiError> {
+    let about = mark.prepare(node).await?;
+    let command = Command::Receipt {
+        channel: about.channel,
+        draft: about.draft,
+        target: about.target,
+        state: match state {
+            ReceiptState::Delivered => ProtocolReceiptState::Delivered,
+            ReceiptState::Read => ProtocolReceiptState::Read,
         },
-    )
-    .await
+    };
+    write(node, command, about.left_out).await
+}
+
+/// What a user sets to a post: a reaction, a pin, a receipt.
+pub struct Mark {
+    /// The post's id or the start of it.
+    pub post: String,
+    pub user: String,
+    /// The partners that it is for; empty for the readers of the post.
+    pub to: Vec<String>,
+}
+
+/// A mark, with its post found and its audience known.
+struct About {
+    channel: ChannelId,
+    target: EventRef,
+    draft: Draft,
+    left_out: BTreeSet<PartnerId>,
+}
+
+impl Mark {
+    async fn prepare(self, node: &Node) -> Result<About, ApiError> {
+        let (channel, target) = names::post(node, &self.post).await?;
+        let Audience { partners, left_out } =
+            audience::choose(node, channel, Some(target), &self.to).await?;
+        let draft = Draft {
+            audience: partners,
+            ..draft(&self.user, None, Precedence::Routine)?
+        };
+        Ok(About {
+            channel,
+            target,
+            draft,
+            left_out,
+        })
+    }
 }
 
 /// What every message has, from what the request says.
@@ -131,31 +190,44 @@ pub fn draft(
     })
 }
 
-async fn write(node: &Node, command: Command) -> Result<Written, ApiError> {
+async fn write(
+    node: &Node,
+    command: Command,
+    left_out: BTreeSet<PartnerId>,
+) -> Result<Written, ApiError> {
     let written = node
         .handle
         .command(command)
         .await
         .map_err(failure::stopped)?
         .map_err(failure::command)?;
-    describe(node, written).await
+    describe(node, written, left_out).await
 }
 
-pub(super) async fn describe(node: &Node, written: ProtocolWritten) -> Result<Written, ApiError> {
+pub(super) async fn describe(
+    node: &Node,
+    written: ProtocolWritten,
+    left_out: BTreeSet<PartnerId>,
+) -> Result<Written, ApiError> {
     let channel = written.channel;
     let name = node
         .handle
         .look(move |replica| replica.channels().get(&channel).map(names::name_of))
         .await
         .map_err(failure::stopped)?;
-    let mut audience = Vec::new();
-    for partner in &written.audience {
-        audience.push(node.partner_name(partner).await);
-    }
-    audience.sort_unstable();
     Ok(Written {
         id: written.id.to_hex(),
         channel: name.unwrap_or_default(),
-        audience,
+        audience: named(node, &written.audience).await,
+        left_out: named(node, &left_out).await,
     })
+}
+
+async fn named(node: &Node, partners: impl IntoIterator<Item = &PartnerId>) -> Vec<String> {
+    let mut names = Vec::new();
+    for partner in partners {
+        names.push(node.partner_name(partner).await);
+    }
+    names.sort_unstable();
+    names
 }

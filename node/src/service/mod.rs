@@ -1,11 +1,13 @@
 //! What a node does for whoever administers it: setting up, serving, and answering requests.
 
 mod answer;
+mod audience;
 mod channels;
 mod check;
 pub mod failure;
 pub mod files;
 mod import;
+mod members;
 mod messages;
 mod names;
 mod peering;

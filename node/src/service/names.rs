@@ -1,5 +1,7 @@
 //! Finding channels and posts by what people call them.
 
+use std::collections::BTreeMap;
+
 use comity_protocol::authority::Status;
 use comity_protocol::channel::Channel;
 use comity_protocol::graph::Pos;
@@ -76,6 +78,59 @@ pub fn place(channel: &Channel, partner: &PartnerId) -> Option<Status> {
         .members
         .get(partner)
         .map(|member| member.status)
+}
+
+/// The partner of `names` that has this name or an id that begins so.
+pub fn partner_among(
+    names: &BTreeMap<PartnerId, String>,
+    name: &str,
+) -> Result<Option<PartnerId>, ApiError> {
+    let called = |(_, own): &(&PartnerId, &String)| *own == name;
+    let mut found: Vec<PartnerId> = names.iter().filter(called).map(|(id, _)| *id).collect();
+    if found.is_empty() && name.len() >= PREFIX_DIGITS {
+        let begins = |id: &&PartnerId| id.to_hex().starts_with(name);
+        found = names.keys().filter(begins).copied().collect();
+    }
+    match found.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(*one)),
+        _ => Err(failure::user(
+            "ambiguous_partner",
+            format!("several partners are named '{name}'"),
+            "give the start of the id that 'comity channel show' tells",
+        )),
+    }
+}
+
+/// A partner that has a place in a channel, whatever its status there, by its name or the start
+/// of its id.
+pub async fn partner_in(
+    node: &Node,
+    channel: ChannelId,
+    name: &str,
+) -> Result<PartnerId, ApiError> {
+    let placed = node.handle.look(move |replica| {
+        let channel = replica.channels().get(&channel);
+        channel.map_or_else(Vec::new, |channel| {
+            channel.present().members.keys().copied().collect()
+        })
+    });
+    let mut names = BTreeMap::new();
+    for partner in placed.await.map_err(failure::stopped)? {
+        names.insert(partner, node.partner_name(&partner).await);
+    }
+    if let Some(partner) = partner_among(&names, name)? {
+        return Ok(partner);
+    }
+    let known: Vec<String> = names.into_values().collect();
+    Err(failure::operator(
+        "no_such_partner",
+        format!(
+            "no partner '{name}' has a place in the channel; known there are {}",
+            known.join(", ")
+        ),
+        "'comity channel show' tells who is there",
+    ))
 }
 
 /// A channel's name by its charter.

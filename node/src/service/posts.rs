@@ -6,19 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_crypto::EpochSecret;
-use comity_protocol::body::{FileBody, MessageBody, ReactBody};
+use comity_protocol::body::{FileBody, MessageBody, PinBody, ReactBody, ReceiptBody};
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::Canonical;
 use comity_protocol::event::{Event, Kind};
 use comity_protocol::graph::Pos;
 use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::keys::{Unreadable, open};
+use comity_protocol::lane::LaneForm as ProtocolLaneForm;
 use comity_protocol::replica::Replica;
 use comity_protocol::rows::{self, Table};
 
 use super::answer::Items;
 use super::{failure, names};
-use crate::api::{ApiError, FileInfo, Item, PostInfo, ReactionInfo};
+use crate::api::{
+    ApiError, FileInfo, Item, LaneForm, PostInfo, ReactionInfo, ReceiptInfo, ReceiptState,
+};
 use crate::node::Node;
 
 /// Posts that are read at a time: bounds memory and how long the driver is held up.
@@ -27,6 +30,10 @@ const PAGE: usize = 128;
 const EDITS_READ: usize = 4;
 /// Reactions to a post that are looked at, the latest ones.
 const REACTIONS_READ: usize = 512;
+/// Pins of a post that are looked at, the latest ones: normally the last is readable.
+const PINS_READ: usize = 4;
+/// Receipts for a post that are looked at, the latest ones.
+const RECEIPTS_READ: usize = 512;
 /// The most posts that one `read` shows.
 const READ_MAX: usize = 10_000;
 
@@ -46,14 +53,15 @@ struct Located {
 /// A post and the events about it.
 struct Found {
     post: Located,
+    form: LaneForm,
     audience: BTreeSet<PartnerId>,
+    flagged: bool,
     erased: bool,
     /// The post replied to.
     parent: Option<EventId>,
     about: Vec<Located>,
     /// Of a file: how much of it is held.
     held: HeldState,
-    flagged: bool,
 }
 
 /// How much of a file is held.
@@ -220,11 +228,18 @@ fn locate_post(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Found> 
     let about = channel.about(pos);
     let mut last = latest(channel, &about, Kind::Edit, EDITS_READ);
     last.extend(latest(channel, &about, Kind::React, REACTIONS_READ));
+    last.extend(latest(channel, &about, Kind::Pin, PINS_READ));
+    last.extend(latest(channel, &about, Kind::Receipt, RECEIPTS_READ));
+    let lane = channel.lane(&channel.lane_of(pos))?;
     Some(Found {
         post: locate(replica, channel, pos)?,
-        audience: channel.lane(&channel.lane_of(pos))?.audience.clone(),
-        erased: channel.is_erased(pos),
+        form: match lane.form {
+            ProtocolLaneForm::Directed => LaneForm::Directed,
+            ProtocolLaneForm::Open | ProtocolLaneForm::Control => LaneForm::Open,
+        },
+        audience: lane.audience.clone(),
         flagged: channel.is_flagged(pos),
+        erased: channel.is_erased(pos),
         held: held(replica, &channel.entry(pos).id),
         parent: channel.parent(pos).map(|parent| channel.entry(parent).id),
         about: last
@@ -271,7 +286,12 @@ fn locate(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Located> {
 
 /// Reads the posts' events, and those that change them (replies stand for themselves).
 fn events_of(node: &Node, found: &[Found]) -> Result<BTreeMap<EventId, Event>, ApiError> {
-    let changes = |event: &&Located| matches!(event.kind, Kind::Edit | Kind::React);
+    let changes = |event: &&Located| {
+        matches!(
+            event.kind,
+            Kind::Edit | Kind::React | Kind::Pin | Kind::Receipt
+        )
+    };
     let mut events = BTreeMap::new();
     for located in found
         .iter()
@@ -358,35 +378,92 @@ impl Reader<'_> {
 
     fn post(&self, found: &Found) -> PostInfo {
         let event = self.events.get(&found.post.id);
-        let (mut message, mut state) = match self.body::<MessageBody>(&found.post) {
-            Ok(body) => (Some(body.message), "shown"),
+        let (message, edit_at) = self.text(found);
+        let (message, state) = match message {
+            _ if found.flagged => (None, "flagged"),
+            _ if found.erased => (None, "withdrawn"),
+            Ok(message) => (Some(message), "shown"),
             Err(state) => (None, state),
         };
-        let mut edit_at = None;
-        for edit in found.about.iter().filter(|about| about.kind == Kind::Edit) {
-            if let Ok(body) = self.body::<MessageBody>(edit) {
-                message = Some(body.message);
-                edit_at = self
-                    .events
-                    .get(&edit.id)
-                    .map(|event| event.header.claimed_ms);
-            }
-        }
-        if found.erased {
-            (message, state) = (None, "withdrawn");
-        }
         PostInfo {
             channel: self.channel.into(),
             id: found.post.id.to_hex(),
             author: self.author(&found.post),
             create_at: event.map_or(0, |event| event.header.claimed_ms),
+            why: message.is_none().then(|| self.absence(found, state)),
             message,
+            form: found.form,
             audience: self.audience(found),
             reply_to: found.parent.map(|parent| parent.to_hex()),
             edit_at,
             state: state.into(),
+            pinned: self.is_pinned(found),
             reactions: self.reactions(found),
+            receipts: self.receipts(found),
         }
+    }
+
+    /// The text of the last readable edit, and its claimed time, or else the post's own.
+    fn text(&self, found: &Found) -> (Result<String, &'static str>, Option<u64>) {
+        let edits = found.about.iter().rev();
+        for edit in edits.filter(|about| about.kind == Kind::Edit) {
+            if let Ok(body) = self.body::<MessageBody>(edit) {
+                let event = self.events.get(&edit.id);
+                return (Ok(body.message), event.map(|event| event.header.claimed_ms));
+            }
+        }
+        let own = self.body::<MessageBody>(&found.post);
+        (own.map(|body| body.message), None)
+    }
+
+    fn absence(&self, found: &Found, state: &str) -> String {
+        match state {
+            "withdrawn" => "withdrawn by its author".into(),
+            "no_key" => "the key is not here yet".into(),
+            "flagged" => format!(
+                "kept, not shown: {} wrote it without knowing that its membership had ended, and \
+                 no member that stayed had it before",
+                self.partner(&found.post.partner)
+            ),
+            _ => "cannot be read".into(),
+        }
+    }
+
+    /// Anybody's last word on it.
+    fn is_pinned(&self, found: &Found) -> bool {
+        let pins = found
+            .about
+            .iter()
+            .rev()
+            .filter(|about| about.kind == Kind::Pin);
+        let last = pins
+            .map(|pin| self.body::<PinBody>(pin))
+            .find_map(Result::ok);
+        last.is_some_and(|pin| !pin.withdrawn)
+    }
+
+    /// The furthest that each user says it came.
+    fn receipts(&self, found: &Found) -> Vec<ReceiptInfo> {
+        let mut furthest: BTreeMap<String, ReceiptState> = BTreeMap::new();
+        for receipt in found
+            .about
+            .iter()
+            .filter(|about| about.kind == Kind::Receipt)
+        {
+            let Some(state) = self
+                .body::<ReceiptBody>(receipt)
+                .ok()
+                .and_then(|body| receipt_state(body.state))
+            else {
+                continue;
+            };
+            let held = furthest.entry(self.author(receipt)).or_insert(state);
+            *held = state.max(*held);
+        }
+        furthest
+            .into_iter()
+            .map(|(author, state)| ReceiptInfo { author, state })
+            .collect()
     }
 
     /// Each author's last word on each reaction.
@@ -424,5 +501,13 @@ impl Reader<'_> {
             .get(partner)
             .cloned()
             .unwrap_or_else(|| partner.to_hex())
+    }
+}
+
+fn receipt_state(number: u8) -> Option<ReceiptState> {
+    match number {
+        1 => Some(ReceiptState::Delivered),
+        2 => Some(ReceiptState::Read),
+        _ => None,
     }
 }

@@ -9,6 +9,8 @@ use crate::event::{Event, Kind, Label};
 use crate::graph::Pos;
 use crate::id::PartnerId;
 use crate::lane::Lane;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 
 /// Who may read an event about another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,10 @@ fn is_bounded(
     bound: Bound,
     members: &BTreeSet<PartnerId>,
 ) -> bool {
+    #[cfg(test)]
+    if mutation::is(Mutation::AboutMayWiden) {
+        return true;
+    }
     let Some(target_lane) = channel.lane(target_lane) else {
         return false;
     };
@@ -90,6 +96,10 @@ fn is_bounded(
 }
 
 fn label_dominates(label: Option<&Label>, target: Option<&Label>) -> bool {
+    #[cfg(test)]
+    if mutation::is(Mutation::LabelMayFall) {
+        return true;
+    }
     let Some(target) = target else {
         return true;
     };

@@ -13,6 +13,8 @@ use crate::event::{Event, Kind};
 use crate::graph::{FrontierIx, Pos};
 use crate::id::{PartnerId, WriterId};
 use crate::lane::{Lane, LaneForm, lane_id};
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 
 /// The least role that may write a kind.
 pub(crate) fn least_role(kind: Kind) -> Role {
@@ -106,6 +108,10 @@ fn lane_of(
             audience: audience.iter().copied().collect(),
         },
     };
+    #[cfg(test)]
+    if mutation::is(Mutation::AudienceUnchecked) {
+        return Ok(Arc::new(lane));
+    }
     demand(
         lane_id(channel.id, lane.form, &lane.audience) == header.lane,
         "in a lane that is not that of its readers",
@@ -132,6 +138,10 @@ fn demand_open_to_its_readers(
     if kind == Kind::Cut {
         return Ok(());
     }
+    #[cfg(test)]
+    if mutation::is(Mutation::ClosedLaneOpen) {
+        return Ok(());
+    }
     let members = view.active();
     demand(
         lane.audience.is_subset(&members),
@@ -156,6 +166,10 @@ fn demand_no_narrower_dep(
         .map(|dep| channel.lane_of(*dep))
         .filter(|other| *other != event.header.lane);
     let others: BTreeSet<_> = others.collect();
+    #[cfg(test)]
+    if mutation::is(Mutation::DepMayWiden) {
+        return Ok(());
+    }
     if others.is_empty() {
         return Ok(());
     }
@@ -163,7 +177,7 @@ fn demand_no_narrower_dep(
     let wide = others.iter().all(|other| {
         channel
             .lane(other)
-            .is_some_and(|other| other.is_read_by(&lane.audience, channel.history(), &members))
+            .is_some_and(|other| lane.may_cite(other, channel.history(), &members))
     });
     demand(wide, "a dep in a lane that not all of its readers may read")
 }
@@ -187,6 +201,8 @@ fn demand_cut(
         past.prev,
         frontier,
     );
+    #[cfg(test)]
+    let due = due && !mutation::is(Mutation::CutNotDemanded);
     if event.header.kind() != Kind::Cut {
         let named = is_named(channel, event, past);
         return demand(!(due && named), "a cut is due first");

@@ -132,7 +132,9 @@ impl Channel {
         open
     }
 
-    fn endorsed(&self, own: &PartnerId, proposal: Proposal) -> Option<OpenProposal> {
+    /// How far a proposal has come, also one about a partner that the channel does not know yet;
+    /// nothing where no owner has endorsed it.
+    pub fn endorsed(&self, own: &PartnerId, proposal: Proposal) -> Option<OpenProposal> {
         let (act, _) = proposal.act(&self.id, Vec::new());
         let quorum = self.quorum_for(own, &act)?;
         if quorum.endorsements.is_empty() {

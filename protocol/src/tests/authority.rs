@@ -577,6 +577,10 @@ fn a_transfer_that_a_laggard_carries_again_does_not_take_the_seat_back() {
     let moved = story.seat_move((1, 1), 2);
     story.hear((1, 2), moved);
     story.retire((1, 2), 1);
+    // However high it stands.
+    for _ in 0..4 {
+        story.merge(D);
+    }
     let again = story.transfer(D, 1, 2, &[1, 2]);
 
     let told = story.told();
@@ -588,6 +592,7 @@ fn a_transfer_that_a_laggard_carries_again_does_not_take_the_seat_back() {
 fn of_two_transfers_at_once_the_list_of_the_greater_number_decides() {
     let mut story = Story::with(0, &[Owner, Contributor, Contributor]);
     story.transfer(A, 1, 3, &[2]);
+    story.merge(C);
     story.transfer(C, 1, 2, &[1]);
 
     let told = story.told();

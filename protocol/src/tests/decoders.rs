@@ -555,7 +555,7 @@ fn a_packed_event(dice: &mut Dice) -> PackedEvent {
             prev: header.prev,
         }),
         signature: a_signed_header(dice).signature,
-        claimed_ms: header.claimed_ms,
+        claimed: header.claimed_ms,
         kind: header.kind,
         precedence: header.precedence,
         author: header.author,

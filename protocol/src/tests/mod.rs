@@ -10,4 +10,6 @@ mod node;
 mod oracle;
 mod properties;
 mod scenarios;
+mod script;
+mod stories;
 mod story;

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::kit::{Dice, PARTNERS, cited, partner};
-use super::oracle::{Ids, Oracle, Status, Verdict};
+use super::oracle::{Digests, Ids, Oracle, Status, Verdict};
 use crate::authority;
 use crate::body::Role;
 use crate::channel::{Channel, Outcome};
 use crate::event::Event;
-use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, WriterId};
+use crate::graph::Pos;
+use crate::id::{ChannelId, EventId, LaneId, PartnerId, WriterId};
+use crate::sync;
+use crate::wire::heads_digest;
 
 /// What two nodes that hold the same events must agree on, and with the oracle.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,35 +19,51 @@ pub struct Merged {
     pub accepted: Ids,
     pub invalid: Ids,
     pub effective: Ids,
-    /// Per partner its status and, where it is one that counts, its role; its seat and the event
-    /// that announced its sealing key.
-    pub members: BTreeMap<PartnerId, (Status, Option<Role>, WriterId, Option<EventId>)>,
+    pub members: BTreeMap<PartnerId, Member>,
+    /// The messages that are not flagged, in order.
     pub timeline: Vec<EventId>,
+    pub flagged: Ids,
     pub erased: Ids,
+    /// Per message what it is about, where that has effect.
+    pub about: BTreeMap<EventId, EventId>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Member {
+    pub status: Status,
+    pub role: Role,
+    pub seat: WriterId,
+    pub writers: BTreeSet<WriterId>,
+    pub number: u64,
+    /// The event that announced its sealing key.
+    pub announcement: Option<EventId>,
 }
 
 impl Merged {
     pub fn by(oracle: &Oracle) -> Merged {
         let present = oracle.present();
         let members = present.members.iter().map(|(partner, member)| {
-            let role = (member.status <= Status::Active).then_some(member.role);
-            (
-                *partner,
-                (
-                    member.status,
-                    role,
-                    member.seat,
-                    member.sealing_key.map(|(event, _)| event),
-                ),
-            )
+            let announcement = member.sealing_key.map(|(event, _)| event);
+            let member = Member {
+                status: member.status,
+                role: member.role,
+                seat: member.seat,
+                writers: member.writers.clone(),
+                number: member.number,
+                announcement,
+            };
+            (*partner, member)
         });
+        let about = |id: &EventId| Some((*id, oracle.about(id)?));
         Merged {
             accepted: oracle.with_verdict(Verdict::Accepted),
             invalid: oracle.with_verdict(Verdict::Invalid),
             effective: present.effective.clone(),
             members: members.collect(),
             timeline: oracle.timeline(),
+            flagged: oracle.flagged(),
             erased: oracle.erased(),
+            about: oracle.accepted().filter_map(about).collect(),
         }
     }
 
@@ -58,6 +77,7 @@ impl Merged {
             ("accepted", &self.accepted, &other.accepted),
             ("invalid", &self.invalid, &other.invalid),
             ("effective", &self.effective, &other.effective),
+            ("flagged", &self.flagged, &other.flagged),
             ("erased", &self.erased, &other.erased),
         ];
         for (what, one, two) in sets {
@@ -67,6 +87,9 @@ impl Merged {
         }
         if self.members != other.members {
             return differ("members", &self.members, &other.members);
+        }
+        if self.about != other.about {
+            return differ("targets", &self.about, &other.about);
         }
         if self.timeline != other.timeline {
             return differ("timelines", &self.timeline, &other.timeline);
@@ -110,6 +133,7 @@ impl Node {
             .extend(outcome.invalid.iter().map(|(id, ..)| *id));
         for accepted in &outcome.accepted {
             self.check_past_is_accepted(&accepted.event)?;
+            self.check_writer_is_known(&accepted.event)?;
             self.accepted.insert(accepted.event.id);
         }
         if let Some(both) = self.accepted.intersection(&self.invalid).next() {
@@ -129,14 +153,24 @@ impl Node {
         }
     }
 
+    /// Nothing is accepted that the signature could not have been checked of.
+    fn check_writer_is_known(&self, event: &Event) -> Result<(), String> {
+        let verified = |key| event.verify(&key).is_ok();
+        if self.channel.verifying_key(event).is_some_and(verified) {
+            return Ok(());
+        }
+        Err(format!(
+            "{} was accepted and its writer is not known",
+            event.id
+        ))
+    }
+
     fn check_nothing_swapped(&mut self) -> Result<(), String> {
         let timeline: Vec<EventId> = self.ids(self.channel.timeline());
         let mut later = timeline.iter();
-        if !self
-            .timeline
-            .iter()
-            .all(|id| later.any(|other| other == id))
-        {
+        let held: Ids = timeline.iter().copied().collect();
+        let mut still_held = self.timeline.iter().filter(|id| held.contains(id));
+        if !still_held.all(|id| later.any(|other| other == id)) {
             return Err("events that were held have changed places".to_string());
         }
         self.timeline = timeline;
@@ -163,37 +197,48 @@ impl Node {
     pub fn merged(&self) -> Merged {
         let present = self.channel.present();
         let members = present.members.iter().map(|(partner, member)| {
-            let status = status(member.status);
-            let role = (status <= Status::Active).then_some(member.role);
-            let sealing_key = member.sealing_key.as_ref().map(|(event, _)| *event);
-            (*partner, (status, role, member.seat, sealing_key))
+            let member = Member {
+                status: status(member.status),
+                role: member.role,
+                seat: member.seat,
+                writers: member.writers.clone(),
+                number: member.number,
+                announcement: member.sealing_key.as_ref().map(|(event, _)| *event),
+            };
+            (*partner, member)
         });
         let effective: Vec<_> = present.effective.iter().copied().collect();
-        let erased: Vec<_> = self
-            .channel
-            .timeline()
-            .iter()
-            .copied()
-            .filter(|pos| self.channel.is_erased(*pos))
-            .collect();
+        let messages = self.channel.timeline();
+        let which = |wanted: &dyn Fn(Pos) -> bool| -> Vec<EventId> {
+            let wanted = messages.iter().copied().filter(|pos| wanted(*pos));
+            self.ids(&wanted.collect::<Vec<Pos>>())
+        };
+        let flagged = |pos: Pos| self.channel.is_flagged(pos);
+        let about = messages.iter().filter_map(|pos| {
+            let target = self.channel.parent(*pos)?;
+            Some((self.channel.entry(*pos).id, self.channel.entry(target).id))
+        });
         Merged {
             accepted: self.accepted.clone(),
             invalid: self.invalid.clone(),
             effective: self.ids(&effective).into_iter().collect(),
             members: members.collect(),
-            timeline: self.ids(self.channel.timeline()),
-            erased: self.ids(&erased).into_iter().collect(),
+            timeline: which(&|pos| !flagged(pos)),
+            flagged: which(&flagged).into_iter().collect(),
+            erased: which(&|pos| self.channel.is_erased(pos))
+                .into_iter()
+                .collect(),
+            about: about.collect(),
         }
     }
 
-    /// Per lane, the digests of state and timeline.
-    pub fn digests(&self) -> BTreeMap<LaneId, (Hash, Hash)> {
+    /// Per lane, what nodes compare.
+    pub fn digests(&self) -> BTreeMap<LaneId, Digests> {
         let lanes: BTreeSet<LaneId> = self.channel.lanes().map(|(lane, _)| *lane).collect();
-        let digests = |lane: LaneId| {
-            (
-                self.channel.state_digest(lane),
-                self.channel.timeline_digest(lane),
-            )
+        let digests = |lane: LaneId| Digests {
+            timeline: self.channel.timeline_digest(lane),
+            state: self.channel.state_digest(lane),
+            heads: heads_digest(&sync::heads(&self.channel, lane)),
         };
         lanes
             .into_iter()
@@ -201,7 +246,7 @@ impl Node {
             .collect()
     }
 
-    fn ids(&self, positions: &[crate::graph::Pos]) -> Vec<EventId> {
+    fn ids(&self, positions: &[Pos]) -> Vec<EventId> {
         positions
             .iter()
             .map(|pos| self.channel.entry(*pos).id)

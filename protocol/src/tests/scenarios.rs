@@ -1,7 +1,7 @@
 //! Stories of a few events each.
 
 use super::history::arrival;
-use super::kit::{PARTNERS, Wish, World, partner};
+use super::kit::{PARTNERS, To, Wish, World, partner};
 use super::node::{Merged, Node};
 use super::oracle::{Status, Verdict};
 use crate::body::Role;
@@ -29,7 +29,7 @@ fn an_invited_partner_accepts_and_posts() {
     assert_eq!(node.merged().timeline, [post]);
     assert_eq!(
         standing(&node, 1),
-        Some((Status::Active, Some(Role::Contributor)))
+        Some((Status::Active, Role::Contributor))
     );
 }
 
@@ -39,17 +39,14 @@ fn a_partner_that_was_only_invited_may_not_post() {
     world.write(0, Wish::Invite(1, Role::Admin));
     world.hear_all(1);
     let seen = world.seen[1].clone();
-    let (mut header, body) = world.compose(1, &seen, &Wish::Post);
+    let (mut header, body) = world.compose(1, &seen, &To::Open, &Wish::Post);
     header.lane = world.open_lane(&[0]);
 
     let post = world.publish(1, header, body);
 
     let node = held_by_everyone(&world);
     assert!(node.invalid.contains(&post));
-    assert_eq!(
-        standing(&node, 1),
-        Some((Status::Invited, Some(Role::Admin)))
-    );
+    assert_eq!(standing(&node, 1), Some((Status::Invited, Role::Admin)));
 }
 
 #[test]
@@ -62,10 +59,10 @@ fn a_grant_by_an_admin_that_is_removed_at_the_same_time_has_no_effect() {
 
     assert!(node.accepted.contains(&grant) && node.accepted.contains(&removal));
     assert!(!node.merged().effective.contains(&grant));
-    assert_eq!(standing(&node, 1), Some((Status::Removed, None)));
+    assert_eq!(standing(&node, 1), Some((Status::Removed, Role::Observer)));
     assert_eq!(
         standing(&node, 2),
-        Some((Status::Active, Some(Role::Contributor)))
+        Some((Status::Active, Role::Contributor))
     );
 }
 
@@ -78,10 +75,7 @@ fn a_grant_that_the_remover_knew_of_stays() {
 
     let node = held_by_everyone(&world);
 
-    assert_eq!(
-        standing(&node, 2),
-        Some((Status::Active, Some(Role::Observer)))
-    );
+    assert_eq!(standing(&node, 2), Some((Status::Active, Role::Observer)));
 }
 
 #[test]
@@ -104,7 +98,7 @@ fn a_removed_partner_comes_back_only_by_a_later_invitation_and_its_own_accept() 
     world.write(0, Wish::Invite(2, Role::Observer));
     assert_eq!(
         standing(&held_by_everyone(&world), 2),
-        Some((Status::Invited, Some(Role::Observer)))
+        Some((Status::Invited, Role::Observer))
     );
 
     world.hear_all(2);
@@ -112,7 +106,7 @@ fn a_removed_partner_comes_back_only_by_a_later_invitation_and_its_own_accept() 
 
     assert_eq!(
         standing(&held_by_everyone(&world), 2),
-        Some((Status::Active, Some(Role::Observer)))
+        Some((Status::Active, Role::Observer))
     );
 }
 
@@ -201,7 +195,7 @@ fn a_post_in_the_lane_that_a_removal_has_closed_is_refused() {
     world.write(0, Wish::Remove(2));
     world.everybody_hears_all();
     let seen = world.seen[1].clone();
-    let (mut header, body) = world.compose(1, &seen, &Wish::Post);
+    let (mut header, body) = world.compose(1, &seen, &To::Open, &Wish::Post);
     header.lane = world.open_lane(&[0, 1, 2]);
     header.deps.clear();
 
@@ -254,17 +248,17 @@ fn an_epoch_is_left_behind_by_every_announcement_even_one_that_loses_to_another(
 fn a_key_event_in_parts_between_which_a_sealing_key_changed_is_refused() {
     let mut world = World::with_members(3);
     let mut seen = world.seen[0].clone();
-    let mut wraps = world.wraps(&seen);
+    let mut wraps = world.wraps(&seen, &To::Open);
     let rest = wraps.split_off(1);
     let changed = (0..PARTNERS)
         .find(|whom| partner(*whom).id == wraps[0].partner)
         .unwrap();
-    let part = world.write_key_part(0, &mut seen, None, wraps);
+    let part = world.write_key_part(0, &mut seen, &To::Open, None, wraps);
     let change = world.write(changed, Wish::SealingKey(1));
     world.hear(0, change);
     let mut seen = world.seen[0].clone();
 
-    let last = world.write_key_part(0, &mut seen, Some(vec![part]), rest);
+    let last = world.write_key_part(0, &mut seen, &To::Open, Some(vec![part]), rest);
 
     assert!(held_by_everyone(&world).invalid.contains(&last));
 }
@@ -290,7 +284,7 @@ fn an_event_that_lists_what_it_knows_already_is_refused() {
     world.hear(2, first);
     world.write(2, Wish::Post);
     let seen = world.seen[2].clone();
-    let (mut header, body) = world.compose(2, &seen, &Wish::Key(1));
+    let (mut header, body) = world.compose(2, &seen, &To::Open, &Wish::Key(1));
     header.deps = world.references(header.lane, &[first].into());
 
     let redundant = world.publish(2, header, body);
@@ -302,7 +296,7 @@ fn an_event_that_lists_what_it_knows_already_is_refused() {
 fn an_event_of_another_channel_is_refused_at_once() {
     let mut world = World::with_members(2);
     let seen = world.seen[1].clone();
-    let (mut header, body) = world.compose(1, &seen, &Wish::SealingKey(1));
+    let (mut header, body) = world.compose(1, &seen, &To::Open, &Wish::SealingKey(1));
     header.channel.0[0] ^= 1;
     let stray = world.publish(1, header, body);
     let mut node = Node::new(world.channel);
@@ -323,18 +317,18 @@ fn held_by_everyone(world: &World) -> Node {
     Node::of(world.channel, &world.events, 0).unwrap()
 }
 
-fn standing(node: &Node, whom: usize) -> Option<(Status, Option<Role>)> {
+fn standing(node: &Node, whom: usize) -> Option<(Status, Role)> {
     let id: PartnerId = partner(whom).id;
     node.merged()
         .members
         .get(&id)
-        .map(|(status, role, ..)| (*status, *role))
+        .map(|member| (member.status, member.role))
 }
 
 /// A post on all that `who` has seen, sealed under an epoch of its own choice.
 fn post_under(world: &mut World, who: usize, key_event: Option<EventId>) -> EventId {
     let seen = world.seen[who].clone();
-    let (mut header, body) = world.compose(who, &seen, &Wish::Post);
+    let (mut header, body) = world.compose(who, &seen, &To::Open, &Wish::Post);
     header.key_event = key_event;
     header.commitment = key_event.map(|_| Hash([7; 32]));
     let id = world.publish(who, header, body);

@@ -265,6 +265,7 @@ fn single(site: &Site, number: u32) -> Duration {
         reply_to: None,
         create_at_ms: None,
         precedence: Precedence::Routine,
+        to: Vec::new(),
     };
     let begun = Instant::now();
     writer.send(&post).expect("a running node");

@@ -9,6 +9,8 @@ mod kill;
 mod link_cut;
 mod membership;
 mod messages;
+mod narrow;
 mod peering;
 mod relay;
+mod removal;
 mod stopping;

@@ -1,10 +1,7 @@
 //! Leaving: who left receives nothing more, not even the names of things.
 
-use std::collections::BTreeSet;
-
-use comity_protocol::id::PartnerId;
-use comity_protocol::lane::{LaneForm, lane_id};
-use comity_tests::{PATIENCE, Site, eventually, store};
+use comity_protocol::lane::LaneForm;
+use comity_tests::{PATIENCE, Site, eventually, store, unhex};
 
 #[test]
 fn who_left_receives_not_a_byte_of_what_follows() {
@@ -48,7 +45,7 @@ fn after_all_that_was_sent(site: &Site) {
 
 /// Searches the stores for the lane of alpha and bravo, and for the post in it.
 fn nothing_remains_of_it(site: &mut Site, post: &str) {
-    let lane = lane_of(site, &["alpha", "bravo"]);
+    let lane = site.lane("harbour", LaneForm::Open, &["alpha", "bravo"]);
     let post = unhex(post);
     site.stop();
     let count = |partner: &str, what: &[u8]| store::occurrences(&site[partner].dir, what);
@@ -62,21 +59,4 @@ fn nothing_remains_of_it(site: &mut Site, post: &str) {
         "the id of the others' post"
     );
     assert_eq!(count("charlie", b"Between the two of us."), 0);
-}
-
-/// The id of the harbour's open lane for these partners.
-fn lane_of(site: &Site, partners: &[&str]) -> Vec<u8> {
-    let id = |hex: &str| <[u8; 32]>::try_from(unhex(hex)).unwrap();
-    let channel = site["alpha"].channel("harbour").unwrap().id;
-    let audience: BTreeSet<PartnerId> = partners
-        .iter()
-        .map(|partner| PartnerId(id(&site[*partner].status().partner_id)))
-        .collect();
-    let channel = comity_protocol::id::ChannelId(id(&channel));
-    lane_id(channel, LaneForm::Open, &audience).0.to_vec()
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    let digits = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
-    (0..text.len()).step_by(2).map(digits).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use comity_node::api::{PeerInfo, PeeringFile};
+use comity_node::api::{PeerInfo, PeeringFile, Written};
 use comity_tests::{PATIENCE, Site, eventually, past, store};
 
 #[test]
@@ -89,7 +89,7 @@ fn an_invitation_expires_for_both_sides() {
 }
 
 #[test]
-fn a_suspended_peer_is_cut_off_at_once_and_caught_up_after() {
+fn a_suspended_peer_is_cut_off_at_once_and_left_out_of_what_is_written() {
     const AT_ONCE: Duration = Duration::from_secs(2);
     let site = Site::sharing("harbour", &["alpha", "bravo"]);
     site["alpha"].comity(&["peer", "suspend", "bravo"]).ok();
@@ -99,16 +99,68 @@ fn a_suspended_peer_is_cut_off_at_once_and_caught_up_after() {
         });
     }
     assert_eq!(site["alpha"].peer("bravo").state, "suspended");
-    let post = site["alpha"]
-        .post("harbour", "amal", "While you were away.")
-        .id;
-    assert!(site["bravo"].find("harbour", &post).is_none());
+    let without = site["alpha"].post("harbour", "amal", "While you were away.");
+    let audience = (&without.audience[..], &without.left_out[..]);
+    assert_eq!(audience, (&["alpha".into()][..], &["bravo".into()][..]));
+    let from_bravo = site["bravo"].post("harbour", "boris", "Where are you?").id;
 
     site["alpha"].comity(&["peer", "resume", "bravo"]).ok();
-    eventually("it arrives", PATIENCE, || {
-        site["bravo"].find("harbour", &post)
+    eventually("what bravo wrote arrives", PATIENCE, || {
+        site["alpha"].find("harbour", &from_bravo)
     });
-    site.converge(&["alpha", "bravo"]);
+    let again = site["alpha"].post("harbour", "amal", "Here again.");
+    assert!(again.left_out.is_empty());
+    eventually("what is written now arrives", PATIENCE, || {
+        site["bravo"].find("harbour", &again.id)
+    });
+    site.agree("harbour", &["alpha", "bravo"]);
+    assert!(site["bravo"].find("harbour", &without.id).is_none());
+}
+
+#[test]
+fn a_suspended_pact_keeps_new_messages_from_that_member() {
+    let site = Site::sharing("harbour", &["alpha", "bravo", "charlie"]);
+    let before = site["alpha"].post("harbour", "amal", "All three.").id;
+    site.converge(&["alpha", "bravo", "charlie"]);
+    site["alpha"].comity(&["peer", "suspend", "charlie"]).ok();
+
+    let post = ["post", "harbour", "Without charlie.", "--user", "amal"];
+    let shown = site["alpha"].comity(&post).ok();
+    let shown = shown.text();
+    assert!(shown.contains("in harbour, for alpha, bravo\n"), "{shown}");
+    assert!(shown.contains("without charlie: the pact"), "{shown}");
+    let reply = [
+        "post",
+        "harbour",
+        "Nor this.",
+        "--user",
+        "amal",
+        "--reply-to",
+        &before,
+    ];
+    let reply: Written = site["alpha"].json(&reply).ok().object();
+    assert_eq!(reply.audience, ["alpha", "bravo"]);
+    let edit = site["alpha"].json(&["edit", &before, "All?", "--user", "amal"]);
+    assert_eq!(edit.failed().code, "pact_not_in_force");
+    let named = [
+        "post", "harbour", "For you.", "--user", "amal", "--to", "charlie",
+    ];
+    assert_eq!(
+        site["alpha"].json(&named).failed().code,
+        "pact_not_in_force"
+    );
+
+    // Bravo, who could pass things on, has all of it; charlie has what bravo adds.
+    eventually("it arrives at bravo", PATIENCE, || {
+        site["bravo"].find("harbour", &reply.id)
+    });
+    let last = site["bravo"].post("harbour", "boris", "For all again.").id;
+    eventually("what bravo writes arrives at charlie", PATIENCE, || {
+        site["charlie"].find("harbour", &last)
+    });
+    assert_eq!(site["charlie"].read("harbour").len(), 2);
+    site.agree("harbour", &["alpha", "bravo", "charlie"]);
+    assert_eq!(site["charlie"].read("harbour").len(), 2);
 }
 
 #[test]

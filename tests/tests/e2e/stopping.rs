@@ -49,6 +49,7 @@ fn post_until_it_ends(dir: PathBuf, count: &AtomicUsize) -> BTreeSet<String> {
             reply_to: None,
             create_at_ms: None,
             precedence: Precedence::Routine,
+            to: Vec::new(),
         };
         let Ok(Written { id, .. }) = admin.ask(&post) else {
             break;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::client::Connection;
 use super::fleet::Fleet;
 use super::stall::Stall;
-use crate::api::{ApiError, ChannelInfo, Request, Role};
+use crate::api::{ApiError, ChannelInfo, History, Request, Role};
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -42,7 +42,12 @@ async fn create(
             Some(channel) => channel.clone(),
             None => {
                 let name = room.clone();
-                admin.ask_one(&Request::ChannelCreate { name }).await?
+                let create = Request::ChannelCreate {
+                    name,
+                    history: History::default(),
+                    quorum: 0,
+                };
+                admin.ask_one(&create).await?
             }
         };
         let is_stranger = |name: &&String| channel.members.iter().all(|m| m.partner != **name);

@@ -168,6 +168,7 @@ impl Client {
                 reply_to: None,
                 create_at_ms: None,
                 precedence: Precedence::Routine,
+                to: Vec::new(),
             };
             let written = self.hand_over::<Written>(&request, 1);
             ids.extend(written.map(|written| written.id));
