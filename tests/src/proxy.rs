@@ -26,6 +26,8 @@ pub struct Proxy {
 #[derive(Default)]
 struct Cable {
     cut: bool,
+    /// How many bytes may pass before it is cut.
+    allowance: Option<u64>,
     counts: Counts,
 }
 
@@ -73,9 +75,22 @@ impl Proxy {
         self.set(false)
     }
 
+    /// Drops every packet once this many bytes have passed.
+    pub fn cut_after(&self, bytes: u64) {
+        let mut cable = self.cable.lock().unwrap_or_else(PoisonError::into_inner);
+        cable.allowance = Some(bytes);
+    }
+
+    /// Whether packets are dropped.
+    pub fn is_cut(&self) -> bool {
+        let cable = self.cable.lock().unwrap_or_else(PoisonError::into_inner);
+        cable.cut
+    }
+
     fn set(&self, cut: bool) -> Counts {
         let mut cable = self.cable.lock().unwrap_or_else(PoisonError::into_inner);
         cable.cut = cut;
+        cable.allowance = None;
         cable.counts
     }
 
@@ -106,6 +121,10 @@ impl Proxy {
 fn pass(cable: &Mutex<Cable>, exit: &UdpSocket, packet: &[u8], to: SocketAddr) {
     // Held while sending, so that a cut is complete when it returns.
     let mut cable = cable.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(left) = cable.allowance {
+        cable.allowance = left.checked_sub(packet.len() as u64);
+        cable.cut |= cable.allowance.is_none();
+    }
     if cable.cut {
         cable.counts.dropped += 1;
     } else {

@@ -115,9 +115,14 @@ async fn reply(
         drop(items);
         outcome
     };
-    let write = async {
+    // Moved, so that whoever produces sees at once when nobody reads any more.
+    let write = async move {
         while let Some(item) = produced.recv().await {
             write_line(writer, &Reply::Item { item }).await?;
+            if produced.is_empty() {
+                // The next one may be long in coming.
+                writer.flush().await?;
+            }
         }
         Ok(())
     };

@@ -432,6 +432,8 @@ mod tests {
         }
     }
 
+    /// Whether a fault is the one that is expected.
+    type IsSo = fn(&Fault) -> bool;
     /// How a peer answers a question, given the honest answer.
     type Manner = fn(&AskPiece, Vec<u8>) -> Option<Vec<u8>>;
 
@@ -562,7 +564,7 @@ mod tests {
     fn whoever_lies_is_known_and_another_is_asked() {
         let length = |fault: &Fault| matches!(fault, Fault::Length { .. });
         let hash = |fault: &Fault| matches!(fault, Fault::Hash { .. });
-        let cases: [(&str, Manner, fn(&Fault) -> bool); 3] = [
+        let cases: [(&str, Manner, IsSo); 3] = [
             ("short", SHORT, length),
             ("endless", LONG, length),
             ("wrong", WRONG, hash),

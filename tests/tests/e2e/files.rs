@@ -7,13 +7,16 @@ use comity_node::api::{
     ApiError, FileInfo, FileProgress, FileUpload, Item, NewFile, Precedence, Reply, Request,
     Written,
 };
+use comity_protocol::limits;
 use comity_protocol::rows::Table;
 use comity_tests::admin::Admin;
-use comity_tests::{Dice, Node, PATIENCE, Site, eventually, say, store};
+use comity_tests::{Dice, Node, PATIENCE, Proxy, Site, eventually, say, store};
 use tempfile::TempDir;
 
 const MEMBERS: [&str; 4] = ["alpha", "bravo", "charlie", "delta"];
 const CHUNK: u64 = 1 << 20;
+/// When this much has passed between alpha and bravo, the link is cut.
+const CUT_AT: u64 = 15 * CHUNK;
 /// Forty chunks, the last one short.
 const SIZE: usize = 40 * CHUNK as usize - 12_345;
 
@@ -22,7 +25,7 @@ fn a_file_for_two_of_four_survives_a_kill_and_the_loss_of_its_author() {
     let mut dice = Dice::of("a file for two of four");
     let content = dice.bytes(SIZE);
     let work = Work::new();
-    let mut site = Site::sharing("harbour", &MEMBERS);
+    let (mut site, proxy) = through_a_proxy();
     let path = work.file("plan.bin", &content);
     let sent = send(&site["alpha"], &path, &["--to", "bravo,charlie"]);
     assert_eq!(sent.audience, ["alpha", "bravo", "charlie"]);
@@ -33,7 +36,7 @@ fn a_file_for_two_of_four_survives_a_kill_and_the_loss_of_its_author() {
         (Some(SIZE as u64), "not_fetched")
     );
 
-    kill_while_fetching(&mut site, &sent.id);
+    kill_while_fetching(&mut site, &proxy, &sent.id);
     let at_bravo = work.path("bravo.bin");
     get(&site["bravo"], &sent.id, &at_bravo).ok();
     assert_eq!(std::fs::read(&at_bravo).unwrap(), content);
@@ -53,19 +56,38 @@ fn a_file_for_two_of_four_survives_a_kill_and_the_loss_of_its_author() {
     assert!(expected.iter().all(|part| sent_there.contains(part)));
 }
 
+/// Four members of a channel; all between alpha and bravo goes through the proxy.
+fn through_a_proxy() -> (Site, Proxy) {
+    let site = Site::of(&MEMBERS);
+    let proxy = Proxy::between(site["alpha"].listen, site["bravo"].listen);
+    let (alpha, bravo) = (proxy.address_of_one(), proxy.address_of_other());
+    site.peer_at("alpha", alpha, "bravo", bravo);
+    for (one, other) in [
+        ("alpha", "charlie"),
+        ("alpha", "delta"),
+        ("bravo", "charlie"),
+        ("bravo", "delta"),
+        ("charlie", "delta"),
+    ] {
+        site.peer(one, other);
+    }
+    site.share("harbour", &MEMBERS);
+    (site, proxy)
+}
+
 /// Kills bravo in the middle of fetching, starts it again, and requires that what comes then is
 /// what was missing, and not much more.
-fn kill_while_fetching(site: &mut Site, file: &str) {
+fn kill_while_fetching(site: &mut Site, proxy: &Proxy, file: &str) {
+    proxy.cut_after(CUT_AT);
     let mut admin = Admin::connect(&site["bravo"].dir).unwrap();
     admin.send(&fetch_request(file)).unwrap();
-    let before = loop {
-        let progress = next_progress(&mut admin);
-        assert!(progress.held < progress.size, "the kill came too late");
-        if progress.held > 2 * CHUNK {
-            break progress.held;
-        }
-    };
+    let mut before = 0;
+    eventually("the link is cut while the file comes", PATIENCE, || {
+        before = next_progress(&mut admin).held;
+        proxy.is_cut().then_some(())
+    });
     site["bravo"].kill();
+    proxy.heal();
     site["bravo"].start();
 
     let received = |site: &Site| site["bravo"].status().wire_bytes_received;
@@ -73,7 +95,9 @@ fn kill_while_fetching(site: &mut Site, file: &str) {
     let mut admin = Admin::connect(&site["bravo"].dir).unwrap();
     admin.send(&fetch_request(file)).unwrap();
     let first = next_progress(&mut admin);
-    assert!(first.held + 2 * CHUNK >= before, "what was fetched is kept");
+    let kept = first.held + 2 * CHUNK >= before;
+    assert!(kept && first.held > 0, "what was fetched is kept");
+    assert!(first.held < CUT_AT, "the kill came in the middle");
     while next_progress(&mut admin).held < SIZE as u64 {}
     let came = received(site) - begun;
     let missing = SIZE as u64 - first.held;
@@ -256,6 +280,51 @@ fn a_file_that_nobody_has_is_waited_for_as_long_as_was_said() {
     assert_eq!(std::fs::read(&output).unwrap(), b"The plan.");
     let refused = site["bravo"].json(&["file", "send", "harbour", "/", "--user", "boris"]);
     assert_eq!(refused.failed().code, "file");
+}
+
+/// Otherwise whoever goes away would leave a node with fetches for ever, of which it has few.
+#[test]
+fn a_fetch_ends_with_whoever_waited_for_it() {
+    let work = Work::new();
+    let mut site = Site::sharing("harbour", &["alpha", "bravo"]);
+    let path = work.file("plan", b"The plan.");
+    let sent: Vec<String> = (0..=limits::FETCHES)
+        .map(|_| send(&site["alpha"], &path, &[]).id)
+        .collect();
+    for file in &sent {
+        arrives(&site["bravo"], file);
+    }
+    site["alpha"].kill();
+    let (last, first) = sent.split_last().unwrap();
+    let waiting: Vec<Admin> = first
+        .iter()
+        .map(|file| {
+            let mut admin = Admin::connect(&site["bravo"].dir).unwrap();
+            admin.send(&fetch_request(file)).unwrap();
+            assert_eq!(next_progress(&mut admin).held, 0);
+            admin
+        })
+        .collect();
+    let impatient = Request::FileFetch {
+        file: last.clone(),
+        wait_s: 0,
+    };
+    let refused = || {
+        let mut admin = Admin::connect(&site["bravo"].dir).unwrap();
+        admin.send(&impatient).unwrap();
+        loop {
+            match admin.receive().unwrap() {
+                Reply::Failed { error } => return error.code,
+                Reply::Item { .. } => {}
+                Reply::Done => panic!("there is nobody to fetch it from"),
+            }
+        }
+    };
+    assert_eq!(refused(), "too_many_fetches");
+    drop(waiting);
+    eventually("there is room for another fetch", PATIENCE, || {
+        (refused() == "file_unreachable").then_some(())
+    });
 }
 
 fn begin(size: u64) -> Request {
