@@ -10,6 +10,8 @@
 //!   one partner;
 //! * [`seal_body`] and [`open_body`]: AES-256-GCM for the body of an event, bound to its position
 //!   and to a commitment to its plaintext;
+//! * [`seal_chunk`] and [`open_chunk`]: AES-256-GCM for the chunks of a file, each under a key of
+//!   its own;
 //! * [`StorageKey`]: AES-256-GCM for values at rest, bound to their table and key.
 //!
 //! **Invariant: nothing here draws randomness, reads a clock, does I/O or starts a thread.** Each
@@ -30,6 +32,7 @@
 
 mod aead;
 mod body;
+mod chunk;
 mod error;
 mod hash;
 mod sealing;
@@ -44,6 +47,7 @@ pub use body::{
     OpenedBody, Position, SALT_LEN, SEAL_OVERHEAD, body_hash, open_body, plaintext_commitment,
     seal_body,
 };
+pub use chunk::{CHUNK_OVERHEAD, ChunkPlace, chunk_hash, open_chunk, seal_chunk};
 pub use error::{KeyError, OpenError, SignatureError, UnwrapError};
 pub use hash::{HASH_LEN, derive, hash};
 pub use sealing::{EpochSecret, SEALING_PUBLIC_LEN, SealingKey, SealingPublicKey, WRAP_LEN};

@@ -181,6 +181,26 @@ fn body_is_sealed_as_computed_elsewhere() {
 }
 
 #[test]
+fn chunk_is_sealed_as_computed_elsewhere() {
+    let case = comity().object("chunk");
+    let number = |name| case.text(name).parse().unwrap();
+    let place = ChunkPlace {
+        index: number("index"),
+        chunks: number("chunks"),
+        size: number("size"),
+    };
+    let (key, chunk) = (case.array("key"), case.bytes("chunk"));
+
+    let mut sealed = chunk.clone();
+    seal_chunk(&key, &place, &mut sealed);
+    assert_eq!(sealed, case.bytes("sealed"));
+    assert_eq!(sealed.len(), chunk.len() + CHUNK_OVERHEAD);
+    assert_eq!(chunk_hash(&sealed), case.array("hash"));
+    assert_eq!(open_chunk(&key, &place, &mut sealed), Ok(()));
+    assert_eq!(sealed, chunk);
+}
+
+#[test]
 fn value_is_stored_as_computed_elsewhere() {
     let case = comity().object("storage");
     let key = StorageKey::from_bytes(case.array("key"));

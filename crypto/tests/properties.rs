@@ -134,6 +134,42 @@ proptest! {
     }
 
     #[test]
+    fn chunk_opens_in_its_place_only(
+        key: [u8; 32],
+        index in 0u64..1024,
+        chunks in 1u64..1025,
+        size: u64,
+        chunk in some_bytes(),
+        at: Index,
+    ) {
+        let place = ChunkPlace { index, chunks, size };
+        let mut sealed = chunk.clone();
+        seal_chunk(&key, &place, &mut sealed);
+        let open = |key: &[u8; 32], place: ChunkPlace, sealed: &[u8]| {
+            let mut opened = sealed.to_vec();
+            open_chunk(key, &place, &mut opened).map(|()| opened)
+        };
+        prop_assert_eq!(open(&key, place, &sealed), Ok(chunk));
+
+        let refused = Err(OpenError::Authentication);
+        prop_assert_eq!(open(&flipped(&key, at), place, &sealed), refused.clone());
+        let bit = 1 << at.index(64);
+        let elsewhere = [
+            ChunkPlace { index: index ^ bit, ..place },
+            ChunkPlace { chunks: chunks ^ bit, ..place },
+            ChunkPlace { size: size ^ bit, ..place },
+        ];
+        for other in elsewhere {
+            prop_assert_eq!(open(&key, other, &sealed), refused.clone());
+        }
+        prop_assert!(open(&key, place, &sealed[..at.index(sealed.len())]).is_err());
+        let hash = chunk_hash(&sealed);
+        flip(&mut sealed, at);
+        prop_assert_eq!(open(&key, place, &sealed), refused);
+        prop_assert_ne!(chunk_hash(&sealed), hash);
+    }
+
+    #[test]
     fn stored_value_opens_in_its_place_only(
         key: [u8; 32],
         table in "[a-z]{1,8}",

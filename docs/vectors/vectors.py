@@ -719,6 +719,7 @@ def frames(world, lanes, moments):
     told = [{"writer": w, "seq": s, "id": i} for w, s, i in heads(world, world.events, two)]
     in_control = {"channel": channel, "lane": c, "writer": alfa.writer}
     in_two = {"channel": channel, "lane": two, "writer": bravo.writer}
+    of_file = {"channel": channel, "lane": two, "file": H("comity/v1/test", b"file")}
     post = Packer().pack(world.named("post"))
     listed = [
         ("hello", 1, {"version": 1, "partner": alfa.id}),
@@ -733,6 +734,10 @@ def frames(world, lanes, moments):
         ("range-end", 7, {**in_control, "to": 300}),
         ("refused, no such lane", 8, {"channel": channel, "lane": two, "reason": 1}),
         ("refused, later", 8, {"channel": channel, "lane": two, "reason": 2}),
+        ("ask-piece", 12, {**of_file, "chunk": 0, "offset": 0}),
+        ("ask-piece, the last of all", 12, {**of_file, "chunk": 1023, "offset": 1048576}),
+        ("piece", 13, {**of_file, "chunk": 1, "offset": 131072, "bytes": b"sealed"}),
+        ("piece, nothing for you", 13, {**of_file, "chunk": 1, "offset": 131072, "bytes": b""}),
     ]
 
     def contents(value):
@@ -806,10 +811,31 @@ def bodies(world):
         ("retention", [30]),
         ("pin", [False]),
         ("receipt", [2]),
-        ("file", ["plan.pdf", "application/pdf", 70000, [a, b]]),
+        ("file", ["plan.pdf", "application/pdf", 1100000, x, [a, b]]),
         ("roster", [[["bo.larsen", "Bo Larsen", True]]]),
     ]
     return [{"form": form, "bytes": msgpack(value)} for form, value in samples]
+
+
+# --- Chunks -----------------------------------------------------------------------------------
+
+
+def chunks():
+    """Last chunks of files, as they are sealed."""
+    key = seed("file key")
+
+    def one(size, chunk):
+        count = -(-size // (1 << 20))
+        index = count - 1
+        assert len(chunk) == size - index * (1 << 20)
+        aad = be(index, 8) + be(count, 8) + be(size, 8)
+        sealed = aes_gcm(derive(key, "comity/v1/file-chunk", be(index, 8)), bytes(12), aad, chunk)
+        return {
+            "key": key, "size": size, "index": index, "chunk": chunk, "sealed": sealed,
+            "hash": H("comity/v1/chunk", sealed),
+        }  # fmt: skip
+
+    return [one(11, b"a file, all"), one((1 << 20) + 3, b"end"), one((1023 << 20) + 1, b"\x00")]
 
 
 # --- Peering ----------------------------------------------------------------------------------
@@ -996,6 +1022,13 @@ def refused(world):
     bad("message", "bin instead of text", msgpack([b"text"]))
     bad("message", "text that is not UTF-8", b"\x91\xa1\xff")
     bad("message", "a bare text", msgpack("text"))
+    of_file = ["plan.pdf", "application/pdf", 1100000, x, [x, x]]
+    bad("file", "no name", msgpack([""] + of_file[1:]))
+    bad("file", "a name of 256 bytes", msgpack(["a" * 256] + of_file[1:]))
+    bad("file", "a media type of 128 bytes", msgpack(["a", "a" * 128] + of_file[2:]))
+    bad("file", "a chunk too few", msgpack(of_file[:4] + [[x]]))
+    bad("file", "a chunk too many", msgpack(of_file[:4] + [[x, x, x]]))
+    bad("file", "a chunk of an empty file", msgpack(["a", "", 0, x, [x]]))
     bad("react", "no bytes", msgpack(["", False]))
     bad("react", "65 bytes", msgpack(["a" * 65, False]))
     bad("react", "withdrawn as an integer", msgpack(["a", 0]))
@@ -1037,6 +1070,9 @@ def refused(world):
     bad("frame", "heads with 'all' as an integer", frame(4, [channel, lane, 1, []]))
     bad("frame", "want with a position in nine bytes", bytes([5]) + msgpack([channel, lane, bytes(32), 1, 1])[:-1] + b"\xcf" + be(1, 8))
     bad("frame", "refused without a reason", frame(8, [channel, lane]))
+    bad("frame", "ask-piece of chunk 1,024", frame(12, [channel, lane, bytes(32), 1024, 0]))
+    bad("frame", "ask-piece within a piece", frame(12, [channel, lane, bytes(32), 0, 131071]))
+    bad("frame", "ask-piece beyond a chunk", frame(12, [channel, lane, bytes(32), 0, 1179648]))
     packed = Packer().pack(world.named("post"))
     bad("frame", "a packed event of 13 fields", frame(6, [[packed[:-1]]]))
     bad("frame", "a packed event with its body as an array", frame(6, [[packed[:-1] + [[0, 1]]]]))
@@ -1088,6 +1124,7 @@ def documents():
         "events": {"events": events},
         "digests": {"channel": world.channel, "moments": moments},
         "bodies": {"bodies": bodies(world)},
+        "chunks": {"chunks": chunks()},
         "frames": {"frames": frames(world, lanes, moments)},
         "packed": {"stream": packed_stream(world)},
         "peering": peering(world),

@@ -185,6 +185,36 @@ pub enum Request {
         import: String,
         posts: Vec<ImportPost>,
     },
+    /// Begins to hand over a file. Answers one [`FileUpload`].
+    FileBegin(NewFile),
+    /// Hands over the next chunk, from 0: as many bytes as a chunk has, or the rest.
+    FileChunk {
+        upload: String,
+        chunk: u32,
+        /// Base64 with padding.
+        data: String,
+    },
+    /// Sends the file whose chunks were all handed over. Answers one [`Written`].
+    FileFinish {
+        upload: String,
+    },
+    /// Answers a [`FileInfo`] per file, in timeline order.
+    FileList {
+        channel: String,
+    },
+    /// Fetches what is not held of a file. Answers one [`FileInfo`], then a [`FileProgress`] now
+    /// and then, and ends when all is held. What was fetched is kept, also if this ends early.
+    FileFetch {
+        /// The file's id or the start of it.
+        file: String,
+        /// How long to wait for a partner that has it, while nothing comes, in seconds.
+        wait_s: u64,
+    },
+    /// Answers one [`FileData`]: a chunk that is held, opened.
+    FileRead {
+        file: String,
+        chunk: u32,
+    },
     /// Answers one [`Digests`].
     #[serde(deserialize_with = "no_fields")]
     Digests,
@@ -224,6 +254,10 @@ pub enum Item {
     Post(PostInfo),
     ImportProgress(ImportProgress),
     Imported(Imported),
+    FileUpload(FileUpload),
+    File(FileInfo),
+    FileProgress(FileProgress),
+    FileData(FileData),
     Digests(Digests),
 }
 
@@ -501,6 +535,72 @@ pub struct PostInfo {
 pub struct ReactionInfo {
     pub emoji: String,
     pub author: String,
+}
+
+/// A file that a user wants to send.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewFile {
+    pub channel: String,
+    pub user: String,
+    /// For people; 1 to 255 bytes.
+    pub name: String,
+    pub media_type: String,
+    /// Bytes in all.
+    pub size: u64,
+    /// The partners that it is for, by name, this one included in any case; empty for all members
+    /// or, where it belongs to a post, the readers of the post.
+    pub to: Vec<String>,
+    /// The id (or its start) of the post that it belongs to.
+    pub post: Option<String>,
+    /// The claimed time; the node's clock when absent.
+    pub create_at_ms: Option<u64>,
+    pub precedence: Precedence,
+}
+
+/// Where to hand a file's chunks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileUpload {
+    pub upload: String,
+    /// How many bytes each chunk but the last has.
+    pub chunk_bytes: usize,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileInfo {
+    pub channel: String,
+    pub id: String,
+    /// `name@partner`.
+    pub author: String,
+    /// The claimed time, Unix milliseconds.
+    pub create_at: u64,
+    /// As its author named it: no path. Absent like the next two where it cannot be read.
+    pub name: Option<String>,
+    pub media_type: Option<String>,
+    /// In bytes.
+    pub size: Option<u64>,
+    pub audience: Vec<String>,
+    /// The post that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub post: Option<String>,
+    /// `held`, `partly_held`, `not_fetched`, `withdrawn`, `flagged`, `no_key` or `unreadable`.
+    pub state: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileProgress {
+    /// Bytes of the file that are held.
+    pub held: u64,
+    pub size: u64,
+    /// Who is asked at present.
+    pub from: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FileData {
+    pub chunk: u32,
+    /// Base64 with padding.
+    pub data: String,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

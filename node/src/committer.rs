@@ -9,11 +9,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use comity_protocol::id::PartnerId;
-use comity_protocol::replica::{CommandError, SendRange, StreamClass, Written};
+use comity_protocol::replica::{CommandError, SendPiece, SendRange, StreamClass, Written};
 use comity_protocol::rows::{Row, Table};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroize as _;
 
+use crate::pieces::Pieces;
 use crate::ranges::Ranges;
 use crate::store::{Store, StoreError};
 use crate::transport::{Class, SendOutcome, Transport};
@@ -35,6 +36,10 @@ pub enum Effect {
     SendRange {
         range: SendRange,
         number: u32,
+        link: u64,
+    },
+    SendPiece {
+        piece: SendPiece,
         link: u64,
     },
     Done {
@@ -74,6 +79,7 @@ pub fn start(
     store: Store,
     transport: Option<Arc<Transport>>,
     ranges: Ranges,
+    pieces: Pieces,
     feedback: mpsc::UnboundedSender<Feedback>,
 ) -> (Effects, std::thread::JoinHandle<()>) {
     let (effects, queue) = mpsc::channel(QUEUE);
@@ -81,6 +87,7 @@ pub fn start(
         store,
         transport,
         ranges,
+        pieces,
         feedback,
         holds: BTreeMap::new(),
     };
@@ -92,6 +99,7 @@ struct Committer {
     store: Store,
     transport: Option<Arc<Transport>>,
     ranges: Ranges,
+    pieces: Pieces,
     feedback: mpsc::UnboundedSender<Feedback>,
     /// Peers to whom nothing is sent: packed events rely on those before them, so once one frame
     /// was dropped, all are, until the machine knows and begins anew.
@@ -154,6 +162,7 @@ impl Committer {
                 number,
                 link,
             } => self.ranges.push(range, number, link),
+            Effect::SendPiece { piece, link } => self.pieces.push(piece, link),
             Effect::Quiet { peer, link } => self.release(peer, link, |hold| hold.quiet = true),
             Effect::Drained { peer, link } => self.release(peer, link, |hold| hold.drained = true),
             // Whoever asked may have gone; the write stands.
@@ -215,5 +224,6 @@ pub fn class_of(class: StreamClass) -> Class {
         StreamClass::Priority => Class::Priority,
         StreamClass::Routine => Class::Routine,
         StreamClass::Backfill => Class::Backfill,
+        StreamClass::Files => Class::Files,
     }
 }

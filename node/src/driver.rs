@@ -462,6 +462,11 @@ impl Driver {
                     });
                 }
             }
+            Output::SendPiece(piece) => {
+                if let Some(&link) = self.links.get(&piece.peer) {
+                    self.group.push(Effect::SendPiece { piece, link });
+                }
+            }
             Output::Done { ticket, result } => {
                 self.refused |= result.is_err();
                 if let Some(reply) = self.tickets.remove(&ticket) {
@@ -519,6 +524,19 @@ impl Driver {
             } => {
                 let text = format!("{count} keys of channel {channel}");
                 self.incident("keys_obtained", &peer, text);
+            }
+            Notice::BadPiece {
+                channel,
+                file,
+                peer,
+                why,
+            } => {
+                let text = format!("channel {channel}: file {file}: {why}");
+                self.incident("bad_piece", &peer, text);
+            }
+            Notice::PieceLate { peer } => {
+                let text = "it did not send a piece of a file that it was asked for";
+                self.incident("piece_late", &peer, text.into());
             }
             Notice::OwnLogAhead { channel, seq, peer } => {
                 let text = format!(
@@ -602,5 +620,6 @@ fn class_from(class: Class) -> StreamClass {
         Class::Priority => StreamClass::Priority,
         Class::Routine => StreamClass::Routine,
         Class::Backfill => StreamClass::Backfill,
+        Class::Files => StreamClass::Files,
     }
 }

@@ -10,6 +10,7 @@ pub mod keystore;
 pub mod memberships;
 pub mod node;
 pub mod pacts;
+pub mod pieces;
 pub mod random;
 pub mod ranges;
 pub mod received;

@@ -17,9 +17,11 @@ use crate::config::{self, Config};
 use crate::driver::{self, Handle, Incident, Surroundings};
 use crate::keystore::{self, KeyFileError, Keys};
 use crate::pacts::Pacts;
+use crate::pieces::Pieces;
 use crate::ranges::Ranges;
 use crate::received;
 use crate::service::failure;
+use crate::service::files::{self, Files};
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::transport::{Congestion, GroupProfile, LinkEvent, Transport, TransportConfig};
 
@@ -46,6 +48,8 @@ pub struct Node {
     pub audit: Arc<Audit>,
     /// One import at a time: marks move in order.
     pub importing: Mutex<()>,
+    /// Files that are being handed over or fetched.
+    pub files: Files,
     pub started: Instant,
 }
 
@@ -84,6 +88,7 @@ impl Node {
         let Keys { own, tls } = keystore::load(&store).map_err(failure::keys)?;
         let partner = own.identity.partner();
         let identity = own.identity.clone();
+        files::discard_orphans(&store).map_err(failure::store)?;
         let replica = restore(own, &store)?;
         let pacts = Pacts::load(store.clone(), partner).map_err(failure::peering)?;
         let audit =
@@ -106,10 +111,16 @@ impl Node {
             _ => links,
         };
         let runtime = tokio::runtime::Handle::current();
-        let ranges = Ranges::new(store.clone(), transport.clone(), runtime);
+        let ranges = Ranges::new(store.clone(), transport.clone(), runtime.clone());
+        let pieces = Pieces::new(store.clone(), transport.clone(), runtime);
         let (feedback_in, feedback) = mpsc::unbounded_channel();
-        let (effects, committer) =
-            committer::start(store.clone(), transport.clone(), ranges, feedback_in);
+        let (effects, committer) = committer::start(
+            store.clone(),
+            transport.clone(),
+            ranges,
+            pieces,
+            feedback_in,
+        );
         let audit = Arc::new(audit);
         let surroundings = Surroundings {
             effects,
@@ -133,6 +144,7 @@ impl Node {
             pacts: Mutex::new(pacts),
             audit,
             importing: Mutex::new(()),
+            files: Files::default(),
             started: Instant::now(),
         };
         Ok((Arc::new(node), Running { driver, committer }))

@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comity_crypto::StorageKey;
 use comity_protocol::rows::{Row, Table};
@@ -30,7 +31,7 @@ pub use options::StoreOptions;
 pub use reseal::{Progress, Resealed};
 
 /// The version of the store's layout; a store of another one is refused.
-const FORMAT: &[u8] = b"comity store 1";
+const FORMAT: &[u8] = b"comity store 2";
 const FORMAT_KEY: &[u8] = b"format";
 /// Why the store failed. Whoever gets this stops: what cannot be written cannot be promised.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,8 @@ pub struct Store {
     options: StoreOptions,
     /// Keeps others from opening a store that this one only reads.
     lock: Option<Arc<File>>,
+    /// Chunks were deleted, and the thread that sees to that has not begun to yet.
+    to_reclaim: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -101,6 +104,7 @@ impl Store {
             generation: mark.map_or(0, |mark| mark.generation),
             options,
             lock: None,
+            to_reclaim: Arc::default(),
         };
         store.create_missing()?;
         store.check_format(mark.is_none())?;
@@ -194,7 +198,32 @@ impl Store {
                 None => batch.delete_cf(family, &row.key),
             }
         }
-        Ok(self.db.write_opt(batch, &self.options.write())?)
+        self.db.write_opt(batch, &self.options.write())?;
+        if rows.iter().any(is_chunk_deleted) {
+            self.reclaim();
+        }
+        Ok(())
+    }
+
+    /// Rewrites the table of chunks, on a thread of its own, so that what was deleted leaves the
+    /// disk: a withdrawn file is to be gone, and a gigabyte is missed.
+    fn reclaim(&self) {
+        if self.to_reclaim.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let store = self.clone();
+        std::thread::spawn(move || {
+            store.to_reclaim.store(false, Ordering::SeqCst);
+            let chunks = store.family(Table::Chunks);
+            match store.db.flush_cf(chunks) {
+                Ok(()) => {
+                    store
+                        .db
+                        .compact_range_cf(chunks, None::<&[u8]>, None::<&[u8]>);
+                }
+                Err(error) => tracing::warn!(%error, "deleted chunks are still on the disk"),
+            }
+        });
     }
 
     fn seal(&self, table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
@@ -215,6 +244,10 @@ impl Store {
             table: table.name(),
         })
     }
+}
+
+fn is_chunk_deleted(row: &Row) -> bool {
+    row.table == Table::Chunks && row.value.is_none()
 }
 
 /// The name of a table's column family.

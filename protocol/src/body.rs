@@ -8,7 +8,8 @@ use comity_crypto as crypto;
 
 use crate::codec::{Canonical, Malformed};
 use crate::event::Label;
-use crate::id::{EventId, FileKey, Hash, PartnerId, Signature, WriterId};
+use crate::files::{FileKey, chunk_count};
+use crate::id::{EventId, Hash, PartnerId, Signature, WriterId};
 use crate::identity::{CertificateList, Identity, Name};
 use crate::limits;
 
@@ -358,7 +359,7 @@ impl Canonical for PinBody {
     const LIMIT: usize = 8;
 }
 
-/// How far a post came at a user ([`crate::event::Kind::Receipt`]).
+/// How far a message came at a user ([`crate::event::Kind::Receipt`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceiptBody {
     /// 1 delivered, 2 read.
@@ -374,14 +375,16 @@ impl Canonical for ReceiptBody {
     }
 }
 
-/// A file ([`crate::event::Kind::File`]): its chunks by the hash of their sealed bytes, in order.
+/// A file ([`crate::event::Kind::File`]): what opens its chunks, and the hashes of their sealed
+/// bytes, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileBody {
+    /// For people: no path. 1 to 255 bytes.
     pub name: String,
+    /// At most 127 bytes; may be empty.
     pub media_type: String,
     /// Bytes in all.
     pub size: u64,
-    /// What the chunks are sealed under.
     pub key: FileKey,
     pub chunks: Vec<Hash>,
 }
@@ -389,6 +392,22 @@ pub struct FileBody {
 impl Canonical for FileBody {
     const NAME: &'static str = "file body";
     const LIMIT: usize = limits::BODY_BYTES;
+
+    fn check(&self) -> Result<(), Malformed> {
+        rule(
+            (1..=limits::FILE_NAME_BYTES).contains(&self.name.len()),
+            "a file's name has 1 to 255 bytes",
+        )?;
+        rule(
+            self.media_type.len() <= limits::MEDIA_TYPE_BYTES,
+            "a media type has at most 127 bytes",
+        )?;
+        rule(self.size <= limits::FILE_BYTES, "a file of more than 1 GiB")?;
+        rule(
+            self.chunks.len() == chunk_count(self.size) as usize,
+            "not as many chunks as the size says",
+        )
+    }
 }
 
 fn rule(held: bool, text: &'static str) -> Result<(), Malformed> {

@@ -114,6 +114,8 @@ pub struct Channel {
     flagged: BTreeSet<Pos>,
     pub(crate) parking: Parking,
     posts: u64,
+    /// File references, by id.
+    files: BTreeMap<EventId, Pos>,
     events: u64,
     /// What was accepted once is accepted again: a fork's branches are not asked for citations.
     pub(crate) restoring: bool,
@@ -147,6 +149,7 @@ impl Channel {
             flagged: BTreeSet::new(),
             parking: Parking::default(),
             posts: 0,
+            files: BTreeMap::new(),
             events: 0,
             restoring: false,
         }
@@ -424,6 +427,9 @@ impl Channel {
         if kind == Kind::Post {
             self.posts += 1;
         }
+        if kind == Kind::File {
+            self.files.insert(self.graph.entry(pos).id, pos);
+        }
         let at = self.timeline_place(pos);
         self.timeline.insert(at, pos);
         if let Some(target) = about {
@@ -631,6 +637,16 @@ impl Channel {
     /// Accepted posts, withdrawn ones included.
     pub fn posts(&self) -> u64 {
         self.posts
+    }
+
+    /// An accepted file reference.
+    pub fn file(&self, id: &EventId) -> Option<Pos> {
+        self.files.get(id).copied()
+    }
+
+    /// Accepted file references, by id.
+    pub fn files(&self) -> impl Iterator<Item = (EventId, Pos)> {
+        self.files.iter().map(|(id, pos)| (*id, *pos))
     }
 
     /// Accepted events of every kind.

@@ -69,10 +69,6 @@ fixed_bytes! {
     Hash, 32
 }
 fixed_bytes! {
-    /// The secret under which a file's chunks are sealed.
-    FileKey, 32
-}
-fixed_bytes! {
     /// An Ed25519 public key as it travels, not yet registered.
     KeyBytes, 32
 }

@@ -34,6 +34,21 @@ pub const USER_NAME_BYTES: usize = 64;
 /// A channel's or partner's name on a line of a terminal.
 pub const NAME_BYTES: usize = 64;
 
+// What readers show of files: sealed, so no rule of acceptance.
+
+/// The longest file, in bytes: 1,024 chunks, whose hashes fit a body.
+pub const FILE_BYTES: u64 = 1 << 30;
+/// The plaintext of a chunk: little to fetch again, and few enough to list.
+pub const CHUNK_BYTES: usize = 1 << 20;
+/// A chunk as it travels: with its tag.
+pub const SEALED_CHUNK_BYTES: usize = CHUNK_BYTES + comity_crypto::CHUNK_OVERHEAD;
+/// Chunks of the longest file.
+pub const CHUNKS: usize = FILE_BYTES as usize / CHUNK_BYTES;
+/// What file systems take as a name.
+pub const FILE_NAME_BYTES: usize = 255;
+/// Type and subtype of 63 characters each (RFC 6838), and the slash.
+pub const MEDIA_TYPE_BYTES: usize = 127;
+
 // Local: quotas delay, they never decide.
 
 /// One key serves at most this many events, then the writer draws another.
@@ -71,6 +86,12 @@ pub const INVITATIONS_PER_PEER: usize = 256;
 pub const HAVE_LANES: usize = 4096;
 /// Log contexts open on one stream; the least recently opened gives way.
 pub const STREAM_LOGS: u32 = 4096;
+/// A part of a chunk in one frame: what is more urgent waits behind one of these at most.
+pub const PIECE_BYTES: usize = 128 << 10;
+/// Pieces asked of one peer and not answered yet, over all files: 1 MiB under way.
+pub const PIECES_PER_PEER: usize = 8;
+/// Files that are fetched at a time; each assembles one chunk in memory.
+pub const FETCHES: usize = 16;
 /// Views of a channel's control state kept for reuse.
 pub const VIEWS_CACHED: usize = 256;
 
@@ -78,6 +99,9 @@ pub const VIEWS_CACHED: usize = 256;
 
 /// Head adverts are gathered this long: it bounds the delay through a relay.
 pub const ADVERT_MS: u64 = 100;
+/// Head adverts that nobody needs are gathered longer and longer, up to this: in a full mesh every
+/// node hears everything from its author.
+pub const ADVERT_MAX_MS: u64 = 1_600;
 /// How long to wait for the author's own push before asking a relay.
 pub const RELAY_GRACE_MS: u64 = 400;
 /// A range that brings nothing for this long is asked for again, elsewhere where possible.
@@ -90,6 +114,8 @@ pub const POSTPONE_MS: u64 = 60_000;
 pub const GIVING_MS: u64 = 1_000;
 /// An answer to a question for secrets is awaited this long.
 pub const ASK_KEYS_MS: u64 = 5_000;
+/// A piece of a file is awaited this long: 35 kbit/s for one piece.
+pub const PIECE_MS: u64 = 30_000;
 /// Every lane's digest is compared with every peer this often, traffic or none.
 pub const ANTI_ENTROPY_MS: u64 = 15_000;
 /// A key serves at most this long.

@@ -31,10 +31,16 @@ pub enum Table {
     Imports,
     /// Security decisions, in order.
     Audit,
+    /// Which chunks of which files are held, by file reference.
+    Files,
+    /// Sealed chunks: where the file's are kept, and the chunk's number.
+    Chunks,
+    /// Files that are being handed over and have no reference yet, by where their chunks are kept.
+    Uploads,
 }
 
 impl Table {
-    pub const ALL: [Table; 8] = [
+    pub const ALL: [Table; 11] = [
         Table::Meta,
         Table::Pacts,
         Table::Channels,
@@ -43,11 +49,19 @@ impl Table {
         Table::Secrets,
         Table::Imports,
         Table::Audit,
+        Table::Files,
+        Table::Chunks,
+        Table::Uploads,
     ];
 
     /// Those from which the machine is put together again.
-    pub const OF_THE_MACHINE: [Table; 4] =
-        [Table::Channels, Table::Logs, Table::Secrets, Table::Events];
+    pub const OF_THE_MACHINE: [Table; 5] = [
+        Table::Channels,
+        Table::Logs,
+        Table::Secrets,
+        Table::Events,
+        Table::Files,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -59,13 +73,16 @@ impl Table {
             Table::Secrets => "secrets",
             Table::Imports => "imports",
             Table::Audit => "audit",
+            Table::Files => "files",
+            Table::Chunks => "chunks",
+            Table::Uploads => "uploads",
         }
     }
 
-    /// Whether values are sealed under the storage key. Events are not: their bodies stay
+    /// Whether values are sealed under the storage key. Events and chunks are not: they stay
     /// sealed as they came.
     pub fn is_sealed(self) -> bool {
-        !matches!(self, Table::Logs | Table::Events)
+        !matches!(self, Table::Logs | Table::Events | Table::Chunks)
     }
 }
 
@@ -83,6 +100,14 @@ impl Row {
             table,
             key,
             value: Some(value),
+        }
+    }
+
+    pub fn delete(table: Table, key: Vec<u8>) -> Row {
+        Row {
+            table,
+            key,
+            value: None,
         }
     }
 }

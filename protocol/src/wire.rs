@@ -36,6 +36,8 @@ pub enum Frame {
     Lane(ShowLane),
     AskKeys(AskKeys),
     Keys(Keys),
+    AskPiece(AskPiece),
+    Piece(Piece),
 }
 
 /// The first frame of a link.
@@ -207,6 +209,79 @@ impl Canonical for Keys {
     }
 }
 
+/// Asks for a part of a sealed chunk of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskPiece {
+    pub channel: ChannelId,
+    pub lane: LaneId,
+    /// The file reference's id.
+    pub file: EventId,
+    /// The chunk's number, from 0.
+    pub chunk: u32,
+    /// Where in the sealed chunk the piece begins: a multiple of [`limits::PIECE_BYTES`].
+    pub offset: u32,
+}
+
+impl Canonical for AskPiece {
+    const NAME: &'static str = "ask-piece frame";
+    const LIMIT: usize = 192;
+
+    fn check(&self) -> Result<(), Malformed> {
+        check_place(self.chunk, self.offset)
+    }
+}
+
+/// The answer to [`AskPiece`]: the bytes from the offset on, as many as a piece has or the chunk
+/// still has. None: nothing for the asker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    pub channel: ChannelId,
+    pub lane: LaneId,
+    pub file: EventId,
+    pub chunk: u32,
+    pub offset: u32,
+    pub bytes: ByteBuf,
+}
+
+impl Piece {
+    /// Answers a question with these bytes.
+    pub fn answer(ask: &AskPiece, bytes: Vec<u8>) -> Piece {
+        Piece {
+            channel: ask.channel,
+            lane: ask.lane,
+            file: ask.file,
+            chunk: ask.chunk,
+            offset: ask.offset,
+            bytes: ByteBuf::from(bytes),
+        }
+    }
+}
+
+impl Canonical for Piece {
+    const NAME: &'static str = "piece frame";
+    const LIMIT: usize = limits::PIECE_BYTES + 192;
+
+    fn check(&self) -> Result<(), Malformed> {
+        check_place(self.chunk, self.offset)?;
+        if self.bytes.len() <= limits::PIECE_BYTES {
+            Ok(())
+        } else {
+            Err(Malformed::Rule("a piece over the limit"))
+        }
+    }
+}
+
+fn check_place(chunk: u32, offset: u32) -> Result<(), Malformed> {
+    let (chunk, offset) = (chunk as usize, offset as usize);
+    let begins_a_piece =
+        offset < limits::SEALED_CHUNK_BYTES && offset.is_multiple_of(limits::PIECE_BYTES);
+    if chunk < limits::CHUNKS && begins_a_piece {
+        Ok(())
+    } else {
+        Err(Malformed::Rule("not the place of a piece"))
+    }
+}
+
 /// No such lane for the asker.
 pub const REFUSED_NO_SUCH_LANE: u8 = 1;
 /// A quota; ask again later.
@@ -220,7 +295,9 @@ pub struct PackedEvent {
     /// Present when the number is used for the first time or anew, or the log's position jumps.
     pub start: Option<LogStart>,
     pub signature: Signature,
-    pub claimed_ms: u64,
+    /// With `start` the claimed time, else its difference to that of the event before, as
+    /// [`zigzag`] writes it.
+    pub claimed: u64,
     pub kind: u8,
     pub precedence: u8,
     pub author: Option<UserName>,
@@ -320,6 +397,8 @@ impl Frame {
             Frame::Lane(contents) => (9, contents.to_bytes()),
             Frame::AskKeys(contents) => (10, contents.to_bytes()),
             Frame::Keys(contents) => (11, contents.to_bytes()),
+            Frame::AskPiece(contents) => (12, contents.to_bytes()),
+            Frame::Piece(contents) => (13, contents.to_bytes()),
         };
         let mut bytes = Vec::with_capacity(contents.len() + 1);
         bytes.push(number);
@@ -344,6 +423,8 @@ impl Frame {
             9 => Frame::Lane(ShowLane::from_bytes(contents)?),
             10 => Frame::AskKeys(AskKeys::from_bytes(contents)?),
             11 => Frame::Keys(Keys::from_bytes(contents)?),
+            12 => Frame::AskPiece(AskPiece::from_bytes(contents)?),
+            13 => Frame::Piece(Piece::from_bytes(contents)?),
             _ => {
                 return Err(Malformed::Undecodable {
                     expected: "frame of a known type",
@@ -364,6 +445,7 @@ struct Context {
     log: LogId,
     seq: u64,
     id: EventId,
+    claimed_ms: u64,
     key_event: Option<EventId>,
 }
 
@@ -378,9 +460,22 @@ impl Context {
             log,
             seq: event.header.seq,
             id: event.id,
+            claimed_ms: event.header.claimed_ms,
             key_event,
         }
     }
+}
+
+/// A claimed time by its difference to the one before: small differences, forwards or back, make
+/// small numbers. The difference is taken modulo 2⁶⁴, so that every time has exactly one form.
+fn zigzag(time: u64, before: u64) -> u64 {
+    let difference = time.wrapping_sub(before).cast_signed();
+    ((difference << 1) ^ (difference >> 63)).cast_unsigned()
+}
+
+fn unzigzag(number: u64, before: u64) -> u64 {
+    let sign = (number & 1).cast_signed().wrapping_neg().cast_unsigned();
+    before.wrapping_add((number >> 1) ^ sign)
 }
 
 /// The sending end of one stream.
@@ -404,9 +499,9 @@ impl Packer {
         let follows = context.as_ref().is_some_and(|context| {
             context.seq + 1 == header.seq && Some(context.id) == header.prev
         });
-        let known_key = context
-            .filter(|_| follows)
-            .and_then(|context| context.key_event);
+        let context = context.filter(|_| follows);
+        let before_ms = context.as_ref().map(|context| context.claimed_ms);
+        let known_key = context.and_then(|context| context.key_event);
         let start = (!follows).then_some(LogStart {
             channel: header.channel,
             lane: header.lane,
@@ -422,7 +517,9 @@ impl Packer {
             log: number,
             start,
             signature: event.signature,
-            claimed_ms: header.claimed_ms,
+            claimed: before_ms.map_or(header.claimed_ms, |before| {
+                zigzag(header.claimed_ms, before)
+            }),
             kind: header.kind,
             precedence: header.precedence,
             author: header.author.clone(),
@@ -473,12 +570,13 @@ impl Unpacker {
         if packed.log >= limits::STREAM_LOGS {
             return Err(Malformed::Rule("a log number over the limit"));
         }
-        let (log, seq, prev, known_key) = match packed.start {
+        let (log, seq, prev, known_key, claimed_ms) = match packed.start {
             Some(start) => (
                 (start.channel, start.lane, start.writer),
                 start.seq,
                 start.prev,
                 None,
+                packed.claimed,
             ),
             None => {
                 let context = self
@@ -489,7 +587,14 @@ impl Unpacker {
                     .seq
                     .checked_add(1)
                     .ok_or(Malformed::Rule("a position over the limit"))?;
-                (context.log, seq, Some(context.id), context.key_event)
+                let claimed_ms = unzigzag(packed.claimed, context.claimed_ms);
+                (
+                    context.log,
+                    seq,
+                    Some(context.id),
+                    context.key_event,
+                    claimed_ms,
+                )
             }
         };
         let sealed = Kind::from_number(packed.kind).is_some_and(Kind::is_sealed);
@@ -508,7 +613,7 @@ impl Unpacker {
             prev,
             deps: packed.deps,
             control_heads: packed.control_heads,
-            claimed_ms: packed.claimed_ms,
+            claimed_ms,
             kind: packed.kind,
             precedence: packed.precedence,
             author: packed.author,
@@ -526,5 +631,29 @@ impl Unpacker {
             Context::after(log, &event, key_event.or(known_key)),
         );
         Ok(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_is_told_by_its_difference_to_any_other() {
+        let times = [
+            0,
+            1,
+            2,
+            1_700_000_000_000,
+            u64::MAX / 2,
+            u64::MAX / 2 + 1,
+            u64::MAX,
+        ];
+        for time in times {
+            for before in times {
+                assert_eq!(unzigzag(zigzag(time, before), before), time);
+            }
+        }
+        assert_eq!([zigzag(5, 5), zigzag(4, 5), zigzag(6, 5)], [0, 1, 2]);
     }
 }

@@ -13,6 +13,7 @@ use comity_protocol::body::{
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::{Canonical, Malformed, encode};
 use comity_protocol::event::{Category, Event, Header, Label, Reference, UserName};
+use comity_protocol::files::{FileKey, chunk_count, chunk_len};
 use comity_protocol::id::{
     ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, Signature, WriterId,
 };
@@ -26,8 +27,8 @@ use comity_protocol::peering::{self, PeeringFile, SignedPeeringFile};
 use comity_protocol::reserved::{AckBody, EvidenceBody, FloorBody, RetentionBody, RosterBody};
 use comity_protocol::sync::heads;
 use comity_protocol::wire::{
-    AskHeads, Events, Frame, Have, HaveLane, Head, Heads, Hello, Packer, RangeEnd, Refused,
-    Unpacker, Want, heads_digest,
+    AskHeads, AskPiece, Events, Frame, Have, HaveLane, Head, Heads, Hello, Packer, Piece, RangeEnd,
+    Refused, Unpacker, Want, heads_digest,
 };
 use serde_bytes::ByteBuf;
 use serde_json::Value;
@@ -128,7 +129,7 @@ fn bodies_of_every_form() {
     }
     pinned(
         &bodies,
-        "9cf1fa55f18f0728ee87eeb54d6d662025947217d41b09702f1d8a151cc74263",
+        "fd55acd2e67d9c2d41e357efa8f1807dadc59edf2b0fe34cf02fbe8a38e3a039",
     );
 }
 
@@ -146,7 +147,7 @@ fn fields_of_bodies_stand_in_their_order() {
         (&*listed.name, &*listed.media_type),
         ("plan.pdf", "application/pdf")
     );
-    assert_eq!((listed.size, listed.chunks.len()), (70_000, 2));
+    assert_eq!((listed.size, listed.chunks.len()), (1_100_000, 2));
     let roster = RosterBody::from_bytes(&last("roster")).unwrap();
     assert_eq!(roster.users[0].name.as_str(), "bo.larsen");
     assert_eq!(roster.users[0].display_name, "Bo Larsen");
@@ -181,6 +182,12 @@ fn fields_of_bodies_stand_in_their_order() {
 }
 
 #[test]
+fn chunks_of_files() {
+    let file = file(include_str!("../../docs/vectors/chunks.json"));
+    hold(file.list("chunks"), check_chunk);
+}
+
+#[test]
 fn frames_of_every_type() {
     let file = file(include_str!("../../docs/vectors/frames.json"));
     let frames = file.list("frames");
@@ -188,7 +195,7 @@ fn frames_of_every_type() {
         .iter()
         .map(|frame| frame.number("type").unwrap())
         .collect();
-    assert_eq!(types, (1..=8).collect());
+    assert_eq!(types, (1..=8).chain(12..=13).collect());
     hold(frames, check_frame);
 }
 
@@ -232,7 +239,7 @@ fn what_is_not_canonical_or_breaks_a_rule_is_refused() {
     }
     pinned(
         &refused,
-        "c322a872534f1f674a51275d43bb53e404c02dd86ca84fd00b6d2108c2e53bfa",
+        "bb7ebf4378927c3601c98103e6188147bd38f2f18d0b1831577276d2acff2ab1",
     );
 }
 
@@ -272,6 +279,28 @@ fn what_is_too_long_is_refused() {
     };
     assert!(decoded(events(limits::EVENTS_PER_FRAME)).is_ok());
     assert!(decoded(events(limits::EVENTS_PER_FRAME + 1)).is_err());
+
+    let ask = AskPiece {
+        channel: ChannelId([0; 32]),
+        lane: LaneId([0; 32]),
+        file: EventId([0; 32]),
+        chunk: 0,
+        offset: 0,
+    };
+    let piece = |len: usize| Frame::Piece(Piece::answer(&ask, vec![0; len]));
+    assert!(decoded(piece(limits::PIECE_BYTES)).is_ok());
+    assert!(decoded(piece(limits::PIECE_BYTES + 1)).is_err());
+
+    let file = |size: u64| FileBody {
+        name: "a".repeat(limits::FILE_NAME_BYTES),
+        media_type: "a".repeat(limits::MEDIA_TYPE_BYTES),
+        size,
+        key: FileKey::from_bytes([0; 32]),
+        chunks: vec![Hash([0; 32]); chunk_count(size) as usize],
+    };
+    let read = |size: u64| FileBody::from_bytes(&file(size).to_bytes());
+    assert!(read(limits::FILE_BYTES).is_ok(), "it fits a body");
+    assert!(read(limits::FILE_BYTES + 1).is_err());
 }
 
 #[test]
@@ -575,6 +604,33 @@ fn check_frame(vector: &Value) -> Check {
     vector.holds("frame", &frame.to_bytes())?;
     let again = Frame::from_bytes(&frame.to_bytes()).map_err(words)?;
     same("the frame", again, frame)
+}
+
+fn check_chunk(vector: &Value) -> Check {
+    let size = vector.number("size")?;
+    let index = u32::try_from(vector.number("index")?).map_err(words)?;
+    let chunk = vector.bytes("chunk")?;
+    same("its length", chunk_len(size, index), chunk.len())?;
+    let mut sealed = chunk.clone();
+    let hash = FileKey::from_bytes(vector.array("key")?).seal(size, index, &mut sealed);
+    vector.holds("sealed", &sealed)?;
+    vector.holds("hash", &hash.0)?;
+    let mut hashes = vec![Hash([0; 32]); chunk_count(size) as usize];
+    *hashes.last_mut().ok_or("no chunk")? = hash;
+    let body = FileBody {
+        name: "file".into(),
+        media_type: String::new(),
+        size,
+        key: FileKey::from_bytes(vector.array("key")?),
+        chunks: hashes,
+    };
+    same(
+        "whether it is the chunk",
+        body.is_chunk(index, &sealed),
+        true,
+    )?;
+    body.open(index, &mut sealed).map_err(words)?;
+    same("what it opens to", sealed, chunk)
 }
 
 fn check_stream(stream: &[Value]) -> Check {
@@ -910,7 +966,23 @@ fn frame_of(vector: &Value) -> Result<Frame, Wrong> {
             lane: lane()?,
             reason: u8::try_from(vector.number("reason")?).map_err(words)?,
         }),
+        12 => Frame::AskPiece(ask_piece_of(vector)?),
+        13 => Frame::Piece(Piece::answer(
+            &ask_piece_of(vector)?,
+            vector.bytes("bytes")?,
+        )),
         other => return Err(format!("no frame {other}")),
+    })
+}
+
+fn ask_piece_of(vector: &Value) -> Result<AskPiece, Wrong> {
+    let number = |field: &str| u32::try_from(vector.number(field)?).map_err(words);
+    Ok(AskPiece {
+        channel: ChannelId(vector.array("channel")?),
+        lane: LaneId(vector.array("lane")?),
+        file: EventId(vector.array("file")?),
+        chunk: number("chunk")?,
+        offset: number("offset")?,
     })
 }
 

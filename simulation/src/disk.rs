@@ -23,6 +23,10 @@ impl Disk {
         }
     }
 
+    pub fn get(&self, table: Table, key: &[u8]) -> Option<Vec<u8>> {
+        self.rows.get(&(table, key.to_vec())).cloned()
+    }
+
     pub fn rows(&self) -> impl Iterator<Item = (Table, &[u8], &[u8])> {
         self.rows
             .iter()

@@ -13,4 +13,4 @@ mod world;
 
 pub use chance::Chance;
 pub use pace::{Pace, SentFrame};
-pub use world::{Acknowledged, World};
+pub use world::{Acknowledged, SentFile, World};

@@ -1,5 +1,7 @@
 //! The mesh: partners, links, and what happens when.
 
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_protocol::authority::Status;
@@ -17,6 +19,8 @@ use comity_protocol::wire::{Events, Frame, LogId, RangeEnd};
 use crate::chance::Chance;
 use crate::pace::{Pace, SentFrame};
 use crate::partner::{Partner, Waiting};
+
+pub use files::SentFile;
 
 /// Simulated milliseconds since the Unix epoch at the start of every run.
 const START_MS: u64 = 1_700_000_000_000;
@@ -92,6 +96,10 @@ pub struct World {
     misbehaviour: Vec<String>,
     published: BTreeMap<(LogId, u64), EventId>,
     double_signed: Vec<(LogId, u64)>,
+    /// Per receiver and sender: questions for pieces, and pieces with bytes.
+    files_told: BTreeMap<(usize, usize), (usize, usize)>,
+    /// Who was asked by hand, on whose behalf, and the answer.
+    by_hand: Option<(usize, PartnerId, Option<Vec<u8>>)>,
     trace: [u8; 32],
 }
 
@@ -119,6 +127,8 @@ impl World {
             misbehaviour: Vec::new(),
             published: BTreeMap::new(),
             double_signed: Vec::new(),
+            files_told: BTreeMap::new(),
+            by_hand: None,
             trace: [0; 32],
         }
     }
@@ -607,6 +617,10 @@ impl World {
                 );
                 self.misbehaviour.push(text);
             }
+            Output::Notify(Notice::BadPiece { peer, why, .. }) => {
+                let text = format!("{partner} of {:?}: {why}", self.index_of(peer));
+                self.misbehaviour.push(text);
+            }
             Output::Notify(_) => {}
             Output::Send { peer, class, bytes } => {
                 let link = self.link_number(partner, peer);
@@ -675,6 +689,7 @@ impl World {
                 self.send(partner, peer, class, bytes);
             }
             Waiting::Other(Output::SendRange(range)) => self.send_range(partner, range),
+            Waiting::Other(Output::SendPiece(piece)) => self.send_piece(partner, piece),
             Waiting::Other(Output::Done { ticket, result }) => {
                 if let (Some(by), Ok(written)) = (self.open_posts.remove(&ticket), &result) {
                     self.acknowledged.push(Acknowledged {
@@ -711,6 +726,10 @@ impl World {
         let Some(to) = self.index_of(peer) else {
             return;
         };
+        if self.keep_answer(from, peer, &bytes) {
+            return;
+        }
+        self.note_told(from, to, &bytes);
         if self.full.contains(&(from, to)) {
             return;
         }

@@ -145,6 +145,13 @@ pub fn occurrences(node_dir: &Path, wanted: &[u8]) -> usize {
     count + files(node_dir).filter(|bytes| holds(bytes)).count()
 }
 
+/// How many rows a table has in the store of a node that does not run.
+pub fn count(node_dir: &Path, table: Table) -> usize {
+    let mut count = 0;
+    scan(node_dir, table, |_, _| count += 1);
+    count
+}
+
 fn scan(node_dir: &Path, table: Table, mut each: impl FnMut(&[u8], &[u8])) {
     let config = Config::load(node_dir).expect("a node's directory");
     let store = keystore::open_store(node_dir, &config.storage);

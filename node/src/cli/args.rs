@@ -89,9 +89,12 @@ pub enum Command {
     Pin(PinArgs),
     /// Say that a post was delivered to a user, or read
     Receipt(ReceiptArgs),
-    /// Show the last posts of a channel
+    /// Send files, and fetch those of others
+    #[command(subcommand)]
+    File(FileCommand),
+    /// Show the last posts and files of a channel
     Read(ReadArgs),
-    /// Print all posts in timeline order, one JSON object a line
+    /// Print all posts and files in timeline order, one JSON object a line
     Export(ExportArgs),
     /// Post what a Mattermost bulk export contains
     Import(ImportArgs),
@@ -426,6 +429,73 @@ pub struct ReceiptArgs {
     pub user: String,
     #[command(flatten)]
     pub to: To,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FileCommand {
+    /// Send a file
+    Send(FileSendArgs),
+    /// Fetch a file from whoever has it, and write it
+    Get(FileGetArgs),
+    /// List the files of a channel
+    List(FileListArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The file is handed to the node, which must be running; others fetch it from \
+                  there when they want it. At most 1 GiB.\n\n\
+                  Examples:\n  comity file send harbour plan.pdf --user alice --to bravo,charlie\n  \
+                  comity file send harbour plan.pdf --user alice --post 3f9a2c"
+)]
+pub struct FileSendArgs {
+    /// The channel's name or the start of its id
+    pub channel: String,
+    /// The file
+    pub path: PathBuf,
+    /// The user of this partner who sends it
+    #[arg(long, value_name = "NAME")]
+    pub user: String,
+    /// The partners that it is for, besides this one [default: all members, or the readers of
+    /// the post]
+    #[arg(long, value_name = "PARTNERS", value_delimiter = ',')]
+    pub to: Vec<String>,
+    /// The id, or its start, of the post that it belongs to
+    #[arg(long, value_name = "POST")]
+    pub post: Option<String>,
+    /// The name that others see [default: the last part of the path]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// What it contains, such as application/pdf [default: application/octet-stream]
+    #[arg(long, value_name = "TYPE")]
+    pub media_type: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What was fetched is kept by the node: an interrupted fetch goes on where it \
+                  ended. Nothing is overwritten without --force.\n\n\
+                  Example:\n  comity file get 7c41d9 --output plan.pdf"
+)]
+pub struct FileGetArgs {
+    /// The id, or its start, of the file
+    pub file: String,
+    /// Where to write it; the name that its author gave it is not used
+    #[arg(long, value_name = "PATH")]
+    pub output: PathBuf,
+    /// Overwrite a file that exists
+    #[arg(long)]
+    pub force: bool,
+    /// How long to wait for a partner that has it, while nothing comes (s, m, h, d, w)
+    #[arg(long, value_name = "SPAN", default_value = "1m", value_parser = parse_span)]
+    pub wait: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity file list harbour")]
+pub struct FileListArgs {
+    /// The channel's name or the start of its id
+    pub channel: String,
 }
 
 #[derive(Debug, Args)]

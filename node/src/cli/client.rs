@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::failure::{self, NOT_ANSWERING};
 use crate::api::{
-    ApiError, ChannelInfo, Decided, Digests, Fault, ImportProgress, Imported, Item, MAX_LINE,
-    NodeStatus, PeerInfo, PeeringFile, PostInfo, Reply, Request, Written,
+    ApiError, ChannelInfo, Decided, Digests, Fault, FileData, FileInfo, FileProgress, FileUpload,
+    ImportProgress, Imported, Item, MAX_LINE, NodeStatus, PeerInfo, PeeringFile, PostInfo, Reply,
+    Request, Written,
 };
 use crate::config::Config;
 use crate::service;
@@ -273,6 +274,10 @@ answers! {
     Post(PostInfo),
     ImportProgress(ImportProgress),
     Imported(Imported),
+    FileUpload(FileUpload),
+    File(FileInfo),
+    FileProgress(FileProgress),
+    FileData(FileData),
     Digests(Digests),
 }
 

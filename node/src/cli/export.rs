@@ -1,4 +1,4 @@
-//! `comity export`: every post, one JSON object a line, as it comes from the node.
+//! `comity export`: every post and file, one JSON object a line, as it comes from the node.
 
 use std::path::Path;
 
@@ -15,6 +15,7 @@ pub async fn run(dir: &Path, args: ExportArgs, output: &Output) -> Result<Exit, 
     };
     let mut sink = |item| match item {
         Item::Post(post) => output.object(&post),
+        Item::File(file) => output.object(&file),
         _ => Ok(()),
     };
     node.ask(request, &mut sink).await?;

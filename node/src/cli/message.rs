@@ -9,7 +9,7 @@ use super::escape::{escape, escape_lines};
 use super::exit::Exit;
 use super::output::Output;
 use super::table::short;
-use super::{failure, time};
+use super::{failure, file, time};
 use crate::api::{
     ApiError, Item, LaneForm, PostInfo, ReactionInfo, ReceiptInfo, ReceiptState, Request, Written,
 };
@@ -112,6 +112,7 @@ pub async fn read(dir: &Path, args: ReadArgs, output: &Output) -> Result<Exit, A
     };
     let mut sink = |item| match item {
         Item::Post(post) => output.answer(&post, shown),
+        Item::File(file) => output.answer(&file, file::shown),
         _ => Ok(()),
     };
     node.ask(request, &mut sink).await?;

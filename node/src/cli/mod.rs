@@ -14,6 +14,7 @@ mod escape;
 mod exit;
 mod export;
 mod failure;
+mod file;
 pub(crate) mod import;
 mod init;
 mod key;
@@ -87,6 +88,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<Exit, ApiErro
         Command::React(args) => message::react(&dir, args, output).await,
         Command::Pin(args) => message::pin(&dir, args, output).await,
         Command::Receipt(args) => message::receipt(&dir, args, output).await,
+        Command::File(command) => file::run(&dir, command, output).await,
         Command::Read(args) => message::read(&dir, args, output).await,
         Command::Export(args) => export::run(&dir, args, output).await,
         Command::Import(args) => import::run(&dir, args, output).await,

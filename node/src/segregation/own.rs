@@ -9,6 +9,7 @@ use comity_crypto::EpochSecret;
 use comity_protocol::body::{Charter, InviteBody, KeyBody};
 use comity_protocol::codec::Canonical as _;
 use comity_protocol::event::{Event, Kind, Reference};
+use comity_protocol::files::{HeldFile, Place};
 use comity_protocol::id::{ChannelId, EventId, Hash, LaneId, PartnerId, hex};
 use comity_protocol::lane::{History, LaneForm, control_lane, lane_id};
 use comity_protocol::rows::{self, ChannelNote, LogNumbers, Table};
@@ -21,7 +22,7 @@ use crate::audit::Record;
 use crate::store::{Store, StoreError};
 
 /// What a report says that the own view looks for.
-pub const LOOKED_FOR: &str = "events, logs, keys, notes and import marks of lanes and channels \
+pub const LOOKED_FOR: &str = "events, logs, keys, files, notes and import marks of lanes and channels \
                               that this partner does not read, and such as belong to nothing";
 
 /// Something that is out of place.
@@ -94,6 +95,10 @@ struct Held {
     /// Channels whose charter or one of whose invitations names this partner.
     standing: BTreeSet<ChannelId>,
     keys: BTreeMap<EventId, KeyEvent>,
+    /// File references.
+    files: BTreeMap<EventId, (ChannelId, LaneId)>,
+    /// Where chunks of files lie that are held or being handed over.
+    places: BTreeSet<Place>,
     /// The audiences whose hash is the lane's id.
     lanes: BTreeMap<(ChannelId, LaneId), (LaneForm, BTreeSet<PartnerId>)>,
 }
@@ -130,6 +135,16 @@ impl Look {
             Ok(true)
         })?;
         held.name_lanes();
+        for table in [Table::Files, Table::Uploads] {
+            store.scan::<StoreError>(table, &[], &[], |key, value| {
+                let place = match table {
+                    Table::Files => HeldFile::from_bytes(value).ok().map(|held| held.place),
+                    _ => key.try_into().ok().map(Hash),
+                };
+                held.places.extend(place);
+                Ok(true)
+            })?;
+        }
         Ok(())
     }
 
@@ -142,10 +157,12 @@ impl Look {
                 ChannelNote::from_bytes(value).map_err(text)?;
                 self.channel("a note", key)
             }
+            Table::Files => self.file(key, value),
+            Table::Chunks => self.chunk(key),
             Table::Imports => self.channel("an import mark", key.get(32..).unwrap_or_default()),
             Table::Audit => Record::from_bytes(value).map(drop).map_err(text),
-            // Of this node and its pacts; they have a place in no lane.
-            Table::Meta | Table::Pacts => Ok(()),
+            // Of this node, its pacts and what is being handed to it; they have a place in no lane.
+            Table::Meta | Table::Pacts | Table::Uploads => Ok(()),
         }
     }
 
@@ -235,6 +252,28 @@ impl Look {
             .ok_or_else(|| format!("a secret that is not the one of key event {id}"))
     }
 
+    fn file(&self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let held = HeldFile::from_bytes(value).map_err(text)?;
+        let id = key.try_into().map(EventId);
+        let id = id.map_err(|_| "a file under what is no event's id")?;
+        let lane = self.held.files.get(&id).copied();
+        let (channel, lane) =
+            lane.ok_or_else(|| format!("the file of {id}, which is no file reference here"))?;
+        self.reads(channel, lane)
+            .map_err(|why| format!("the file of reference {id}, which {why}"))?;
+        (held.channel == channel)
+            .then_some(())
+            .ok_or_else(|| format!("the file of {id}, noted in another channel"))
+    }
+
+    fn chunk(&self, key: &[u8]) -> Result<(), String> {
+        let place = key.first_chunk().copied().map(Hash);
+        let is_noted = place.is_some_and(|place| self.held.places.contains(&place));
+        is_noted
+            .then_some(())
+            .ok_or_else(|| "a chunk of no file that is held or handed over here".into())
+    }
+
     fn channel(&self, what: &str, id: &[u8]) -> Result<(), String> {
         let channel = id.try_into().map(ChannelId);
         let channel = channel.map_err(|_| format!("{what} of what is no channel"))?;
@@ -269,6 +308,11 @@ impl Held {
                     };
                     self.keys.insert(event.id, event_of);
                 }
+                None
+            }
+            Kind::File => {
+                let place = (channel, event.header.lane);
+                self.files.insert(event.id, place);
                 None
             }
             _ => None,

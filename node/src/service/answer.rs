@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{channels, import, members, messages, peering, posts, status};
+use super::{channels, files, import, members, messages, peering, posts, status};
 use crate::api::{ApiError, Item, Request};
 use crate::node::Node;
 
@@ -23,6 +23,14 @@ impl<'a> Items<'a> {
     pub fn queued() -> (Items<'static>, mpsc::Receiver<Item>) {
         let (items, produced) = mpsc::channel(ITEMS);
         (Items::Queued(items), produced)
+    }
+
+    /// Whether nobody reads the answer any more.
+    pub fn is_unheard(&self) -> bool {
+        match self {
+            Items::Direct(_) => false,
+            Items::Queued(items) => items.is_closed(),
+        }
     }
 
     /// Hands over an item, waiting for a slow reader.
@@ -214,6 +222,26 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
             items
                 .push(Item::Imported(import::import(node, &import, posts).await?))
                 .await;
+        }
+        Request::FileBegin(file) => {
+            let upload = files::begin(node, file).await?;
+            items.push(Item::FileUpload(upload)).await;
+        }
+        Request::FileChunk {
+            upload,
+            chunk,
+            data,
+        } => files::take_chunk(node, &upload, chunk, data).await?,
+        Request::FileFinish { upload } => {
+            items
+                .push(Item::Written(files::finish(node, &upload).await?))
+                .await;
+        }
+        Request::FileList { channel } => posts::files(node, &channel, items).await?,
+        Request::FileFetch { file, wait_s } => files::fetch(node, &file, wait_s, items).await?,
+        Request::FileRead { file, chunk } => {
+            let data = files::read_chunk(node, &file, chunk).await?;
+            items.push(Item::FileData(data)).await;
         }
         Request::Digests => {
             items

@@ -44,6 +44,11 @@ pub fn user(code: &str, what: impl Display, advice: &str) -> ApiError {
     failure(Fault::User, code, what, advice)
 }
 
+/// A failure of another partner.
+pub fn peer(code: &str, what: impl Display, advice: &str) -> ApiError {
+    failure(Fault::Peer, code, what, advice)
+}
+
 pub fn stopped(_: Stopped) -> ApiError {
     failure(
         Fault::Node,
@@ -263,6 +268,17 @@ pub fn command(error: CommandError) -> ApiError {
             "restored_copy",
             text,
             "nothing more is written here, so that no position is signed twice; see docs/operations.md",
+        ),
+        CommandError::NotAFile(_) => user(
+            "not_a_file",
+            text,
+            "a file has at most 1 GiB, its name 1 to 255 bytes; 'comity file list' names the files",
+        ),
+        CommandError::Withdrawn => user("withdrawn", text, "ask its author for it"),
+        CommandError::TooManyFetches => operator(
+            "too_many_fetches",
+            text,
+            "try again when one of them has ended",
         ),
         CommandError::Internal(_) => node("internal", text),
     }

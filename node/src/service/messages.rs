@@ -204,7 +204,7 @@ async fn write(
     describe(node, written, left_out).await
 }
 
-async fn describe(
+pub(super) async fn describe(
     node: &Node,
     written: ProtocolWritten,
     left_out: BTreeSet<PartnerId>,

@@ -5,6 +5,7 @@ mod audience;
 mod channels;
 mod check;
 pub mod failure;
+pub mod files;
 mod import;
 mod members;
 mod messages;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_crypto::EpochSecret;
-use comity_protocol::body::{MessageBody, PinBody, ReactBody, ReceiptBody};
+use comity_protocol::body::{FileBody, MessageBody, PinBody, ReactBody, ReceiptBody};
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::Canonical;
 use comity_protocol::event::{Event, Kind};
@@ -19,7 +19,9 @@ use comity_protocol::rows::{self, Table};
 
 use super::answer::Items;
 use super::{failure, names};
-use crate::api::{ApiError, Item, LaneForm, PostInfo, ReactionInfo, ReceiptInfo, ReceiptState};
+use crate::api::{
+    ApiError, FileInfo, Item, LaneForm, PostInfo, ReactionInfo, ReceiptInfo, ReceiptState,
+};
 use crate::node::Node;
 
 /// Posts that are read at a time: bounds memory and how long the driver is held up.
@@ -34,6 +36,9 @@ const PINS_READ: usize = 4;
 const RECEIPTS_READ: usize = 512;
 /// The most posts that one `read` shows.
 const READ_MAX: usize = 10_000;
+
+/// What `read` and `export` show.
+const SHOWN: &[Kind] = &[Kind::Post, Kind::File];
 
 /// Where one event is stored, and what the machine knows of it.
 #[derive(Debug, Clone)]
@@ -55,6 +60,16 @@ struct Found {
     /// The post replied to.
     parent: Option<EventId>,
     about: Vec<Located>,
+    /// Of a file: how much of it is held.
+    held: HeldState,
+}
+
+/// How much of a file is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeldState {
+    Nothing,
+    Part,
+    Whole,
 }
 
 /// The last `limit` posts of a channel.
@@ -65,8 +80,24 @@ pub async fn read(
     items: &mut Items<'_>,
 ) -> Result<(), ApiError> {
     let id = names::channel(node, channel).await?;
-    let posts = last_posts_of(node, id, limit.min(READ_MAX)).await?;
+    let posts = last_of(node, id, SHOWN, limit.min(READ_MAX)).await?;
     send(node, id, &posts, items).await
+}
+
+/// All files of a channel.
+pub async fn files(node: &Node, channel: &str, items: &mut Items<'_>) -> Result<(), ApiError> {
+    let id = names::channel(node, channel).await?;
+    let files = last_of(node, id, &[Kind::File], usize::MAX).await?;
+    send(node, id, &files, items).await
+}
+
+/// One file.
+pub async fn file(node: &Node, id: ChannelId, pos: Pos) -> Result<FileInfo, ApiError> {
+    let mut partners = BTreeMap::new();
+    match read_page(node, id, &[pos], &mut partners).await?.pop() {
+        Some(Item::File(file)) => Ok(file),
+        _ => Err(failure::node("internal", "the file is not where it was")),
+    }
 }
 
 /// All posts of one channel or of all.
@@ -80,7 +111,7 @@ pub async fn export(
         None => all_channels(node).await?,
     };
     for id in channels {
-        let posts = last_posts_of(node, id, usize::MAX).await?;
+        let posts = last_of(node, id, SHOWN, usize::MAX).await?;
         send(node, id, &posts, items).await?;
     }
     Ok(())
@@ -105,16 +136,25 @@ async fn all_channels(node: &Node) -> Result<Vec<ChannelId>, ApiError> {
         .collect())
 }
 
-/// The last posts of a channel, in timeline order: costs what is asked for, not what the channel
-/// holds.
-async fn last_posts_of(node: &Node, id: ChannelId, limit: usize) -> Result<Vec<Pos>, ApiError> {
+/// The last posts and files of a channel, in timeline order: costs what is asked for, not what the
+/// channel holds.
+async fn last_of(
+    node: &Node,
+    id: ChannelId,
+    kinds: &'static [Kind],
+    limit: usize,
+) -> Result<Vec<Pos>, ApiError> {
     let posts = node.handle.look(move |replica| {
         let Some(channel) = replica.channels().get(&id) else {
             return Vec::new();
         };
-        let is_post = |pos: &&Pos| channel.entry(**pos).kind == Kind::Post;
+        let is_wanted = |pos: &&Pos| kinds.contains(&channel.entry(**pos).kind);
         let newest_first = channel.timeline().iter().rev();
-        let mut posts: Vec<Pos> = newest_first.filter(is_post).take(limit).copied().collect();
+        let mut posts: Vec<Pos> = newest_first
+            .filter(is_wanted)
+            .take(limit)
+            .copied()
+            .collect();
         posts.reverse();
         posts
     });
@@ -132,8 +172,8 @@ async fn send(
 ) -> Result<(), ApiError> {
     let mut partners = BTreeMap::new();
     for page in posts.chunks(PAGE) {
-        for post in read_page(node, id, page, &mut partners).await? {
-            items.push(Item::Post(post)).await;
+        for item in read_page(node, id, page, &mut partners).await? {
+            items.push(item).await;
         }
     }
     Ok(())
@@ -144,7 +184,7 @@ async fn read_page(
     id: ChannelId,
     page: &[Pos],
     partners: &mut BTreeMap<PartnerId, String>,
-) -> Result<Vec<PostInfo>, ApiError> {
+) -> Result<Vec<Item>, ApiError> {
     let positions = page.to_vec();
     let located = node.handle.look(move |replica| {
         let channel = replica.channels().get(&id)?;
@@ -181,7 +221,7 @@ async fn read_page(
         secrets: &secrets,
         partners,
     };
-    Ok(found.iter().map(|found| reader.post(found)).collect())
+    Ok(found.iter().map(|found| reader.item(found)).collect())
 }
 
 fn locate_post(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Found> {
@@ -200,12 +240,21 @@ fn locate_post(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Found> 
         audience: lane.audience.clone(),
         flagged: channel.is_flagged(pos),
         erased: channel.is_erased(pos),
+        held: held(replica, &channel.entry(pos).id),
         parent: channel.parent(pos).map(|parent| channel.entry(parent).id),
         about: last
             .into_iter()
             .filter_map(|pos| locate(replica, channel, pos))
             .collect(),
     })
+}
+
+fn held(replica: &Replica, file: &EventId) -> HeldState {
+    match replica.held_file(file) {
+        None => HeldState::Nothing,
+        Some(held) if held.is_whole() => HeldState::Whole,
+        Some(_) => HeldState::Part,
+    }
 }
 
 /// The last events of one kind about a post: bounds what reading it costs, however often its
@@ -286,15 +335,50 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn item(&self, found: &Found) -> Item {
+        match found.post.kind {
+            Kind::File => Item::File(self.file(found)),
+            _ => Item::Post(self.post(found)),
+        }
+    }
+
+    fn file(&self, found: &Found) -> FileInfo {
+        let event = self.events.get(&found.post.id);
+        let read = self.body::<FileBody>(&found.post);
+        let (file, state) = match (read, found.held) {
+            _ if found.erased => (None, "withdrawn"),
+            _ if found.flagged => (None, "flagged"),
+            (Err(state), _) => (None, state),
+            // There is nothing to fetch of an empty file.
+            (Ok(file), _) if file.chunks.is_empty() => (Some(file), "held"),
+            (Ok(file), HeldState::Whole) => (Some(file), "held"),
+            (Ok(file), HeldState::Part) => (Some(file), "partly_held"),
+            (Ok(file), HeldState::Nothing) => (Some(file), "not_fetched"),
+        };
+        FileInfo {
+            channel: self.channel.into(),
+            id: found.post.id.to_hex(),
+            author: self.author(&found.post),
+            create_at: event.map_or(0, |event| event.header.claimed_ms),
+            name: file.as_ref().map(|file| file.name.clone()),
+            media_type: file.as_ref().map(|file| file.media_type.clone()),
+            size: file.as_ref().map(|file| file.size),
+            audience: self.audience(found),
+            post: found.parent.map(|parent| parent.to_hex()),
+            state: state.into(),
+        }
+    }
+
+    fn audience(&self, found: &Found) -> Vec<String> {
+        let names = found.audience.iter().map(|partner| self.partner(partner));
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names
+    }
+
     fn post(&self, found: &Found) -> PostInfo {
         let event = self.events.get(&found.post.id);
         let (message, edit_at) = self.text(found);
-        let mut audience: Vec<String> = found
-            .audience
-            .iter()
-            .map(|partner| self.partner(partner))
-            .collect();
-        audience.sort_unstable();
         let (message, state) = match message {
             _ if found.flagged => (None, "flagged"),
             _ if found.erased => (None, "withdrawn"),
@@ -309,7 +393,7 @@ impl Reader<'_> {
             why: message.is_none().then(|| self.absence(found, state)),
             message,
             form: found.form,
-            audience,
+            audience: self.audience(found),
             reply_to: found.parent.map(|parent| parent.to_hex()),
             edit_at,
             state: state.into(),

@@ -17,6 +17,10 @@ const FILE_GROWTH: i32 = 2;
 const LEVEL_BYTES: u64 = 16 << 20;
 /// Large blocks let the ids that successive headers share be compressed away.
 const EVENT_BLOCK_BYTES: usize = 32 << 10;
+/// Values from this length on lie in files of their own, in the table of chunks.
+const BLOB_BYTES: u64 = 16 << 10;
+/// Memory for chunks before they go to a file: each time makes one file.
+const CHUNK_BUFFER_BYTES: usize = 16 << 20;
 /// Write-ahead logs above this are flushed: bounds the time to open after a crash, should one
 /// table keep a log alive that the others do not need.
 const WAL_BYTES: u64 = 16 << 20;
@@ -82,6 +86,15 @@ impl StoreOptions {
             true => DBCompressionType::Lz4,
             false => DBCompressionType::None,
         });
+        if table == Table::Chunks {
+            // A chunk is written once and is random: kept apart, it is neither copied nor
+            // compressed.
+            options.set_write_buffer_size(CHUNK_BUFFER_BYTES);
+            options.set_enable_blob_files(true);
+            options.set_min_blob_size(BLOB_BYTES);
+            options.set_enable_blob_gc(true);
+            options.set_compression_type(DBCompressionType::None);
+        }
         if table == Table::Events {
             let mut blocks = BlockBasedOptions::default();
             blocks.set_block_size(EVENT_BLOCK_BYTES);

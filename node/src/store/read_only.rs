@@ -34,6 +34,7 @@ impl Store {
             generation: mark.generation,
             options,
             lock: Some(Arc::new(lock)),
+            to_reclaim: Arc::default(),
         };
         let is_known = store.has(Table::Meta)
             && matches!(store.get(Table::Meta, FORMAT_KEY)?, Some(format) if format.as_slice() == FORMAT);

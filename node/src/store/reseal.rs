@@ -40,6 +40,7 @@ impl Store {
             generation,
             options,
             lock: None,
+            to_reclaim: Arc::default(),
         };
         let mut resealed = Resealed {
             old: self,

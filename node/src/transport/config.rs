@@ -99,7 +99,7 @@ impl TransportConfig {
     }
 }
 
-/// Six classes, the greeting, and one to spare.
+/// Seven classes and the greeting.
 const UNI_STREAMS: u32 = 8;
 
 /// Bytes in flight that one connection may make us hold; 8 MiB carry 80 MB/s at 100 ms.
@@ -109,9 +109,9 @@ pub(super) const RECEIVE_WINDOW: u32 = 8 << 20;
 /// chooser's first frames wait a moment. So a peer's other connections hold almost nothing.
 const CANDIDATE_WINDOW: u32 = 64 << 10;
 
-/// A sixth of the connection's window, and less: a class that nobody reads must not stop the
+/// A seventh of the connection's window, and less: a class that nobody reads must not stop the
 /// others, nor fill the sender's window.
-const STREAM_RECEIVE_WINDOW: u32 = 1280 << 10;
+const STREAM_RECEIVE_WINDOW: u32 = 1152 << 10;
 
 /// How long nothing may be received before QUIC sends a PING, which the peer's QUIC stack must
 /// acknowledge whether or not its application reads.

@@ -14,6 +14,7 @@ pub enum Class {
     Priority = 3,
     Routine = 4,
     Backfill = 5,
+    Files = 6,
 }
 
 impl Class {
@@ -25,6 +26,7 @@ impl Class {
         Self::Priority,
         Self::Routine,
         Self::Backfill,
+        Self::Files,
     ];
 
     /// The stream priority for QUIC, in which greater is sooner.
@@ -37,7 +39,7 @@ impl Class {
     }
 }
 
-pub(super) const CLASSES: usize = 6;
+pub(super) const CLASSES: usize = 7;
 
 /// Bytes before each frame.
 pub(super) const HEADER: usize = 4;

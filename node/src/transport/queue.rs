@@ -105,8 +105,8 @@ impl SendQueue {
         }
         let bytes = HEADER + frame.len();
         if state.bytes + bytes > self.limit_of(class) {
-            // The sender of ranges tries again by itself.
-            state.congested |= class != Class::Backfill;
+            // The senders of ranges and of files try again by themselves.
+            state.congested |= !matches!(class, Class::Backfill | Class::Files);
             return SendOutcome::Congested;
         }
 
@@ -152,6 +152,8 @@ impl SendQueue {
             Class::Priority | Class::Routine => self.limit,
             // Whoever sends ranges waits for room: they must not keep out what is new.
             Class::Backfill => self.limit / 4,
+            // Nor must files keep out ranges.
+            Class::Files => self.limit / 8,
         }
     }
 

@@ -17,6 +17,8 @@ use crate::sync;
 use crate::time::Now;
 use crate::wire::Frame;
 
+use super::files::may_withdraw;
+
 impl Replica {
     pub(super) fn received(&mut self, peer: PartnerId, class: StreamClass, bytes: &[u8], now: Now) {
         let frame = match Frame::from_bytes(bytes) {
@@ -40,6 +42,8 @@ impl Replica {
             Ok(sync::Received::Events(events)) => self.verify(peer, events, now),
             Ok(sync::Received::AskKeys(ask)) => self.on_ask_keys(peer, &ask, now.instant),
             Ok(sync::Received::Keys(keys)) => self.on_keys(peer, &keys),
+            Ok(sync::Received::AskPiece(ask)) => self.on_ask_piece(peer, ask),
+            Ok(sync::Received::Piece(piece)) => self.on_piece(peer, piece, now.instant),
             Ok(sync::Received::Refused(refused)) => {
                 self.asking.refused((refused.channel, refused.lane), &peer);
             }
@@ -307,7 +311,10 @@ impl Replica {
             rows.extend(self.rows_of(channel_id, accepted));
         }
         rows.extend(extra);
-        self.out.push_back(Output::Append { rows });
+        if outcome.accepted.iter().any(may_withdraw) {
+            rows.extend(self.drop_withdrawn(channel_id));
+        }
+        self.append(rows);
         let mut own = Vec::new();
         for accepted in outcome.accepted {
             if accepted.from.is_none() {
@@ -399,6 +406,7 @@ impl Replica {
         if accepted.control {
             self.sync.control_changed(channel_id, now.instant);
             self.asking.readers_changed(channel_id);
+            self.fetches.readers_changed(channel_id);
             self.out.push_back(Output::Notify(Notice::Membership {
                 channel: channel_id,
             }));

@@ -5,6 +5,7 @@
 //! output acts, so that nothing is sent or acknowledged that a crash could take back. The machine
 //! reads no clock and draws no randomness; both are arguments.
 
+mod files;
 mod incoming;
 mod keys;
 mod orders;
@@ -17,6 +18,7 @@ use comity_crypto as crypto;
 
 use crate::channel::Channel;
 use crate::event::{Event, Kind, Precedence};
+use crate::files::{Fetches, Held};
 use crate::giving::{Asking, Given};
 use crate::id::{ChannelId, EventId, PartnerId, Signature, WriterId};
 use crate::identity::Identity;
@@ -27,6 +29,7 @@ use crate::sync::Sync;
 use crate::time::{Instant, Now};
 use crate::wire::LogId;
 
+pub use files::SendPiece;
 pub use orders::{Command, CommandError, Draft, EventRef, ReceiptState, Written};
 pub use restore::Restore;
 pub use roles::{OpenProposal, Proposal, Transfer};
@@ -50,6 +53,7 @@ pub enum StreamClass {
     Priority,
     Routine,
     Backfill,
+    Files,
 }
 
 impl StreamClass {
@@ -121,6 +125,8 @@ pub enum Output {
     },
     /// Send stored events and then a range end, on the backfill stream.
     SendRange(SendRange),
+    /// Answer a question for a piece of a file, on the files stream.
+    SendPiece(SendPiece),
     Notify(Notice),
     Done {
         ticket: u64,
@@ -193,6 +199,16 @@ pub enum Notice {
         peer: PartnerId,
         count: usize,
     },
+    /// A peer sent something else than the file's piece or chunk that it was asked for: it was
+    /// dropped, and another is asked.
+    BadPiece {
+        channel: ChannelId,
+        file: EventId,
+        peer: PartnerId,
+        why: crate::files::Fault,
+    },
+    /// A peer did not send the piece of a file that it was asked for.
+    PieceLate { peer: PartnerId },
     /// A peer shows more of this node's own log than is here.
     OwnLogAhead {
         channel: ChannelId,
@@ -213,6 +229,9 @@ pub struct Replica {
     /// Secrets that are asked of other readers.
     asking: Asking,
     given: Given,
+    /// The files of which something is held, and those that are fetched.
+    held: Held,
+    fetches: Fetches,
     quotas: Quotas,
     /// How often each limit was met since the start.
     met: BTreeMap<Limit, u64>,
@@ -245,6 +264,8 @@ impl Replica {
             sync: Sync::new(partner, writer),
             asking: Asking::default(),
             given: Given::default(),
+            held: Held::default(),
+            fetches: Fetches::default(),
             quotas: Quotas::default(),
             met: BTreeMap::new(),
             verifying: BTreeMap::new(),
@@ -329,24 +350,28 @@ impl Replica {
                 self.sync
                     .up(peer, &self.channels, now.instant, &mut self.out);
                 self.asking.up(&peer);
+                self.fetches.up(&peer);
             }
             Input::PeerDown { peer } => {
                 self.sync.down(&peer);
                 self.asking.down(&peer);
                 self.given.down(&peer);
+                self.fetches.down(&peer);
             }
             Input::Received { peer, class, bytes } => self.received(peer, class, &bytes, now),
             Input::Congested { peer } => self.sync.congested(&peer),
             Input::Drained { peer } => {
                 self.sync
                     .drained(peer, &self.channels, now.instant, &mut self.out);
+                self.fetches.drained(&peer);
             }
             Input::Verified { batch, valid } => self.verified(batch, &valid, now),
             Input::Wake => {}
         }
         let sync = self.sync.tick(&self.channels, now.instant, &mut self.out);
         let keys = self.ask_for_keys(now.instant);
-        if let Some(at) = sync.into_iter().chain(keys).min() {
+        let files = self.ask_for_pieces(now.instant);
+        if let Some(at) = sync.into_iter().chain(keys).chain(files).min() {
             self.out.push_back(Output::WakeAt(at));
         }
     }
@@ -363,5 +388,11 @@ impl Replica {
 
     fn notify(&mut self, notice: Notice) {
         self.out.push_back(Output::Notify(notice));
+    }
+
+    fn append(&mut self, rows: Vec<Row>) {
+        if !rows.is_empty() {
+            self.out.push_back(Output::Append { rows });
+        }
     }
 }

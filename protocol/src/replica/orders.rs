@@ -10,12 +10,14 @@ use crate::acceptance;
 use crate::acceptance::about::{Bound, is_authors_alone, rule};
 use crate::authority::{Act, Status};
 use crate::body::{
-    Charter, MessageBody, PinBody, ReactBody, ReceiptBody, RedactBody, Role, SealingKeyBody,
+    Charter, FileBody, MessageBody, PinBody, ReactBody, ReceiptBody, RedactBody, Role,
+    SealingKeyBody,
 };
 use crate::channel::{Channel, Outcome};
 use crate::codec::{Canonical, encode};
 use crate::compose::{Author, ComposeError, Message};
 use crate::event::{Kind, Label, Precedence, UserName};
+use crate::files::Place;
 use crate::graph::Pos;
 use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, WriterId};
 use crate::identity::{Identity, Name};
@@ -122,6 +124,27 @@ pub enum Command {
         target: EventRef,
         state: ReceiptState,
     },
+    /// Refers to a file whose chunks are all stored, in `place`.
+    File {
+        channel: ChannelId,
+        draft: Draft,
+        /// The post that the file belongs to.
+        target: Option<EventRef>,
+        file: FileBody,
+        place: Place,
+        rows: Vec<Row>,
+    },
+    /// Fetches the chunks of a file that are not held, until [`Command::EndFetch`].
+    Fetch {
+        channel: ChannelId,
+        target: EventRef,
+        /// What the reference says, opened.
+        file: FileBody,
+    },
+    EndFetch {
+        channel: ChannelId,
+        target: EventRef,
+    },
 }
 
 /// What every message has.
@@ -186,6 +209,12 @@ pub enum CommandError {
     RestoredFromOldCopy,
     #[error("not a reaction: 1 to 64 bytes")]
     NotAReaction,
+    #[error("{0}")]
+    NotAFile(&'static str),
+    #[error("the file was withdrawn")]
+    Withdrawn,
+    #[error("too many files are fetched at a time")]
+    TooManyFetches,
     #[error("the node could not write the event: {0}")]
     Internal(String),
 }
@@ -234,6 +263,13 @@ impl Replica {
                 encode(&crate::body::EmptyBody {}),
                 now,
             ),
+            Command::File { .. } => self.send_file(command, entropy, now),
+            Command::Fetch {
+                channel,
+                target,
+                file,
+            } => self.fetch(channel, target, file),
+            Command::EndFetch { channel, target } => self.end_fetch(channel, target),
             message @ (Command::Post { .. }
             | Command::Edit { .. }
             | Command::Redact { .. }
@@ -455,7 +491,7 @@ impl Replica {
         }
     }
 
-    fn message(
+    pub(super) fn message(
         &mut self,
         said: Said,
         entropy: &Entropy,
@@ -501,11 +537,14 @@ impl Replica {
         let audience = audience.unwrap_or_else(|| channel.present().active());
         let last = accepted.last().map(|last| last.event.id);
         // Even when the message itself failed: what stands before it is part of the log now.
-        let extra = if result.is_ok() {
-            said.rows
-        } else {
-            Vec::new()
-        };
+        let mut extra = Vec::new();
+        if result.is_ok() {
+            extra = said.rows;
+            let stored = last.zip(said.stored);
+            extra.extend(stored.map(|(id, (place, chunks))| {
+                self.held.insert_whole(id, said.channel, place, chunks)
+            }));
+        }
         let outcome = Outcome {
             accepted,
             ..Outcome::default()
@@ -575,7 +614,7 @@ pub enum ReceiptState {
 }
 
 /// A message that is to be written.
-struct Said {
+pub(super) struct Said {
     channel: ChannelId,
     kind: Kind,
     draft: Draft,
@@ -584,10 +623,12 @@ struct Said {
     body: Vec<u8>,
     /// Stored together with the message.
     rows: Vec<Row>,
+    /// Of a file: where its chunks are kept, and how many they are.
+    stored: Option<(Place, u32)>,
 }
 
 impl Said {
-    fn new(
+    pub(super) fn new(
         channel: ChannelId,
         kind: Kind,
         draft: Draft,
@@ -601,6 +642,16 @@ impl Said {
             about,
             body,
             rows: Vec::new(),
+            stored: None,
+        }
+    }
+
+    /// A reference to a file whose chunks are stored.
+    pub(super) fn file(self, place: Place, chunks: u32, rows: Vec<Row>) -> Said {
+        Said {
+            rows,
+            stored: Some((place, chunks)),
+            ..self
         }
     }
 

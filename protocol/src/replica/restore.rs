@@ -59,7 +59,13 @@ impl Restore {
                 self.replica.notes.insert(ChannelId(id), note);
                 Ok(())
             }
-            Table::Meta | Table::Pacts | Table::Imports | Table::Audit => Ok(()),
+            Table::Files => self.replica.held.restore(key, value),
+            Table::Meta
+            | Table::Pacts
+            | Table::Imports
+            | Table::Audit
+            | Table::Chunks
+            | Table::Uploads => Ok(()),
         }
     }
 
@@ -93,6 +99,8 @@ impl Restore {
                 held.restored();
             }
             self.replica.want_missing_keys(channel);
+            let deleted = self.replica.drop_withdrawn(channel);
+            self.replica.append(deleted);
         }
         Ok(self.replica)
     }

@@ -19,8 +19,8 @@ use crate::pull::Pull;
 use crate::replica::{Output, SendRange, StreamClass};
 use crate::time::Instant;
 use crate::wire::{
-    AskHeads, AskKeys, Events, Frame, Have, Heads, Hello, Keys, LogId, PackedEvent, Packer,
-    REFUSED_LATER, REFUSED_NO_SUCH_LANE, Refused, Unpacker, Want, heads_digest,
+    AskHeads, AskKeys, AskPiece, Events, Frame, Have, Heads, Hello, Keys, LogId, PackedEvent,
+    Packer, Piece, REFUSED_LATER, REFUSED_NO_SUCH_LANE, Refused, Unpacker, Want, heads_digest,
 };
 
 use entitlement::Shown;
@@ -59,6 +59,8 @@ struct Peer {
     /// Per lane: when the peer is to be told of new heads, and of which logs. Each lane has its own
     /// time, so that a narrow one does not hasten a wide one.
     adverts: BTreeMap<(ChannelId, LaneId), (Instant, BTreeSet<LogId>)>,
+    /// Per lane: how long new heads are gathered before the peer is told.
+    gather_ms: BTreeMap<(ChannelId, LaneId), u64>,
     /// Channels whose lanes are to be compared, and when: their membership changed.
     compare: BTreeMap<ChannelId, Instant>,
     compare_all_at: Instant,
@@ -72,6 +74,8 @@ pub enum Received {
     Events(Vec<Event>),
     AskKeys(AskKeys),
     Keys(Keys),
+    AskPiece(AskPiece),
+    Piece(Piece),
     Refused(Refused),
 }
 
@@ -189,6 +193,8 @@ impl Sync {
             Frame::Lane(lane) => state.shown.take(&self.own, &peer, &lane),
             Frame::AskKeys(ask) => return Ok(Received::AskKeys(ask)),
             Frame::Keys(keys) => return Ok(Received::Keys(keys)),
+            Frame::AskPiece(ask) => return Ok(Received::AskPiece(ask)),
+            Frame::Piece(piece) => return Ok(Received::Piece(piece)),
         }
         Ok(Received::Nothing)
     }
@@ -324,6 +330,7 @@ impl Sync {
         };
         let log = (want.channel, want.lane, want.writer);
         if let Some(state) = self.peers.get_mut(&peer) {
+            state.gather_ms.remove(&(want.channel, want.lane));
             let reaches =
                 state.sent.get(&log).copied().unwrap_or(0) + 1 >= want.from || want.from == 1;
             if to > 0 && (reaches || to == height) {
@@ -436,9 +443,11 @@ impl Sync {
                     bytes,
                 });
             } else if state.theirs.get(&log).copied().unwrap_or(0) < header.seq {
-                let due = now.plus(limits::ADVERT_MS);
-                let lane = state.adverts.entry((log.0, log.1));
-                lane.or_insert((due, BTreeSet::new())).1.insert(log);
+                let lane = (log.0, log.1);
+                let gather_ms = state.gather_ms.get(&lane).copied();
+                let due = now.plus(gather_ms.unwrap_or(limits::ADVERT_MS));
+                let waiting = state.adverts.entry(lane).or_insert((due, BTreeSet::new()));
+                waiting.1.insert(log);
             }
         }
     }
@@ -559,10 +568,13 @@ impl Sync {
             return;
         };
         let mut logs = BTreeSet::new();
-        state.adverts.retain(|_, (due, news)| {
+        let gather_ms = &mut state.gather_ms;
+        state.adverts.retain(|lane, (due, news)| {
             let waits = *due > now;
             if !waits {
                 logs.append(news);
+                let gather_ms = gather_ms.entry(*lane).or_insert(limits::ADVERT_MS);
+                *gather_ms = (2 * *gather_ms).min(limits::ADVERT_MAX_MS);
             }
             waits
         });
@@ -613,6 +625,7 @@ impl Peer {
             theirs: BTreeMap::new(),
             digests: BTreeMap::new(),
             adverts: BTreeMap::new(),
+            gather_ms: BTreeMap::new(),
             compare: BTreeMap::new(),
             compare_all_at: now.plus(limits::ANTI_ENTROPY_MS),
         }

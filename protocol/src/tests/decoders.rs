@@ -11,8 +11,10 @@ use super::kit::{Dice, PARTNERS, Wish, World, charter, partner, user};
 use crate::body::*;
 use crate::codec::Canonical;
 use crate::event::{Category, Header, Label};
-use crate::id::{ChannelId, EventId, FileKey, Hash, LaneId, PartnerId, Signature, WriterId};
+use crate::files::FileKey;
+use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, Signature, WriterId};
 use crate::identity::Identity;
+use crate::limits;
 use crate::peering::{PeeringFile, SignedPeeringFile};
 use crate::reserved::*;
 use crate::rows::{self, ChannelNote};
@@ -93,19 +95,37 @@ decoders! {
     retention: |dice| RetentionBody { days: dice.below(4000) as u32 };
     pin: |dice| PinBody { withdrawn: dice.below(2) == 1 };
     receipt: |dice| ReceiptBody { state: 1 + dice.below(2) as u8 };
-    file: |dice| FileBody {
-        name: a_text(dice, 20),
-        media_type: a_text(dice, 10),
-        size: a_number(dice),
-        key: FileKey(a_hash(dice).0),
-        chunks: some(dice, 4, a_hash),
-    };
+    file: a_file;
+    ask_piece: an_ask_piece;
+    piece: |dice| Piece::answer(&an_ask_piece(dice), some(dice, 300, |dice| dice.below(256) as u8));
     roster: |dice| RosterBody { users: some(dice, 3, |dice| RosterUser {
         name: user("ann"),
         display_name: a_text(dice, 10),
         present: dice.below(2) == 1,
     }) };
     react: |dice| ReactBody { emoji: format!("+{}", a_text(dice, 10)), withdrawn: dice.below(2) == 1 };
+}
+
+fn a_file(dice: &mut Dice) -> FileBody {
+    let chunks = some(dice, 4, a_hash);
+    let beyond = dice.below(limits::CHUNK_BYTES) as u64;
+    FileBody {
+        name: format!("f{}", a_text(dice, 20)),
+        media_type: a_text(dice, 10),
+        size: (chunks.len() as u64 * limits::CHUNK_BYTES as u64).saturating_sub(beyond),
+        key: FileKey::from_bytes(a_hash(dice).0),
+        chunks,
+    }
+}
+
+fn an_ask_piece(dice: &mut Dice) -> AskPiece {
+    AskPiece {
+        channel: ChannelId(a_hash(dice).0),
+        lane: LaneId(a_hash(dice).0),
+        file: an_event(dice),
+        chunk: dice.below(limits::CHUNKS) as u32,
+        offset: (dice.below(9) * limits::PIECE_BYTES) as u32,
+    }
 }
 
 /// A frame is its type's byte and the contents; whatever is taken gives the same bytes again, and
@@ -535,7 +555,7 @@ fn a_packed_event(dice: &mut Dice) -> PackedEvent {
             prev: header.prev,
         }),
         signature: a_signed_header(dice).signature,
-        claimed_ms: header.claimed_ms,
+        claimed: header.claimed_ms,
         kind: header.kind,
         precedence: header.precedence,
         author: header.author,

@@ -3,6 +3,7 @@
 mod at_rest;
 mod demo;
 mod errors;
+mod files;
 mod hostile;
 mod kill;
 mod link_cut;
