@@ -2,7 +2,7 @@
 """Computes the test vectors of Comity's protocol, version 1.
 
 A second, independent implementation of what docs/protocol.md says, as far as the vectors go: it
-shares no code with the Rust one. It needs Python 3.9 or newer and the package `cryptography`, for
+shares no code with the Rust one. What a channel's events make of it is in state.py. It needs Python 3.9 or newer and the package `cryptography`, for
 Ed25519, X25519 and AES-256-GCM. SHA-2, SHA-3, HMAC are Python's own. ML-KEM-768, HKDF, HPKE and
 MessagePack are written out below.
 
@@ -19,10 +19,14 @@ import json
 import pathlib
 import sys
 
+sys.dont_write_bytecode = True
+
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from state import CUT, State
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = "docs/vectors/vectors.py"
@@ -308,12 +312,20 @@ class Partner:
             "comity/v1/possession", self.id, self.signing, self.tls_pin, self.node_name.encode()
         )
         self.possession = sign(self.signing_seed, "comity/v1/possession", self.possession_digest)
-        node = [self.signing, self.tls_pin, self.node_name, *self.validity, self.possession]
-        self.list = [1, 1, self.id, 1, [node]]
+        self.certificate = [self.signing, self.tls_pin, self.node_name, *self.validity, self.possession]
+        self.list = self.listing(1, [self])
+        self.identity = self.identity_with(self.list)
         self.list_digest = H("comity/v1/certificates", self.name.encode(), msgpack(self.list))
-        self.root_signature = sign(self.root_seed, "comity/v1/certificates", self.list_digest)
-        self.identity = [self.name, self.root, self.next_root, self.list, self.root_signature]
+        self.root_signature = self.identity[4]
         self.sealing_seed = seed(name + " sealing 1")
+
+    def listing(self, number, nodes):
+        return [1, 1, self.id, number, [node.certificate for node in nodes]]
+
+    def identity_with(self, listed):
+        digest = H("comity/v1/certificates", self.name.encode(), msgpack(listed))
+        signature = sign(self.root_seed, "comity/v1/certificates", digest)
+        return [self.name, self.root, self.next_root, listed, signature]
 
     def vector(self):
         public = x_wing_public(self.sealing_seed)
@@ -343,11 +355,26 @@ class Partner:
         }
 
 
+class FurtherNode:
+    """A partner's second node."""
+
+    def __init__(self, partner):
+        name = partner.name + "-2"
+        self.signing_seed = seed(name + " signing")
+        signing, tls_pin = ed25519_public(self.signing_seed), seed(name + " tls pin")
+        self.writer = H("comity/v1/writer", signing)
+        digest = H("comity/v1/possession", partner.id, signing, tls_pin, name.encode())
+        possession = sign(self.signing_seed, "comity/v1/possession", digest)
+        self.certificate = [signing, tls_pin, name, *partner.validity, possession]
+
+
 # --- Events -----------------------------------------------------------------------------------
 
 KINDS = {
     "charter": 1, "accept": 2, "invite": 3, "grant": 4, "remove": 5, "suspend": 6, "leave": 7,
-    "sealing-key": 8, "key": 32, "post": 33, "edit": 34, "redact": 35, "react": 36,
+    "sealing-key": 8, "endorse": 9, "seat-move": 10, "seat-transfer": 11, "introduce": 12,
+    "retire": 13, "merge": 16, "key": 32, "post": 33, "edit": 34, "redact": 35, "react": 36,
+    "pin": 37, "receipt": 38, "file": 39, "cut": CUT,
 }  # fmt: skip
 FIELDS = [
     "version", "suite", "channel", "lane", "writer", "seq", "prev", "deps", "control_heads",
@@ -363,8 +390,13 @@ def lane_id(channel, form, partners):
 class Event:
     """A composed event, and what its past makes of its time and height."""
 
-    def __init__(self, header, body, signer, parents, inputs):
-        self.header, self.body, self.parents, self.inputs = header, body, parents, inputs
+    def __init__(self, header, body, signer, prev, deps, heads, inputs):
+        self.header, self.body, self.inputs = header, body, inputs
+        self.prev = prev
+        self.parents = parents = ([prev] if prev else []) + deps
+        self.past = {event for near in parents + heads for event in near.past | {near}}
+        self.frontier = {event for event in self.past if event.kind < 32}
+        self.author, self.about, self.label = header["author"], header["about"], header["label"]
         self.signing_seed = signer.signing_seed
         self.bytes = msgpack([header[field] for field in FIELDS])
         self.id = H("comity/v1/event", self.bytes)
@@ -397,22 +429,34 @@ class Event:
 class World:
     def __init__(self):
         self.partners = {name: Partner(name) for name in ("alfa", "bravo", "charlie", "delta")}
+        self.nodes = {f"{name}-2": FurtherNode(partner) for name, partner in self.partners.items()}
+        self.lanes, self.state = {}, None
         self.events, self.names = [], []
         self.clock = 1767225600000
         self.charter = None
         self.channel = None
         self.secrets = {}
 
-    def found(self, by):
+    def found(self, by, nonce="charter nonce", history=1, quorum=0):
         creator = self.partners[by]
         self.charter = [
-            1, 1, "operations", seed("charter nonce"), creator.identity,
-            x_wing_public(creator.sealing_seed), 1, 1, 0, None, None, None, 0,
+            1, 1, "operations", seed(nonce), creator.identity,
+            x_wing_public(creator.sealing_seed), history, 1, quorum, None, None, None, 0,
         ]  # fmt: skip
         body = msgpack(self.charter)
         self.channel = H("comity/v1/channel", body)
-        self.control = lane_id(self.channel, "control", [])
+        self.control = self.lane("control", [])
+        self.state = State(self.channel, self.charter, self.lanes, H, msgpack)
         return self.event("charter", by, "charter", self.control, body=body)
+
+    def lane(self, form, names):
+        partners = [self.partners[name] for name in names]
+        id = lane_id(self.channel, form, partners)
+        self.lanes[id] = (form, {p.id for p in partners})
+        return id
+
+    def signer(self, by):
+        return self.partners.get(by) or self.nodes[by]
 
     def head(self, lane, writer):
         log = [e for e in self.events if e.lane == lane and e.writer == writer]
@@ -422,13 +466,13 @@ class World:
         return self.events[self.names.index(name)]
 
     def event(self, name, by, kind, lane, body=None, deps=(), heads=(), about=None, seal=None, **more):
-        partner = self.partners[by]
-        prev = self.head(lane, partner.writer)
+        signer = self.signer(by)
+        prev = self.head(lane, signer.writer)
         self.clock += 1000
         deps, heads = [self.named(d) for d in deps], [self.named(h) for h in heads]
         header = {
             "version": 1, "suite": 1, "channel": self.channel, "lane": lane,
-            "writer": partner.writer, "seq": prev.seq + 1 if prev else 1,
+            "writer": signer.writer, "seq": prev.seq + 1 if prev else 1,
             "prev": prev.id if prev else None,
             "deps": sorted((d.reference(lane) for d in deps), key=msgpack),
             "control_heads": sorted((h.reference(lane, self.control) for h in heads), key=msgpack),
@@ -444,8 +488,7 @@ class World:
             body, sealing = self.seal(header, *seal)
             inputs = {"sealing": sealing}
         header["body_len"], header["body_hash"] = len(body), H("comity/v1/body", body)
-        parents = ([prev] if prev else []) + deps
-        event = Event(header, body, partner, parents, inputs)
+        event = Event(header, body, signer, prev, deps, heads, inputs)
         self.events.append(event)
         self.names.append(name)
         return event
@@ -473,8 +516,8 @@ class World:
 
     def key_event(self, name, by, lane, readers, secret=None, parts=(), last=True, **more):
         """One key event, wrapping a secret to each of the readers named."""
-        partner = self.partners[by]
-        prev = self.head(lane, partner.writer)
+        writer = self.signer(by).writer
+        prev = self.head(lane, writer)
         seq = prev.seq + 1 if prev else 1
         secret = secret or seed("epoch " + name)
         self.secrets[name] = secret
@@ -483,7 +526,7 @@ class World:
             public = x_wing_public(reader.sealing_seed)
             key_id = H("comity/v1/sealing-key", public)
             info = H(
-                "comity/v1/wrap", b"\x01", self.channel, lane, partner.writer, be(seq, 8),
+                "comity/v1/wrap", b"\x01", self.channel, lane, writer, be(seq, 8),
                 reader.id, key_id,
             )  # fmt: skip
             randomness = seed(f"{name} {reader.name} 1") + seed(f"{name} {reader.name} 2")
@@ -498,8 +541,13 @@ class World:
             })  # fmt: skip
         commitment = H("comity/v1/epoch-commitment", secret)
         parts = [self.named(part).id for part in parts] if last else None
-        body = msgpack([None, parts, commitment, wraps])
-        epoch = {"secret": secret, "commitment": commitment, "parts": parts, "wraps": inputs}
+        form, audience = self.lanes[lane]
+        audience = sorted(audience) if form == "directed" else None
+        body = msgpack([audience, parts, commitment, wraps])
+        epoch = {
+            "secret": secret, "commitment": commitment, "audience": audience, "parts": parts,
+            "wraps": inputs,
+        }  # fmt: skip
         return self.event(name, by, "key", lane, body=body, inputs={"epoch": epoch}, **more)
 
 
@@ -507,6 +555,9 @@ def message(text):
     return msgpack([text])
 
 
+STRICTER = [
+    "COMITY-DEMO", "RESTRICTED", [["REL TO", 2, ["ALFA"]], ["CODE", 1, ["X"]]], "bravo", 1767225600001,
+]  # fmt: skip
 LABEL = [
     "COMITY-DEMO", "RESTRICTED",
     [["REL TO", 2, ["ALFA", "BRAVO"]], ["EXERCISE", 3, []]],
@@ -532,7 +583,7 @@ def history(world):
     invite("invite charlie", "charlie", "contributor")
     accept("bravo accepts", "bravo", deps=["invite charlie"])
 
-    two = lane_id(world.channel, "open", [p["alfa"], p["bravo"]])
+    two = world.lane("open", ["alfa", "bravo"])
     world.key_event("alfa's key", "alfa", two, ["alfa", "bravo"], heads=["bravo accepts"])
     world.event("post", "alfa", "post", two, author="anna", seal=("alfa's key", message("Bridge is open.")))
     world.key_event("bravo's key", "bravo", two, ["alfa", "bravo"], deps=["post"])
@@ -550,7 +601,7 @@ def history(world):
     )  # fmt: skip
 
     accept("charlie accepts", "charlie", deps=["bravo accepts"])
-    three = lane_id(world.channel, "open", [p["alfa"], p["bravo"], p["charlie"]])
+    three = world.lane("open", ["alfa", "bravo", "charlie"])
     world.key_event(
         "charlie's key", "charlie", three, ["alfa", "bravo", "charlie"], heads=["charlie accepts"]
     )
@@ -590,6 +641,308 @@ def history(world):
     return {"control": c, "two": two, "three": three}
 
 
+def control_acts(world):
+    """Ways to write control events: invite(name, by, whom, role, …) and so on."""
+    p, c = world.partners, world.control
+
+    def invite(name, by, whom, role, endorsed=(), **more):
+        ids = sorted(world.named(e).id for e in endorsed)
+        world.event(name, by, "invite", c, body=msgpack([p[whom].identity, ROLES[role], ids]), **more)
+
+    def accept(name, whom, **more):
+        world.event(name, whom, "accept", c, body=msgpack([x_wing_public(p[whom].sealing_seed)]), **more)
+
+    def endorse(name, by, kind, subject, role=0, **more):
+        proposal = H("comity/v1/proposal", world.channel, be(KINDS[kind], 1), subject, be(role, 1))
+        world.event(name, by, "endorse", c, body=msgpack([proposal]), **more)
+
+    return invite, accept, endorse
+
+
+def coalition(world):
+    """Owners by quorum, several writers, directed lanes, a root's transfer, a removal, a return."""
+    p = world.partners
+    world.found("alfa", nonce="coalition nonce", quorum=2)
+    c = world.control
+    invite, accept, endorse = control_acts(world)
+    write = world.event
+
+    # Bravo becomes an owner by a quorum of one, since there is one owner.
+    endorse("alfa for bravo", "alfa", "invite", msgpack(p["bravo"].identity), 4)
+    invite("invite bravo", "alfa", "bravo", "owner", ["alfa for bravo"])
+    accept("bravo accepts", "bravo", deps=["invite bravo"])
+
+    two = world.lane("open", ["alfa", "bravo"])
+    world.key_event("alfa's key", "alfa", two, ["alfa", "bravo"], heads=["bravo accepts"])
+    write("labelled post", "alfa", "post", two, author="anna", label=LABEL,
+          seal=("alfa's key", message("Convoy leaves at six.")))
+    world.key_event("bravo's key", "bravo", two, ["alfa", "bravo"], deps=["labelled post"])
+    write("reply that dominates", "bravo", "post", two, author="bo.larsen", about="labelled post",
+          label=STRICTER, seal=("bravo's key", message("Copied.")))
+    write("reply without a label", "bravo", "post", two, author="bo.larsen", about="labelled post",
+          seal=("bravo's key", message("Which route?")))
+
+    # Charlie joins; what is said of the older post goes to its readers alone.
+    invite("invite charlie", "alfa", "charlie", "contributor", deps=["bravo accepts"])
+    accept("charlie accepts", "charlie", deps=["invite charlie"])
+    pair = world.lane("directed", ["alfa", "bravo"])
+    world.key_event("alfa's directed key", "alfa", pair, ["alfa", "bravo"],
+                    deps=["reply without a label"], heads=["charlie accepts"])
+    write("edit for the older readers", "alfa", "edit", pair, author="anna", about="labelled post",
+          label=LABEL, seal=("alfa's directed key", message("Convoy leaves at seven.")))
+    write("edit by another user", "alfa", "edit", pair, author="arne", about="labelled post",
+          label=LABEL, seal=("alfa's directed key", message("Convoy stays.")))
+    world.key_event("bravo's directed key", "bravo", pair, ["alfa", "bravo"], deps=["edit by another user"])
+    write("reaction", "bravo", "react", pair, author="bo.larsen", about="labelled post", label=LABEL,
+          seal=("bravo's directed key", msgpack(["+1", False])))
+
+    aside = world.lane("directed", ["alfa", "charlie"])
+    world.key_event("alfa's key aside", "alfa", aside, ["alfa", "charlie"], heads=["charlie accepts"])
+    write("post aside", "alfa", "post", aside, author="anna", seal=("alfa's key aside", message("Between us.")))
+    world.key_event("charlie's key aside", "charlie", aside, ["alfa", "charlie"], deps=["post aside"])
+    aside_body = {"author": "chen", "about": "post aside"}
+    write("receipt", "charlie", "receipt", aside, seal=("charlie's key aside", msgpack([2])), **aside_body)
+    write("pin", "charlie", "pin", aside, seal=("charlie's key aside", msgpack([False])), **aside_body)
+    file = ["plan.pdf", "application/pdf", 1100000, seed("file key"), [seed("chunk 1"), seed("chunk 2")]]
+    write("file", "charlie", "file", aside, seal=("charlie's key aside", msgpack(file)), **aside_body)
+    write("withdrawn file", "charlie", "redact", aside, author="chen", about="file",
+          seal=("charlie's key aside", msgpack(["old plan"])))
+
+    three = world.lane("open", ["alfa", "bravo", "charlie"])
+    everybody = ["alfa", "bravo", "charlie"]
+    world.key_event("alfa's key for three", "alfa", three, everybody, heads=["charlie accepts"])
+    write("post to three", "alfa", "post", three, author="anna",
+          seal=("alfa's key for three", message("All stations.")))
+
+    # Bravo's second writer, and its seat.
+    listed = p["bravo"].listing(2, [p["bravo"], world.nodes["bravo-2"]])
+    write("second writer", "bravo", "introduce", c, body=msgpack([p["bravo"].identity_with(listed)]),
+          deps=["charlie accepts"])
+    world.key_event("second writer's key", "bravo-2", three, everybody, heads=["second writer"])
+    write("second writer's post", "bravo-2", "post", three, author="bo.larsen", precedence=2,
+          deps=["post to three"], about="post to three",
+          seal=("second writer's key", message("From the ship.")))
+    write("seat moves", "bravo", "seat-move", c, body=msgpack([world.nodes["bravo-2"].writer]))
+    p["bravo"].sealing_seed = seed("bravo sealing 2")
+    write("bravo's new key", "bravo-2", "sealing-key", c, deps=["seat moves"],
+          body=msgpack([x_wing_public(p["bravo"].sealing_seed)]))
+    invite("invite delta", "alfa", "delta", "contributor", deps=["seat moves"])
+    invite("invite in vain", "charlie", "delta", "observer", deps=["seat moves"])
+    write("merge", "bravo", "merge", c, body=msgpack([]),
+          deps=["bravo's new key", "invite delta", "invite in vain"])
+
+    # Charlie's root moves its seat. What the old node said without knowing stands as far as cited.
+    world.key_event("charlie's key", "charlie", three, everybody,
+                    deps=["second writer's post"], heads=["merge"])
+    write("charlie's post", "charlie", "post", three, author="chen",
+          seal=("charlie's key", message("Node is acting up.")))
+    charlie, second = p["charlie"], world.nodes["charlie-2"]
+    listed = charlie.listing(2, [second])
+    after = world.named("merge").id
+    digest = H("comity/v1/seat-transfer", world.channel, msgpack(listed), second.writer, after)
+    signature = sign(charlie.root_seed, "comity/v1/seat-transfer", digest)
+    write("seat transfer", "alfa", "seat-transfer", c, deps=["merge"],
+          body=msgpack([listed, second.writer, after, signature]))
+    write("cut in three", "alfa", "cut", three, body=msgpack([]), deps=["charlie's post"], heads=["seat transfer"])
+    write("charlie's late post", "charlie", "post", three, author="chen",
+          seal=("charlie's key", message("Was I replaced?")))
+    write("cut of the second writer", "bravo-2", "cut", three, body=msgpack([]),
+          deps=["cut in three"])
+    write("cut aside", "alfa", "cut", aside, body=msgpack([]), deps=["withdrawn file"], heads=["seat transfer"])
+    write("first event is a cut", "charlie-2", "cut", three, body=msgpack([]), deps=["cut of the second writer"])
+    world.key_event("new seat's key", "charlie-2", three, everybody)
+    write("new seat's post", "charlie-2", "post", three, author="chen", about="charlie's post",
+          seal=("new seat's key", message("New node.")))
+
+    # Delta is made an owner by a quorum of two, and removed by one.
+    accept("delta accepts", "delta", deps=["seat transfer"])
+    endorse("alfa for delta", "alfa", "grant", p["delta"].id, 4, deps=["delta accepts"])
+    endorse("bravo for delta", "bravo-2", "grant", p["delta"].id, 4, deps=["delta accepts"])
+
+    def listing(*names):
+        return sorted(world.named(name).id for name in names)
+
+    both = listing("alfa for delta", "bravo for delta")
+    write("delta an owner", "bravo-2", "grant", c, body=msgpack([p["delta"].id, 4, both]), deps=["alfa for delta"])
+    four, everybody = world.lane("open", ["alfa", "bravo", "charlie", "delta"]), [*everybody, "delta"]
+    world.key_event("delta's key", "delta", four, everybody, heads=["delta an owner"])
+    write("delta's post", "delta", "post", four, author="dora", seal=("delta's key", message("Hello.")))
+    world.key_event("alfa's key for four", "alfa", four, everybody, heads=["delta an owner"])
+    write("answer to delta", "alfa", "post", four, author="anna", about="delta's post", deps=["delta's post"],
+          seal=("alfa's key for four", message("Welcome.")))
+    endorse("alfa against delta", "alfa", "remove", p["delta"].id, deps=["delta an owner"])
+    endorse("bravo against delta", "bravo-2", "remove", p["delta"].id, deps=["alfa against delta"])
+    write("delta removed", "alfa", "remove", c, deps=["bravo against delta"],
+          body=msgpack([p["delta"].id, listing("alfa against delta", "bravo against delta")]))
+    write("struck grant", "delta", "grant", c, body=msgpack([p["charlie"].id, 3, []]), deps=["bravo against delta"])
+    write("seen before the cut", "delta", "post", four, author="dora",
+          seal=("delta's key", message("Still here.")))
+    write("seen after the cut", "delta", "post", four, author="dora", deps=["answer to delta"],
+          seal=("delta's key", message("And still here.")))
+    write("cut in four", "alfa", "cut", four, body=msgpack([]), deps=["seen before the cut"],
+          heads=["delta removed", "struck grant"])
+    write("late redaction", "delta", "redact", four, author="dora", about="delta's post",
+          seal=("delta's key", msgpack([""])))
+
+    # Delta returns, as a contributor.
+    invite("invite delta again", "alfa", "delta", "contributor", deps=["struck grant"])
+    accept("delta accepts again", "delta", deps=["invite delta again"])
+    world.key_event("delta's key again", "delta", four, everybody, deps=["cut in four"],
+                    heads=["delta accepts again"])
+    write("delta's post again", "delta", "post", four, author="dora",
+          seal=("delta's key again", message("Thank you.")), claimed_ms=0)
+    world.key_event("alfa's key again", "alfa", four, everybody, deps=["delta's post again"])
+    write("end of time", "alfa", "post", four, author="anna", about="delta's post again",
+          seal=("alfa's key again", message("Clocks lie.")), claimed_ms=(1 << 64) - 1)
+    write("after the end of time", "alfa", "post", four, author="anna",
+          seal=("alfa's key again", message("They do.")))
+    lanes = {"control": c, "two": two, "pair": pair, "aside": aside, "three": three, "four": four}
+    return lanes, [
+        "reply without a label", "reaction", "withdrawn file", "second writer's post", "merge",
+        "charlie's post", "seat transfer", "charlie's late post", "cut aside", "new seat's post",
+        "delta an owner", "delta removed", "struck grant", "seen after the cut", "cut in four",
+        "late redaction", "delta accepts again", "after the end of time",
+    ]  # fmt: skip
+
+
+def whole_history(world):
+    """A channel whose history is for all: who joins reads the older lanes, by keys that are given."""
+    world.found("alfa", nonce="whole history nonce", history=2)
+    c = world.control
+    invite, accept, _ = control_acts(world)
+    write = world.event
+    invite("invite bravo", "alfa", "bravo", "contributor")
+    accept("bravo accepts", "bravo", deps=["invite bravo"])
+    two = world.lane("open", ["alfa", "bravo"])
+    world.key_event("bravo's key", "bravo", two, ["alfa", "bravo"], heads=["bravo accepts"])
+    write("older post", "bravo", "post", two, author="bo.larsen", seal=("bravo's key", message("Before.")))
+    write("older post withdrawn", "bravo", "post", two, author="bo.larsen",
+          seal=("bravo's key", message("Wrong.")))
+    pair = world.lane("directed", ["alfa", "bravo"])
+    world.key_event("bravo's directed key", "bravo", pair, ["alfa", "bravo"], deps=["older post withdrawn"])
+    invite("invite charlie", "alfa", "charlie", "contributor", deps=["bravo accepts"])
+    accept("charlie accepts", "charlie", deps=["invite charlie"])
+    everybody = ["alfa", "bravo", "charlie"]
+    three = world.lane("open", everybody)
+    world.key_event("charlie's key", "charlie", three, everybody, deps=["older post withdrawn"],
+                    heads=["charlie accepts"])
+    write("reaction to the older post", "charlie", "react", three, author="chen", about="older post",
+          seal=("charlie's key", msgpack(["+1", False])))
+    world.key_event("bravo's key for three", "bravo", three, everybody,
+                    deps=["reaction to the older post"])
+    write("edit for all", "bravo", "edit", three, author="bo.larsen", about="older post",
+          seal=("bravo's key for three", message("Before, and after.")))
+    write("redaction for all", "bravo", "redact", three, author="bo.larsen", about="older post withdrawn",
+          seal=("bravo's key for three", msgpack(["wrong"])))
+    world.key_event("bravo's second directed key", "bravo", pair, ["alfa", "bravo"],
+                    deps=["redaction for all"])
+    write("edit for too few", "bravo", "edit", pair, author="bo.larsen", about="older post",
+          seal=("bravo's second directed key", message("Before!")))
+    lanes = {"control": c, "two": two, "pair": pair, "three": three}
+    return lanes, ["bravo's directed key", "reaction to the older post", "edit for too few"]
+
+
+def disputes(world):
+    """Control acts that meet: what strikes what, and of acts that would undo each other, none."""
+    p = world.partners
+    world.found("alfa", nonce="disputes nonce", quorum=2)
+    c = world.control
+    invite, accept, endorse = control_acts(world)
+
+    def act(name, by, kind, *fields, deps=()):
+        world.event(name, by, kind, c, body=msgpack(list(fields)), deps=deps)
+
+    def ids(*names):
+        return sorted(world.named(name).id for name in names)
+
+    endorse("alfa for bravo", "alfa", "invite", msgpack(p["bravo"].identity), 4)
+    invite("invite bravo", "alfa", "bravo", "owner", ["alfa for bravo"])
+    invite("invite charlie", "alfa", "charlie", "admin")
+    invite("invite delta", "alfa", "delta", "contributor")
+    accept("bravo accepts", "bravo", deps=["invite delta"])
+    accept("charlie accepts", "charlie", deps=["bravo accepts"])
+    accept("delta accepts", "delta", deps=["charlie accepts"])
+
+    # An admin acts while an owner lowers it, and after: the one is struck, the other has no rank.
+    act("charlie lowered", "alfa", "grant", p["charlie"].id, 2, [], deps=["delta accepts"])
+    act("charlie suspends delta", "charlie", "suspend", p["delta"].id, [], deps=["delta accepts"])
+    act("charlie too late", "charlie", "remove", p["delta"].id, [], deps=["charlie lowered"])
+    act("charlie an admin again", "alfa", "grant", p["charlie"].id, 3, [], deps=["charlie too late"])
+
+    # Charlie an owner by a quorum. Endorsements that counted are spent.
+    act("delta an admin", "bravo", "grant", p["delta"].id, 3, [], deps=["charlie an admin again"])
+    endorse("alfa for charlie", "alfa", "grant", p["charlie"].id, 4, deps=["delta an admin"])
+    endorse("bravo for charlie", "bravo", "grant", p["charlie"].id, 4, deps=["alfa for charlie"])
+    both = ids("alfa for charlie", "bravo for charlie")
+    act("charlie an owner", "alfa", "grant", p["charlie"].id, 4, both, deps=["bravo for charlie"])
+    act("spent endorsements", "bravo", "grant", p["charlie"].id, 4, both, deps=["charlie an owner"])
+
+    # Bravo is removed while its endorsement is to make delta an owner: it is struck.
+    endorse("alfa against bravo", "alfa", "remove", p["bravo"].id, deps=["spent endorsements"])
+    endorse("charlie against bravo", "charlie", "remove", p["bravo"].id, deps=["alfa against bravo"])
+    act("bravo removed", "alfa", "remove", p["bravo"].id, ids("alfa against bravo", "charlie against bravo"),
+        deps=["charlie against bravo"])
+    endorse("bravo for delta", "bravo", "grant", p["delta"].id, 4, deps=["charlie against bravo"])
+    endorse("charlie for delta", "charlie", "grant", p["delta"].id, 4, deps=["bravo for delta"])
+    act("a struck endorsement", "charlie", "grant", p["delta"].id, 4, ids("bravo for delta", "charlie for delta"))
+
+    # A suspension, a return; a writer that is introduced and retired; a root over its seat.
+    act("delta suspended", "charlie", "suspend", p["delta"].id, [], deps=["bravo removed"])
+    invite("invite delta again", "charlie", "delta", "observer")
+    accept("delta accepts again", "delta", deps=["invite delta again"])
+    delta, second = p["delta"], world.nodes["delta-2"]
+    further = delta.identity_with(delta.listing(2, [delta, second]))
+    act("second writer", "delta", "introduce", further)
+    act("second list of that number", "delta", "introduce", further)
+    act("second writer retired", "delta", "retire", second.writer)
+    act("the seat cannot retire", "delta", "retire", delta.writer)
+
+    def transfer(name, by, partner, number, seat, after, deps):
+        listed = partner.listing(number, [seat])
+        after = world.named(after).id
+        digest = H("comity/v1/seat-transfer", world.channel, msgpack(listed), seat.writer, after)
+        signature = sign(partner.root_seed, "comity/v1/seat-transfer", digest)
+        act(name, by, "seat-transfer", listed, seat.writer, after, signature, deps=deps)
+
+    transfer("charlie's seat", "alfa", p["charlie"], 3, world.nodes["charlie-2"], "delta suspended",
+             ["the seat cannot retire"])
+    act("by the old seat", "charlie", "grant", p["delta"].id, 3, [], deps=["the seat cannot retire"])
+    transfer("an old transfer", "alfa", p["charlie"], 2, p["charlie"], "delta suspended", [])
+    act("by the new seat", "charlie-2", "grant", p["delta"].id, 2, [], deps=["an old transfer", "by the old seat"])
+
+    # Two owners remove each other. Neither outranks the other: both are removed.
+    endorse("alfa against charlie", "alfa", "remove", p["charlie"].id, deps=["by the new seat"])
+    endorse("charlie against alfa", "charlie-2", "remove", p["alfa"].id)
+    act("charlie removed", "alfa", "remove", p["charlie"].id, ids("alfa against charlie"))
+    act("alfa removed", "charlie-2", "remove", p["alfa"].id, ids("charlie against alfa"))
+    act("delta leaves", "delta", "leave", deps=["charlie removed", "alfa removed"])
+    return {"control": c}, [name for name in world.names[3:]]
+
+
+def given_key(world, key_event, recipient):
+    """A secret that one reader gives to another."""
+    partner, opened = world.partners[recipient], world.named(key_event)
+    public = x_wing_public(partner.sealing_seed)
+    key_id = H("comity/v1/sealing-key", public)
+    parts = (b"\x01", world.channel, opened.lane, opened.id, partner.id, key_id)
+    info = H("comity/v1/given-key", *parts)
+    randomness = seed("given 1") + seed("given 2")
+    secret = world.secrets[key_event]
+    return {
+        "channel": world.channel,
+        "lane": opened.lane,
+        "key_event": opened.id,
+        "commitment": H("comity/v1/epoch-commitment", secret),
+        "secret": secret,
+        "recipient": partner.id,
+        "sealing_seed": partner.sealing_seed,
+        "sealing_key": key_id,
+        "randomness": randomness,
+        "info": info,
+        "sealed": hpke_seal(public, info, secret, randomness),
+    }
+
+
 # --- Digests ----------------------------------------------------------------------------------
 
 
@@ -601,84 +954,55 @@ def heads(world, events, lane):
     return sorted(latest.values())
 
 
-def timeline(events, lane, erased):
-    shown = [e for e in events if e.lane == lane and e.kind in (33, 34, 35, 36) and e.id not in erased]
-    return H("comity/v1/timeline", b"".join(e.id for e in sorted(shown, key=Event.timeline_key)))
-
-
-def control_state(world, members, effective):
-    """Members by partner: status, role, admissions and keys by event names."""
-    rows = []
-    for name, (status, role, admissions, key) in members.items():
-        partner = world.partners[name]
-        ids = sorted(world.named(event).id for event in admissions)
-        rows.append([partner.id, status, role, partner.writer, ids, world.named(key).id if key else None])
-    rows.sort()
-    return msgpack([rows, sorted(world.named(name).id for name in effective)])
-
-
-def digests(world, lanes):
-    """Digests in mid-history and at its end. The members are read off the history by hand."""
-    acts = [name for name, e in zip(world.names, world.events) if e.kind < 32]
-
-    def moment(upto, members, erased):
-        events = world.events[: world.names.index(upto) + 1]
-        names = world.names[: len(events)]
-        out = []
-        for name, lane in sorted(lanes.items(), key=lambda item: item[1]):
-            if not any(event.lane == lane for event in events):
-                continue
-            if name == "control":
-                state = control_state(world, members, [act for act in acts if act in names])
-            else:
-                gone = [world.named(e) for e in erased]
-                state = msgpack([sorted(e.id for e in gone if e.lane == lane), []])
-            listed = heads(world, events, lane)
-            out.append({
-                "name": name,
-                "lane": lane,
-                "timeline": timeline(events, lane, {world.named(e).id for e in erased}),
-                "state_bytes": state,
-                "state": H("comity/v1/state", state),
-                "heads": [{"writer": w, "seq": s, "id": i} for w, s, i in listed],
-                "heads_digest": H("comity/v1/heads", msgpack(listed)),
-            })  # fmt: skip
-        # Nodes compare the lanes that all present members read.
-        active = {name for name, (status, *_) in members.items() if status == 1}
-        readers = {"control": active, "two": {"alfa", "bravo"}, "three": {"alfa", "bravo", "charlie"}}
-        common = [lane for lane in out if active <= readers[lane["name"]]]
-        joined = {
-            kind: b"".join(world.channel + lane["lane"] + lane[kind] for lane in common
-                           if kind == "state" or lane["name"] != "control")
-            for kind in ("timeline", "state")
-        }  # fmt: skip
-        return {
-            "upto": upto,
-            "lanes": out,
-            "node_timeline": H("comity/v1/lanes", joined["timeline"]),
-            "node_state": H("comity/v1/lanes", joined["state"]),
+def moment(world, lanes, upto):
+    """The digests once the history has come to an event, as whoever holds just that computes them."""
+    events = world.events[: world.names.index(upto) + 1]
+    state = world.state
+    view = state.view({e for e in events if e.kind < 32})
+    active = view.active()
+    # Nodes compare the lanes that all present members read.
+    joined = {"timeline": b"", "state": b""}
+    out = []
+    for name, lane in sorted(lanes.items(), key=lambda item: item[1]):
+        of_lane = [e for e in events if e.lane == lane]
+        if not of_lane:
+            continue
+        messages = [e for e in of_lane if 33 <= e.kind <= 39]
+        redacted, flagged = [], []
+        if name == "control":
+            rows = sorted(standing.row(partner) for partner, standing in view.members.items())
+            content = [rows, sorted(act.id for act in view.effective)]
+            common = True
+        else:
+            standing = state.standing_events(events, lane, view)
+            flagged = [e for e in messages if e not in standing]
+            redactions = [e for e in messages if e.kind == 35 and e in standing]
+            redacted = {state.target(e, events) for e in redactions} - {None}
+            content = [sorted(e.id for e in redacted), sorted(e.id for e in flagged)]
+            common = active <= state.readers(lane, active)
+        shown = sorted((e for e in messages if e not in redacted and e not in flagged), key=Event.timeline_key)
+        listed = heads(world, events, lane)
+        digests = {
+            "timeline": H("comity/v1/timeline", b"".join(e.id for e in shown)),
+            "state_bytes": msgpack(content),
+            "state": H("comity/v1/state", msgpack(content)),
         }
-
-    early = {
-        "alfa": (1, 4, ["charter"], "charter"),
-        "bravo": (1, 2, ["invite bravo", "bravo accepts"], "bravo accepts"),
-        "charlie": (0, 2, ["invite charlie"], None),
+        for kind in joined:
+            if common and (kind == "state" or name != "control"):
+                joined[kind] += world.channel + lane + digests[kind]
+        out.append({
+            "name": name,
+            "lane": lane,
+            **digests,
+            "heads": [{"writer": w, "seq": s, "id": i} for w, s, i in listed],
+            "heads_digest": H("comity/v1/heads", msgpack(listed)),
+        })  # fmt: skip
+    return {
+        "upto": upto,
+        "lanes": out,
+        "node_timeline": H("comity/v1/lanes", joined["timeline"]),
+        "node_state": H("comity/v1/lanes", joined["state"]),
     }
-    middle = {
-        **early,
-        "charlie": (1, 2, ["invite charlie", "charlie accepts"], "charlie accepts"),
-    }
-    late = {
-        "alfa": (1, 4, ["charter"], "charter"),
-        "bravo": (1, 3, ["invite bravo", "bravo's new key"], "bravo's new key"),
-        "charlie": (3, 1, ["invite charlie", "charlie accepts"], "charlie accepts"),
-        "delta": (4, 1, ["invite delta"], None),
-    }
-    return [
-        moment("edit", early, []),
-        moment("post to three", middle, []),
-        moment("last post", late, ["post to three"]),
-    ]
 
 
 # --- Frames -----------------------------------------------------------------------------------
@@ -686,6 +1010,13 @@ def digests(world, lanes):
 
 def frame(number, contents):
     return bytes([number]) + msgpack(contents)
+
+
+def difference(time, before):
+    """A claimed time by its difference d to the one before: 2d, or -2d - 1 where d is negative."""
+    d = (time - before) % (1 << 64)
+    d -= 1 << 64 if d >= 1 << 63 else 0
+    return 2 * d if d >= 0 else -2 * d - 1
 
 
 class Packer:
@@ -697,21 +1028,22 @@ class Packer:
     def pack(self, event):
         h = event.header
         log = (h["channel"], h["lane"], h["writer"])
-        number = self.contexts.setdefault(log, [len(self.contexts), None, None, None])[0]
-        _, seq, last, known = self.contexts[log]
+        number = self.contexts.setdefault(log, [len(self.contexts), None, None, None, None])[0]
+        _, seq, last, known, before = self.contexts[log]
         follows = seq is not None and seq + 1 == h["seq"] and last == h["prev"]
         known = known if follows else None
         start = None if follows else [h["channel"], h["lane"], h["writer"], h["seq"], h["prev"]]
         key = event.id if h["kind"] == 32 else h["key_event"] or known
-        self.contexts[log] = [number, h["seq"], event.id, key]
+        self.contexts[log] = [number, h["seq"], event.id, key, h["claimed_ms"]]
+        claimed = difference(h["claimed_ms"], before) if follows else h["claimed_ms"]
         return [
-            number, start, event.signature, h["claimed_ms"], h["kind"], h["precedence"], h["author"],
+            number, start, event.signature, claimed, h["kind"], h["precedence"], h["author"],
             h["deps"], h["control_heads"], h["about"], h["label"],
             None if h["key_event"] == known else h["key_event"], h["commitment"], event.body,
         ]  # fmt: skip
 
 
-def frames(world, lanes, moments):
+def frames(world, lanes, moments, given):
     """A frame of every type, as fields and as bytes."""
     two, c, channel = lanes["two"], lanes["control"], world.channel
     alfa, bravo = world.partners["alfa"], world.partners["bravo"]
@@ -719,6 +1051,7 @@ def frames(world, lanes, moments):
     told = [{"writer": w, "seq": s, "id": i} for w, s, i in heads(world, world.events, two)]
     in_control = {"channel": channel, "lane": c, "writer": alfa.writer}
     in_two = {"channel": channel, "lane": two, "writer": bravo.writer}
+    in_given = {field: given[field] for field in ("channel", "lane", "sealing_key")}
     of_file = {"channel": channel, "lane": two, "file": H("comity/v1/test", b"file")}
     post = Packer().pack(world.named("post"))
     listed = [
@@ -734,6 +1067,12 @@ def frames(world, lanes, moments):
         ("range-end", 7, {**in_control, "to": 300}),
         ("refused, no such lane", 8, {"channel": channel, "lane": two, "reason": 1}),
         ("refused, later", 8, {"channel": channel, "lane": two, "reason": 2}),
+        ("lane, open", 9, {"channel": channel, "form": 2, "audience": sorted([alfa.id, bravo.id])}),
+        ("lane, directed", 9, {"channel": channel, "form": 3, "audience": [alfa.id]}),
+        ("ask-keys", 10, {"channel": channel, "lane": two, "key_events": sorted(
+            world.named(name).id for name in ("alfa's key", "bravo's key"))}),
+        ("keys", 11, {**in_given, "keys": [{"key_event": given["key_event"], "sealed": given["sealed"]}]}),
+        ("keys, none held", 11, {**in_given, "keys": []}),
         ("ask-piece", 12, {**of_file, "chunk": 0, "offset": 0}),
         ("ask-piece, the last of all", 12, {**of_file, "chunk": 1023, "offset": 1048576}),
         ("piece", 13, {**of_file, "chunk": 1, "offset": 131072, "bytes": b"sealed"}),
@@ -756,19 +1095,30 @@ PACKED = [
 ]  # fmt: skip
 
 
-def packed_stream(world):
+# Of the coalition: times that go on, go back to 0 and forward to the last; a directed lane; cuts.
+PACKED_COALITION = [
+    "alfa's key aside", "post aside", "charlie's key aside", "receipt", "pin", "cut aside",
+    "seat transfer", "delta accepts", "alfa for delta", "delta's key", "delta's post",
+    "seen before the cut", "seen after the cut", "late redaction", "delta's key again",
+    "delta's post again", "alfa's key again", "end of time", "after the end of time",
+    "second writer", "seat moves", "merge", "charlie's post", "charlie's late post",
+]  # fmt: skip
+
+
+def packed_stream(world, names):
     packer = Packer()
-    packed = [packer.pack(world.named(name)) for name in PACKED]
+    packed = [packer.pack(world.named(name)) for name in names]
     return [
         {
             "event": name,
             "log": item[0],
             "opens": item[1] is not None,
+            "claimed": item[3],
             "key_event_travels": item[11] is not None,
             "packed": msgpack(item),
             "frame": frame(6, [[item]]),
         }
-        for name, item in zip(PACKED, packed)
+        for name, item in zip(names, packed)
     ]
 
 
@@ -807,7 +1157,7 @@ def bodies(world):
         ("react", ["\U0001f44d", True]),
         ("writer", [bravo.writer]),
         ("certificates", [bravo.identity]),
-        ("seat-transfer", [bravo.list, bravo.writer, bravo.root_signature]),
+        ("seat-transfer", [bravo.list, bravo.writer, x, bravo.root_signature]),
         ("retention", [30]),
         ("pin", [False]),
         ("receipt", [2]),
@@ -940,13 +1290,17 @@ def refused(world):
     bad("header", "position 1 with prev", with_field("seq", 1))
     bad("header", "position 2 without prev", with_field("prev", None))
     bad("header", "kind 0", with_field("kind", 0))
-    bad("header", "kind 16", with_field("kind", 16))
+    bad("header", "kind 17", with_field("kind", 17))
     bad("header", "kind 45", with_field("kind", 45))
     bad("header", "precedence 4", with_field("precedence", 4))
     bad("header", "a post without an author", with_field("author", None))
     of_key = [world.named("alfa's key").header[field] for field in FIELDS]
     bad("header", "a key event with an author", msgpack(of_key[:12] + ["anna"] + of_key[13:]))
     bad("header", "a public kind with a key event", with_field("kind", 32))
+    bad("header", "a cut with an author", msgpack(of_key[:10] + [CUT, 0, "anna"] + of_key[13:]))
+    bad("header", "a merge with an author", msgpack(of_key[:10] + [16, 0, "anna"] + of_key[13:]))
+    bad("header", "a receipt without an author", msgpack(
+        [38 if f == "kind" else None if f == "author" else x for f, x in zip(FIELDS, header)]))
     bad("header", "a sealed kind without a key event", with_field("key_event", None))
     bad("header", "a sealed kind without a commitment", with_field("commitment", None))
     bad("header", "a body over 64 KiB", with_field("body_len", 65537))
@@ -995,7 +1349,8 @@ def refused(world):
                       ("with a blank", "o ps"), ("of 65 bytes", "a" * 65), ("not ASCII", "é")):
         bad("charter", f"a name {why}", of_charter(2, name))
     bad("charter", "a sealing key of 1,215 bytes", of_charter(5, charter[5][:-1]))
-    bad("charter", "history rule 2", of_charter(6, 2))
+    bad("charter", "history rule 0", of_charter(6, 0))
+    bad("charter", "history rule 3", of_charter(6, 3))
     bad("charter", "finality rule 3", of_charter(7, 3))
     bad("charter", "a quorum of 65", of_charter(8, 65))
     bad("charter", "a label policy of 65 bytes", of_charter(9, "p" * 65))
@@ -1019,6 +1374,27 @@ def refused(world):
     bad("key", "two earlier parts", msgpack([None, [x, x], x, [wrap]]))
     bad("key", "an unsorted audience", msgpack([[pair[1][0], pair[0][0]], [], x, [wrap]]))
     bad("key", "an audience of 65", msgpack([[be(n, 32) for n in range(65)], [], x, [wrap]]))
+    bad("key", "an empty audience", msgpack([[], [], x, [wrap]]))
+    bad("key", "a partner twice in the audience", msgpack([[bravo.id, bravo.id], [], x, [wrap]]))
+    ids = [be(n, 32) for n in range(65)]
+    for form, fields in (("invite", [bravo.identity, 2]), ("grant", [bravo.id, 3]), ("remove", [bravo.id])):
+        bad(form, "unsorted endorsements", msgpack(fields + [[ids[1], ids[0]]]))
+        bad(form, "an endorsement twice", msgpack(fields + [[ids[1], ids[1]]]))
+        bad(form, "65 endorsements", msgpack(fields + [ids]))
+        bad(form, "no list of endorsements", msgpack(fields + [None]))
+    bad("endorse", "a proposal of 31 bytes", msgpack([bytes(31)]))
+    bad("endorse", "two proposals", msgpack([x, x]))
+    bad("writer", "nil", msgpack([None]))
+    bad("certificates", "a list without its identity", msgpack([bravo.list]))
+    bad("seat-transfer", "no event after which it stands", msgpack([bravo.list, bravo.writer, bravo.root_signature]))
+    bad("seat-transfer", "a signature of 63 bytes", msgpack([bravo.list, bravo.writer, x, bravo.root_signature[1:]]))
+    bad("pin", "withdrawn as an integer", msgpack([0]))
+    bad("receipt", "state 0", msgpack([0]))
+    bad("receipt", "state 3", msgpack([3]))
+    bad("file", "no key", msgpack(["plan.pdf", "application/pdf", 1, [x]]))
+    bad("file", "a key of 31 bytes", msgpack(["plan.pdf", "application/pdf", 1, bytes(31), [x]]))
+    bad("file", "a chunk's hash of 33 bytes", msgpack(["plan.pdf", "application/pdf", 1, x, [bytes(33)]]))
+    bad("file", "no size", msgpack(["plan.pdf", "application/pdf", x, [x]]))
     bad("message", "bin instead of text", msgpack([b"text"]))
     bad("message", "text that is not UTF-8", b"\x91\xa1\xff")
     bad("message", "a bare text", msgpack("text"))
@@ -1060,7 +1436,7 @@ def refused(world):
     hello = frame(1, [1, bravo.id])
     bad("frame", "no bytes", b"")
     bad("frame", "type 0", bytes([0]) + hello[1:])
-    bad("frame", "type 9", bytes([9]) + hello[1:])
+    bad("frame", "type 64", bytes([64]) + hello[1:])
     bad("frame", "hello with a byte after the end", hello + b"\0")
     bad("frame", "hello without a partner", frame(1, [1]))
     bad("frame", "hello as a map", bytes([1, 0x82]) + msgpack("version") + b"\x01" + msgpack("partner") + msgpack(bravo.id))
@@ -1070,6 +1446,21 @@ def refused(world):
     bad("frame", "heads with 'all' as an integer", frame(4, [channel, lane, 1, []]))
     bad("frame", "want with a position in nine bytes", bytes([5]) + msgpack([channel, lane, bytes(32), 1, 1])[:-1] + b"\xcf" + be(1, 8))
     bad("frame", "refused without a reason", frame(8, [channel, lane]))
+    for why, form, audience in (
+        ("form 0", 0, ids[:1]), ("form 1", 1, ids[:1]), ("form 4", 4, ids[:1]), ("no audience", 2, []),
+        ("an unsorted audience", 3, [ids[1], ids[0]]), ("a partner twice", 3, [ids[0], ids[0]]),
+        ("65 partners", 2, ids), ("an audience that is nil", 2, None),
+    ):  # fmt: skip
+        bad("frame", f"lane with {why}", frame(9, [channel, form, audience]))
+    for why, asked in (("none", []), ("unsorted", [ids[1], ids[0]]), ("one twice", [ids[0], ids[0]]), ("33", ids[:33])):
+        bad("frame", f"ask-keys, {why}", frame(10, [channel, lane, asked]))
+    keys = [[id, bytes(1168)] for id in ids[:33]]
+    for why, given in (
+        ("unsorted", [keys[1], keys[0]]), ("one twice", [keys[0], keys[0]]), ("33", keys),
+        ("sealed in 1,167 bytes", [[ids[0], bytes(1167)]]), ("nil", None),
+    ):  # fmt: skip
+        bad("frame", f"keys, {why}", frame(11, [channel, lane, x, given]))
+    bad("frame", "keys without the sealing key", frame(11, [channel, lane, []]))
     bad("frame", "ask-piece of chunk 1,024", frame(12, [channel, lane, bytes(32), 1024, 0]))
     bad("frame", "ask-piece within a piece", frame(12, [channel, lane, bytes(32), 0, 131071]))
     bad("frame", "ask-piece beyond a chunk", frame(12, [channel, lane, bytes(32), 0, 1179648]))
@@ -1111,22 +1502,49 @@ def lanes_vector(world):
     return out
 
 
+def history_vector(name, world, lanes, moments):
+    """A further history with its digests; of each message that is about another, whether it is so."""
+    events = []
+    for event_name, event in zip(world.names, world.events):
+        vector = event.vector(event_name)
+        if event.about:
+            vector["about_has_effect"] = world.state.target(event, world.events) is not None
+        events.append(vector)
+    return {
+        "name": name,
+        "channel": world.channel,
+        "events": events,
+        "moments": [moment(world, lanes, upto) for upto in moments],
+    }
+
+
 def documents():
     world = World()
     lanes = history(world)
     people = [Partner(name).vector() for name in world.partners]
-    moments = digests(world, lanes)
+    moments = [moment(world, lanes, upto) for upto in ("edit", "post to three", "last post")]
     events = [event.vector(name) for name, event in zip(world.names, world.events)]
+    further = {"coalition": coalition, "whole history": whole_history, "disputes": disputes}
+    worlds = {name: World() for name in further}
+    told = {name: tell(worlds[name]) for name, tell in further.items()}
+    given = given_key(worlds["whole history"], "bravo's key", "charlie")
     return {
         "primitives": primitives(),
         "identity": {"partners": people},
         "channel": {"charter": msgpack(world.charter), "channel": world.channel, "lanes": lanes_vector(world)},
         "events": {"events": events},
         "digests": {"channel": world.channel, "moments": moments},
+        "histories": {"histories": [
+            history_vector(name, worlds[name], *told[name]) for name in further
+        ]},
+        "given": {"given": [given]},
         "bodies": {"bodies": bodies(world)},
         "chunks": {"chunks": chunks()},
-        "frames": {"frames": frames(world, lanes, moments)},
-        "packed": {"stream": packed_stream(world)},
+        "frames": {"frames": frames(world, lanes, moments, given)},
+        "packed": {
+            "stream": packed_stream(world, PACKED),
+            "coalition": packed_stream(worlds["coalition"], PACKED_COALITION),
+        },
         "peering": peering(world),
         "refused": {"refused": refused(world)},
     }

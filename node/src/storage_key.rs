@@ -311,7 +311,8 @@ fn erase(mut file: File) {
     }
 }
 
-fn sync_directory_of(path: &Path) -> io::Result<()> {
+/// Makes a file's name as durable as the file.
+pub fn sync_directory_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
         _ => File::open(".")?.sync_all(),

@@ -68,11 +68,11 @@ pub struct Store {
     db: Arc<DB>,
     key: Arc<StorageKey>,
     generation: u32,
+    /// Chunks were deleted, and the thread that sees to that has not begun to yet.
+    to_reclaim: Arc<AtomicBool>,
     options: StoreOptions,
     /// Keeps others from opening a store that this one only reads.
     lock: Option<Arc<File>>,
-    /// Chunks were deleted, and the thread that sees to that has not begun to yet.
-    to_reclaim: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -102,9 +102,9 @@ impl Store {
             db: Arc::new(db),
             key: Arc::new(key),
             generation: mark.map_or(0, |mark| mark.generation),
+            to_reclaim: Arc::default(),
             options,
             lock: None,
-            to_reclaim: Arc::default(),
         };
         store.create_missing()?;
         store.check_format(mark.is_none())?;
@@ -281,12 +281,20 @@ fn open_database(path: &Path, options: &StoreOptions) -> Result<DB, StoreError> 
         .collect::<Result<_, StoreError>>()?;
     DB::open_cf_descriptors(&options.database(), path, families).map_err(|source| {
         let path = path.display().to_string();
-        if source.to_string().contains("lock") {
+        if is_held(&source) {
             StoreError::InUse { path }
         } else {
             StoreError::Open { path, source }
         }
     })
+}
+
+/// Whether somebody else has the database open, another process or this one. RocksDB tells by its
+/// text alone; other failures speak of locks, and of blocks, too.
+fn is_held(error: &rocksdb::Error) -> bool {
+    ["While lock file", "lock hold by current process"]
+        .iter()
+        .any(|text| error.as_ref().contains(text))
 }
 
 #[cfg(test)]
@@ -373,6 +381,19 @@ mod tests {
         assert!(matches!(
             Store::open(dir.path(), key(1)),
             Err(StoreError::InUse { .. })
+        ));
+    }
+
+    #[test]
+    fn a_lock_that_cannot_even_be_tried_is_no_other_process() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Store::open(dir.path(), key(1)).unwrap());
+        let lock = dir.path().join("LOCK");
+        std::fs::remove_file(&lock).unwrap();
+        std::fs::create_dir(&lock).unwrap();
+        assert!(matches!(
+            Store::open(dir.path(), key(1)),
+            Err(StoreError::Open { .. })
         ));
     }
 }

@@ -112,6 +112,8 @@ pub struct Channel {
     redacted: BTreeSet<Pos>,
     /// Messages of former members that nobody vouches for.
     flagged: BTreeSet<Pos>,
+    /// Per lane, the ranges that `flagged` was made of.
+    fallen: BTreeMap<LaneId, flags::Fallen>,
     pub(crate) parking: Parking,
     posts: u64,
     /// File references, by id.
@@ -147,6 +149,7 @@ impl Channel {
             labels: BTreeMap::new(),
             redacted: BTreeSet::new(),
             flagged: BTreeSet::new(),
+            fallen: BTreeMap::new(),
             parking: Parking::default(),
             posts: 0,
             files: BTreeMap::new(),
@@ -228,15 +231,10 @@ impl Channel {
     }
 
     fn flag(&mut self, lane: LaneId) {
-        let flagged = flags::flagged(self, lane);
-        let changed: Vec<Pos> = {
-            let held = self
-                .flagged
-                .iter()
-                .filter(|pos| self.lane_of(**pos) == lane);
-            let held: BTreeSet<Pos> = held.copied().collect();
-            held.symmetric_difference(&flagged).copied().collect()
-        };
+        let fallen = flags::fallen(self, lane);
+        let before = self.fallen.insert(lane, fallen.clone()).unwrap_or_default();
+        let mut changed = before.differences(&fallen);
+        changed.retain(|pos| self.graph.entry(*pos).kind.is_sealed());
         for pos in changed {
             if !self.flagged.remove(&pos) {
                 self.flagged.insert(pos);
@@ -625,8 +623,20 @@ impl Channel {
         self.flagged.contains(&pos)
     }
 
-    fn is_shown(&self, pos: Pos) -> bool {
-        !self.redacted.contains(&pos) && !self.flagged.contains(&pos)
+    /// Whether a redaction that stands in `lane` is about a message. Digests count these alone: a
+    /// reader of the message's lane need not read a narrower one in which it was withdrawn while
+    /// that reader was no member.
+    fn is_redacted_within(&self, lane: LaneId, target: Pos) -> bool {
+        let redacts = |pos: &Pos| {
+            self.graph.entry(*pos).kind == Kind::Redact
+                && self.lane_of(*pos) == lane
+                && !self.is_flagged(*pos)
+        };
+        self.redacted.contains(&target)
+            && self
+                .about
+                .get(&target)
+                .is_some_and(|about| about.iter().any(redacts))
     }
 
     /// How many events wait for their past, and what they weigh in bytes.
@@ -672,7 +682,8 @@ impl Channel {
         let ids: Vec<u8> = self
             .timeline
             .iter()
-            .filter(|pos| self.lane_of(**pos) == lane && self.is_shown(**pos))
+            .filter(|pos| self.lane_of(**pos) == lane && !self.is_flagged(**pos))
+            .filter(|pos| !self.is_redacted_within(lane, **pos))
             .flat_map(|pos| self.graph.entry(*pos).id.0)
             .collect();
         Hash(crypto::hash(TAG_TIMELINE, &[&ids]))
@@ -719,18 +730,20 @@ impl Channel {
     }
 
     fn lane_flags(&self, lane: LaneId) -> Vec<u8> {
-        let ids = |set: &BTreeSet<Pos>| {
-            let of_lane = set.iter().filter(|pos| self.lane_of(**pos) == lane);
-            let ids: BTreeSet<EventId> = of_lane.map(|pos| self.graph.entry(*pos).id).collect();
-            ids
-        };
-        let erased: BTreeSet<Pos> = self.redacted.difference(&self.flagged).copied().collect();
-        crate::codec::encode(&(ids(&erased), ids(&self.flagged)))
+        let id = |pos: &Pos| self.graph.entry(*pos).id;
+        let redacted = self.redacted.iter();
+        let redacted = redacted.filter(|pos| self.is_redacted_within(lane, **pos));
+        let flagged = self.flagged.iter();
+        let flagged = flagged.filter(|pos| self.lane_of(**pos) == lane);
+        let redacted: BTreeSet<EventId> = redacted.map(id).collect();
+        let flagged: BTreeSet<EventId> = flagged.map(id).collect();
+        crate::codec::encode(&(redacted, flagged))
     }
 }
 
 /// Whether a control act changed more than that it has effect itself: what stands follows from the
-/// endings, and from the invitations in effect that events held may have in their past.
+/// endings, from who has a standing, and from the invitations in effect that events held may have
+/// in their past.
 fn bears_on_older_events(before: &View, after: &View, act: Pos) -> bool {
     if before.endings != after.endings {
         return true;
@@ -738,6 +751,9 @@ fn bears_on_older_events(before: &View, after: &View, act: Pos) -> bool {
     #[cfg(test)]
     if mutation::is(Mutation::FlagsFollowEndingsAlone) {
         return false;
+    }
+    if !before.members.keys().eq(after.members.keys()) {
+        return true;
     }
     let others = after.effective.iter().filter(|pos| **pos != act);
     others.ne(&before.effective)

@@ -27,27 +27,75 @@ pub(crate) fn bears_on_flags(channel: &Channel, pos: Pos) -> bool {
     })
 }
 
-/// The messages of a lane that do not stand.
-pub(crate) fn flagged(channel: &Channel, lane: LaneId) -> BTreeSet<Pos> {
+/// Of chains, the positions of the messages that do not stand: ranges, ascending and apart, both
+/// ends included. However many late events a former member brings, they make few ranges.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Fallen(BTreeMap<ChainIx, Vec<(u64, u64)>>);
+
+impl Fallen {
+    fn add(&mut self, chain: ChainIx, from: u64, to: u64) {
+        if from > to {
+            return;
+        }
+        let ranges = self.0.entry(chain).or_default();
+        ranges.push((from, to));
+        ranges.sort_unstable();
+        let mut apart: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
+        for &(from, to) in ranges.iter() {
+            match apart
+                .last_mut()
+                .filter(|last| from <= last.1.saturating_add(1))
+            {
+                Some(last) => last.1 = last.1.max(to),
+                None => apart.push((from, to)),
+            }
+        }
+        *ranges = apart;
+    }
+
+    /// The positions that are in one of the two and not in the other, ascending.
+    pub(crate) fn differences(&self, other: &Fallen) -> BTreeSet<Pos> {
+        let mut differences = self.without(other);
+        differences.append(&mut other.without(self));
+        differences
+    }
+
+    fn without(&self, other: &Fallen) -> BTreeSet<Pos> {
+        let mut rest = BTreeSet::new();
+        for (&chain, ranges) in &self.0 {
+            let cut = other.0.get(&chain).map_or(&[][..], Vec::as_slice);
+            for &(from, to) in ranges {
+                let mut next = from;
+                for &(cut_from, cut_to) in cut.iter().filter(|cut| cut.0 <= to && cut.1 >= from) {
+                    rest.extend((next..cut_from).map(|seq| Pos { chain, seq }));
+                    next = next.max(cut_to.saturating_add(1));
+                }
+                rest.extend((next..=to).map(|seq| Pos { chain, seq }));
+            }
+        }
+        rest
+    }
+}
+
+/// The messages of a lane that do not stand; positions of other kinds may be among them.
+pub(crate) fn fallen(channel: &Channel, lane: LaneId) -> Fallen {
     let strikes = strikes_on(channel, lane);
+    let mut fallen = Fallen::default();
     #[cfg(test)]
     if mutation::is(Mutation::FlaggedStillShown) {
-        return BTreeSet::new();
+        return fallen;
     }
     if strikes.is_empty() {
-        return BTreeSet::new();
+        return fallen;
     }
     let lane = Lane::new(channel, lane, strikes);
-    let mut flagged = BTreeSet::new();
     for (&chain, struck) in &lane.struck {
         let first = channel.graph.chain(chain).first;
         for span in struck {
-            let fallen = (span.covered + 1).max(first)..=span.unaware;
-            flagged.extend(fallen.map(|seq| Pos { chain, seq }));
+            fallen.add(chain, (span.covered + 1).max(first), span.unaware);
         }
     }
-    flagged.retain(|pos| channel.graph.entry(*pos).kind.is_sealed());
-    flagged
+    fallen
 }
 
 /// What takes the worth from events.
@@ -77,6 +125,8 @@ fn strikes_on(channel: &Channel, lane: LaneId) -> Vec<Strike<'_>> {
     let endings = endings.filter(|ending| lane.audience.contains(&ending.partner));
     let strangers = lane.audience.iter();
     let strangers = strangers.filter(|partner| !present.members.contains_key(*partner));
+    #[cfg(test)]
+    let strangers = strangers.filter(|_| !mutation::is(Mutation::NoStandingIgnored));
     endings
         .map(Strike::Ending)
         .chain(strangers.map(|partner| Strike::NoStanding(*partner)))
@@ -123,11 +173,7 @@ impl<'a> Lane<'a> {
         };
         for &chain in &self.chains {
             let held = self.channel.graph.chain(chain);
-            let first = Pos {
-                chain,
-                seq: held.first,
-            };
-            let author = self.channel.author(first).partner;
+            let author = self.author_of_log(chain);
             let unaware = match strike {
                 Strike::Ending(ending) => self.unaware(chain, ending.pos),
                 Strike::NoStanding(_) => held.head(),
@@ -148,6 +194,16 @@ impl<'a> Lane<'a> {
             };
             self.vouches.insert((chain, number), upto);
         }
+    }
+
+    /// Of a log the author of its first event counts, on every branch.
+    fn author_of_log(&self, chain: ChainIx) -> PartnerId {
+        let mut chain = chain;
+        while let Some(base) = self.channel.graph.chain(chain).base {
+            chain = base.chain;
+        }
+        let seq = self.channel.graph.chain(chain).first;
+        self.channel.author(Pos { chain, seq }).partner
     }
 
     /// The last position of a chain that does not know of a control event; the one before the

@@ -5,7 +5,8 @@ use std::cell::Cell;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
-    /// Which messages are flagged is not asked again when an invitation loses its effect.
+    /// Which messages are flagged is not asked again when an invitation loses its effect, or gives
+    /// a standing to whoever had none.
     FlagsFollowEndingsAlone,
     /// The authority fold ignores concurrent revocations.
     RevocationNeverHits,
@@ -29,6 +30,8 @@ pub enum Mutation {
     ClosedLaneOpen,
     /// What a former member slipped in is shown.
     FlaggedStillShown,
+    /// Whoever was never admitted with effect needs nobody to vouch for what it writes.
+    NoStandingIgnored,
     /// A quorum counts endorse events instead of partners.
     QuorumCountsEvents,
     /// Whoever is to be revoked counts among the owners that decide on it.

@@ -1,7 +1,7 @@
 //! Events that wait for their past: verified, bounded by the peer that sent them, evictable at
 //! any time, since whoever cites an event must serve it again.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Event, Reference};
 use crate::id::{EventId, PartnerId};
@@ -12,6 +12,8 @@ use crate::limits;
 pub struct Parked {
     pub event: Event,
     pub from: PartnerId,
+    /// Counts all that were ever parked.
+    number: u64,
     /// It waits for nothing but to be cited: a further branch of a fork.
     uncited_branch: bool,
     /// An event of another writer has it in its past.
@@ -25,12 +27,14 @@ pub struct Parking {
     /// Per missing event: who waits for it.
     waiting: BTreeMap<EventId, BTreeSet<EventId>>,
     by_peer: BTreeMap<PartnerId, Share>,
+    parked: u64,
 }
 
 #[derive(Debug, Default)]
 struct Share {
     bytes: usize,
-    order: VecDeque<EventId>,
+    /// By number, so that the oldest is first.
+    order: BTreeMap<u64, EventId>,
 }
 
 impl Parking {
@@ -46,10 +50,13 @@ impl Parking {
         if self.events.contains_key(&event.id) {
             return 0;
         }
+        self.parked += 1;
+        let number = self.parked;
         let share = self.by_peer.entry(from).or_default();
         share.bytes += event.weight();
-        share.order.push_back(event.id);
+        share.order.insert(number, event.id);
         let parked = Parked {
+            number,
             uncited_branch: missing.is_empty(),
             cited: self.cited_by_another(&event),
             event,
@@ -89,21 +96,12 @@ impl Parking {
 
     fn evict(&mut self, from: PartnerId) -> usize {
         let mut evicted = 0;
-        while self
-            .by_peer
-            .get(&from)
-            .is_some_and(|share| share.bytes > limits::PARKED_BYTES_PER_PEER)
+        while let Some(share) = self.by_peer.get(&from)
+            && share.bytes > limits::PARKED_BYTES_PER_PEER
+            && let Some((_, &oldest)) = share.order.first_key_value()
         {
-            let Some(oldest) = self
-                .by_peer
-                .get_mut(&from)
-                .and_then(|share| share.order.pop_front())
-            else {
-                break;
-            };
-            if self.remove(&oldest).is_some() {
-                evicted += 1;
-            }
+            self.remove(&oldest);
+            evicted += 1;
         }
         evicted
     }
@@ -113,11 +111,7 @@ impl Parking {
         let parked = self.events.remove(id)?;
         if let Some(share) = self.by_peer.get_mut(&parked.from) {
             share.bytes = share.bytes.saturating_sub(parked.event.weight());
-            if share.order.front() == Some(id) {
-                share.order.pop_front();
-            } else if share.order.len() > 2 * self.events.len() + 64 {
-                share.order.retain(|held| self.events.contains_key(held));
-            }
+            share.order.remove(&parked.number);
         }
         for missing in references(&parked.event) {
             if let Some(waiters) = self.waiting.get_mut(&missing) {
@@ -160,15 +154,10 @@ impl Parking {
 
     /// Drops all that a peer has parked.
     pub fn drop_all_of(&mut self, peer: &PartnerId) {
-        let order = self.by_peer.get(peer).map(|share| share.order.clone());
-        for id in order.unwrap_or_default() {
-            if self
-                .events
-                .get(&id)
-                .is_some_and(|parked| parked.from == *peer)
-            {
-                self.remove(&id);
-            }
+        let share = self.by_peer.get(peer);
+        let parked = share.into_iter().flat_map(|share| share.order.values());
+        for id in parked.copied().collect::<Vec<_>>() {
+            self.remove(&id);
         }
     }
 

@@ -20,15 +20,15 @@ use comity_protocol::id::{
 use comity_protocol::identity::{
     Identity, Name, NodeCertificate, next_root_hash, partner_id, writer_id,
 };
-use comity_protocol::keys::{self, Keyring, WrapContext};
+use comity_protocol::keys::{self, GivenContext, Keyring, WrapContext};
 use comity_protocol::lane::{LaneForm, lane_id};
 use comity_protocol::limits;
 use comity_protocol::peering::{self, PeeringFile, SignedPeeringFile};
 use comity_protocol::reserved::{AckBody, EvidenceBody, FloorBody, RetentionBody, RosterBody};
 use comity_protocol::sync::heads;
 use comity_protocol::wire::{
-    AskHeads, AskPiece, Events, Frame, Have, HaveLane, Head, Heads, Hello, Packer, Piece, RangeEnd,
-    Refused, Unpacker, Want, heads_digest,
+    AskHeads, AskKeys, AskPiece, Events, Frame, GivenKey, Have, HaveLane, Head, Heads, Hello, Keys,
+    Packer, Piece, RangeEnd, Refused, ShowLane, Unpacker, Want, heads_digest,
 };
 use serde_bytes::ByteBuf;
 use serde_json::Value;
@@ -59,26 +59,67 @@ fn a_charter_its_channel_and_its_lanes() {
 
 #[test]
 fn events_and_their_sealed_bodies() {
-    hold(events().list("events"), check_event);
+    for history in histories() {
+        hold(history.events, check_event);
+    }
 }
 
 #[test]
-fn a_channel_accepts_the_history_and_computes_its_digests() {
-    let digests = file(include_str!("../../docs/vectors/digests.json"));
-    hold(vec![digests], |digests| {
-        check_digests(&events(), digests).map(drop)
-    });
-    let times = |events: &Value| check_times(events);
-    let events = events();
-    assert_eq!(times(&events), Ok(()));
-    for at in 0..events.list("events").len() {
-        for field in ["t", "h"] {
-            let mut changed = events.clone();
-            let leaf = &mut changed["events"][at][field];
-            *leaf = (leaf.as_u64().expect(field) + 1).into();
-            assert!(times(&changed).is_err(), "{field} of event {at}");
+fn channels_accept_the_histories_and_compute_their_digests() {
+    for history in histories() {
+        let channels: BTreeMap<&str, Channel> = history
+            .moments
+            .iter()
+            .map(|moment| moment.text("upto").unwrap())
+            .map(|upto| (upto, history.played(upto).unwrap()))
+            .collect();
+        let last = history.moments.last().unwrap().text("upto").unwrap();
+        assert_eq!(history.events.last().unwrap()["name"], last);
+        hold(history.moments.clone(), |moment| {
+            let channel = channels.get(moment.text("upto")?);
+            check_moment(channel.ok_or("there is no such moment")?, moment)
+        });
+        for event in &history.events {
+            let place = |event: &Value| check_place(&channels[last], event);
+            assert_eq!(place(event), Ok(()), "{}", event["name"]);
+            for field in PLACE.iter().filter(|field| event.get(field).is_some()) {
+                for changed in changes(event, &vec![field.to_string()]) {
+                    assert!(place(&changed).is_err(), "{field} of {}", event["name"]);
+                }
+            }
         }
     }
+}
+
+#[test]
+fn a_key_that_is_given_opens_an_older_message() {
+    let given = file(include_str!("../../docs/vectors/given.json")).list("given");
+    hold(given.clone(), check_given);
+    let keyring_of = |given: &Value| {
+        let key = crypto::SealingKey::from_seed(&given.array("sealing_seed").unwrap());
+        Keyring::new(PartnerId(given.array("recipient").unwrap()), vec![key])
+    };
+    let mut opened = 0;
+    for given in given {
+        let mut keyring = keyring_of(&given);
+        let (context, keys) = given_of(&given).unwrap();
+        let commitment = Hash(given.array("commitment").unwrap());
+        let open = |keys: &Keys, commitment: &Hash| {
+            keys::open_given(&keyring, &context, keys, &keys.keys[0], commitment)
+        };
+        assert!(open(&keys, &Hash([0; 32])).is_err());
+        let secret = open(&keys, &commitment).unwrap();
+        keyring.restore(context.key_event, secret);
+        for vector in histories().into_iter().flat_map(|history| history.events) {
+            let event = event_of(&vector).unwrap();
+            if event.header.key_event == Some(context.key_event) {
+                let text = keys::open(&event, keyring.secret(&context.key_event)).unwrap();
+                assert_eq!(text, vector["sealing"].bytes("plaintext").unwrap());
+                opened += 1;
+            }
+        }
+    }
+    assert_eq!(opened, 2);
 }
 
 #[test]
@@ -129,7 +170,7 @@ fn bodies_of_every_form() {
     }
     pinned(
         &bodies,
-        "fd55acd2e67d9c2d41e357efa8f1807dadc59edf2b0fe34cf02fbe8a38e3a039",
+        "21979cc1e036aed666cf30aa9d3a010046f798354a9ca09018e9ddcbdac972c9",
     );
 }
 
@@ -148,6 +189,11 @@ fn fields_of_bodies_stand_in_their_order() {
         ("plan.pdf", "application/pdf")
     );
     assert_eq!((listed.size, listed.chunks.len()), (1_100_000, 2));
+    let x = crypto::hash("comity/v1/test", &[b"x"]);
+    assert_eq!(listed.key, FileKey::from_bytes(x));
+    let transfer = SeatTransferBody::from_bytes(&last("seat-transfer")).unwrap();
+    assert_eq!(transfer.after.0, x);
+    assert_ne!(transfer.seat.0, x);
     let roster = RosterBody::from_bytes(&last("roster")).unwrap();
     assert_eq!(roster.users[0].name.as_str(), "bo.larsen");
     assert_eq!(roster.users[0].display_name, "Bo Larsen");
@@ -195,25 +241,26 @@ fn frames_of_every_type() {
         .iter()
         .map(|frame| frame.number("type").unwrap())
         .collect();
-    assert_eq!(types, (1..=8).chain(12..=13).collect());
+    assert_eq!(types, (1..=13).collect());
     hold(frames, check_frame);
 }
 
 #[test]
 fn packed_events_and_the_contexts_of_their_stream() {
     let file = file(include_str!("../../docs/vectors/packed.json"));
-    let stream = file.list("stream");
-    assert_eq!(check_stream(&stream), Ok(()));
-    for (at, path) in
-        (0..stream.len()).flat_map(|at| leaves(&stream[at]).into_iter().map(move |p| (at, p)))
-    {
-        for changed in changes(&stream[at], &path) {
-            let mut stream = stream.clone();
-            stream[at] = changed;
-            assert!(
-                check_stream(&stream).is_err(),
-                "{at} {path:?} does not matter"
-            );
+    let histories = histories();
+    for (list, history) in [("stream", &histories[0]), ("coalition", &histories[1])] {
+        let (stream, events) = (file.list(list), history.by_name());
+        assert_eq!(check_stream(&stream, &events), Ok(()));
+        for at in 0..stream.len() {
+            for path in leaves(&stream[at]) {
+                for changed in changes(&stream[at], &path) {
+                    let mut stream = stream.clone();
+                    stream[at] = changed;
+                    let checked = check_stream(&stream, &events);
+                    assert!(checked.is_err(), "{at} {path:?} does not matter");
+                }
+            }
         }
     }
 }
@@ -239,7 +286,7 @@ fn what_is_not_canonical_or_breaks_a_rule_is_refused() {
     }
     pinned(
         &refused,
-        "bb7ebf4378927c3601c98103e6188147bd38f2f18d0b1831577276d2acff2ab1",
+        "1af02188dbf03df8201ab8062a575da6255137e24499e514a14a003504097271",
     );
 }
 
@@ -305,7 +352,7 @@ fn what_is_too_long_is_refused() {
 
 #[test]
 fn an_event_whose_body_is_not_its_headers_is_refused() {
-    for vector in events().list("events") {
+    for vector in histories().into_iter().flat_map(|history| history.events) {
         let event = event_of(&vector).unwrap();
         let with =
             |body: Vec<u8>| Event::from_parts(event.header_bytes.clone(), event.signature, body);
@@ -503,37 +550,35 @@ fn key_body(epoch: &Value, header: &Header) -> Result<KeyBody, Wrong> {
             sealed: ByteBuf::from(sealed),
         });
     }
-    let parts = if epoch["parts"].is_null() {
-        None
-    } else {
-        let parts = epoch.bytes_list("parts")?.into_iter();
-        let ids = parts.map(|id| id.try_into().map(EventId).map_err(|_| "an id".to_string()));
-        Some(ids.collect::<Result<_, Wrong>>()?)
-    };
+    let present = |field| !epoch[field].is_null();
+    let audience = present("audience").then(|| epoch.ids("audience", PartnerId));
+    let parts = present("parts").then(|| epoch.ids("parts", EventId));
     Ok(KeyBody {
-        audience: None,
-        parts,
+        audience: audience.transpose()?,
+        parts: parts.transpose()?,
         commitment: Hash(secret.commitment()),
         wraps,
     })
 }
 
-fn check_digests(events: &Value, digests: &Value) -> Result<Channel, Wrong> {
-    let mut channel = Channel::new(ChannelId(digests.array("channel")?));
-    let mut rest = events.list("events").into_iter();
-    for moment in digests.list("moments") {
-        let upto = moment.text("upto")?;
-        loop {
-            let vector = rest.next().ok_or("there is no such moment")?;
-            accept(&mut channel, event_of(&vector)?)?;
-            if vector.text("name")? == upto {
-                break;
-            }
-        }
-        check_moment(&channel, &moment)?;
-    }
-    same("the events left over", rest.len(), 0)?;
-    Ok(channel)
+/// The key that is given, composed and opened.
+fn check_given(vector: &Value) -> Check {
+    let secret = crypto::EpochSecret::from_bytes(vector.array("secret")?);
+    vector.holds("commitment", &secret.commitment())?;
+    let key = crypto::SealingKey::from_seed(&vector.array("sealing_seed")?);
+    let public = key.public();
+    vector.holds("sealing_key", &public.id())?;
+    let (context, _) = given_of(vector)?;
+    let recipient = PartnerId(vector.array("recipient")?);
+    let info = context.info(&recipient, &Hash(public.id()));
+    vector.holds("info", &info)?;
+    let randomness = vector.array("randomness")?;
+    let sealed = public
+        .wrap_secret(&info, &secret, &randomness)
+        .map_err(words)?;
+    vector.holds("sealed", &sealed)?;
+    let opened = key.unwrap_secret(&info, &sealed).map_err(words)?;
+    same("the secret", opened.as_bytes(), secret.as_bytes())
 }
 
 fn accept(channel: &mut Channel, event: Event) -> Check {
@@ -577,18 +622,25 @@ fn check_moment(channel: &Channel, moment: &Value) -> Check {
     Ok(())
 }
 
-fn check_times(events: &Value) -> Check {
-    let digests = file(include_str!("../../docs/vectors/digests.json"));
-    let channel = check_digests(events, &digests)?;
-    for vector in events.list("events") {
-        let event = event_of(&vector)?;
-        let header = &event.header;
-        let pos = channel
-            .graph()
-            .find(header.lane, header.writer, header.seq, &event.id)
-            .ok_or("an event that is not there")?;
-        same("t", channel.entry(pos).t, vector.number("t")?)?;
-        same("h", channel.entry(pos).h, vector.number("h")?)?;
+/// What an event's past makes of it: its time, its height, and whether it is about what it names.
+const PLACE: [&str; 3] = ["t", "h", "about_has_effect"];
+
+fn check_place(channel: &Channel, vector: &Value) -> Check {
+    let event = event_of(vector)?;
+    let header = &event.header;
+    let pos = channel
+        .graph()
+        .find(header.lane, header.writer, header.seq, &event.id)
+        .ok_or("an event that is not there")?;
+    same("t", channel.entry(pos).t, vector.number("t")?)?;
+    same("h", channel.entry(pos).h, vector.number("h")?)?;
+    if header.about.is_some() && vector.get("about_has_effect").is_some() {
+        let has_effect = channel.parent(pos).is_some();
+        same(
+            "what it is about",
+            has_effect,
+            vector.flag("about_has_effect")?,
+        )?;
     }
     Ok(())
 }
@@ -633,13 +685,15 @@ fn check_chunk(vector: &Value) -> Check {
     same("what it opens to", sealed, chunk)
 }
 
-fn check_stream(stream: &[Value]) -> Check {
+fn check_stream(stream: &[Value], events: &BTreeMap<String, Event>) -> Check {
     let (mut packer, mut unpacker) = (Packer::default(), Unpacker::default());
     for vector in stream {
-        let event = named(vector.text("event")?)?;
-        let packed = packer.pack(&event);
+        let event = events.get(vector.text("event")?);
+        let event = event.ok_or("no event of that name")?;
+        let packed = packer.pack(event);
         same("the log", u64::from(packed.log), vector.number("log")?)?;
         same("start", packed.start.is_some(), vector.flag("opens")?)?;
+        same("the time", packed.claimed, vector.number("claimed")?)?;
         same(
             "the key event",
             packed.key_event.is_some(),
@@ -654,11 +708,7 @@ fn check_stream(stream: &[Value]) -> Check {
             return Err("another frame".into());
         };
         for packed in read.events {
-            same(
-                "the event",
-                unpacker.unpack(packed).map_err(words)?,
-                event.clone(),
-            )?;
+            same("the event", &unpacker.unpack(packed).map_err(words)?, event)?;
         }
     }
     Ok(())
@@ -779,6 +829,55 @@ fn file(text: &str) -> Value {
     value
 }
 
+/// A history as the vectors tell it: what happens in one channel, and its digests at moments.
+struct History {
+    channel: ChannelId,
+    events: Vec<Value>,
+    moments: Vec<Value>,
+}
+
+/// The first history, which has its own files, and the further ones.
+fn histories() -> Vec<History> {
+    let events = file(include_str!("../../docs/vectors/events.json")).list("events");
+    let digests = file(include_str!("../../docs/vectors/digests.json"));
+    let further = file(include_str!("../../docs/vectors/histories.json")).list("histories");
+    let history = |told: &Value, events: Vec<Value>| History {
+        channel: ChannelId(told.array("channel").unwrap()),
+        events,
+        moments: told.list("moments"),
+    };
+    let mut all = vec![history(&digests, events)];
+    all.extend(
+        further
+            .iter()
+            .map(|told| history(told, told.list("events"))),
+    );
+    all
+}
+
+impl History {
+    /// A channel that accepted the events in their order, to that of the name given.
+    fn played(&self, upto: &str) -> Result<Channel, Wrong> {
+        let mut channel = Channel::new(self.channel);
+        for vector in &self.events {
+            let name = vector.text("name")?;
+            accept(&mut channel, event_of(vector)?).map_err(|why| format!("{name}: {why}"))?;
+            if name == upto {
+                return Ok(channel);
+            }
+        }
+        Err(format!("there is no event {upto}"))
+    }
+
+    fn by_name(&self) -> BTreeMap<String, Event> {
+        let named = |vector: &Value| {
+            let name = vector.text("name").unwrap().to_string();
+            (name, event_of(vector).unwrap())
+        };
+        self.events.iter().map(named).collect()
+    }
+}
+
 fn events() -> Value {
     file(include_str!("../../docs/vectors/events.json"))
 }
@@ -787,6 +886,29 @@ fn named(name: &str) -> Result<Event, Wrong> {
     let events = events().list("events");
     let found = events.iter().find(|event| event["name"] == name);
     event_of(found.ok_or("no event of that name")?)
+}
+
+/// A key that is given: where it belongs, and the frame that brings it.
+fn given_of(vector: &Value) -> Result<(GivenContext, Keys), Wrong> {
+    let context = GivenContext {
+        channel: ChannelId(vector.array("channel")?),
+        lane: LaneId(vector.array("lane")?),
+        key_event: EventId(vector.array("key_event")?),
+    };
+    let keys = Keys {
+        channel: context.channel,
+        lane: context.lane,
+        sealing_key: Hash(vector.array("sealing_key")?),
+        keys: vec![given_key_of(vector)?],
+    };
+    Ok((context, keys))
+}
+
+fn given_key_of(vector: &Value) -> Result<GivenKey, Wrong> {
+    Ok(GivenKey {
+        key_event: EventId(vector.array("key_event")?),
+        sealed: ByteBuf::from(vector.bytes("sealed")?),
+    })
 }
 
 fn event_of(vector: &Value) -> Result<Event, Wrong> {
@@ -966,6 +1088,25 @@ fn frame_of(vector: &Value) -> Result<Frame, Wrong> {
             lane: lane()?,
             reason: u8::try_from(vector.number("reason")?).map_err(words)?,
         }),
+        9 => Frame::Lane(ShowLane {
+            channel: channel()?,
+            form: u8::try_from(vector.number("form")?).map_err(words)?,
+            audience: vector.ids("audience", PartnerId)?,
+        }),
+        10 => Frame::AskKeys(AskKeys {
+            channel: channel()?,
+            lane: lane()?,
+            key_events: vector.ids("key_events", EventId)?,
+        }),
+        11 => Frame::Keys(Keys {
+            channel: channel()?,
+            lane: lane()?,
+            sealing_key: Hash(vector.array("sealing_key")?),
+            keys: {
+                let keys = vector["keys"].as_array().ok_or("keys")?;
+                keys.iter().map(given_key_of).collect::<Result<_, _>>()?
+            },
+        }),
         12 => Frame::AskPiece(ask_piece_of(vector)?),
         13 => Frame::Piece(Piece::answer(
             &ask_piece_of(vector)?,
@@ -1017,6 +1158,14 @@ trait Fields {
             .iter()
             .map(|item| unhex(item.as_str().ok_or(field.to_string())?));
         bytes.collect()
+    }
+
+    /// A list of ids of one sort.
+    fn ids<T>(&self, field: &str, id: fn([u8; 32]) -> T) -> Result<Vec<T>, Wrong> {
+        let list = self.bytes_list(field)?.into_iter();
+        let read = |bytes: Vec<u8>| bytes.try_into().map(id);
+        list.map(|bytes| read(bytes).map_err(|_| format!("{field}: an id")))
+            .collect()
     }
 
     /// A domain tag: the one of the tests.
@@ -1121,10 +1270,9 @@ fn pinned(vectors: &[Value], digest: &str) {
 
 type Path = Vec<String>;
 
-/// The places of all values but those that only explain, and times and heights, which depend on
-/// other events.
+/// The places of all values but those that only explain, and what depends on other events.
 fn leaves(value: &Value) -> Vec<Path> {
-    const EXPLAIN: [&str; 5] = ["source", "name", "why", "t", "h"];
+    const EXPLAIN: [&str; 3] = ["source", "name", "why"];
     let children: BTreeMap<String, &Value> = match value {
         Value::Object(fields) => fields
             .iter()
@@ -1139,7 +1287,8 @@ fn leaves(value: &Value) -> Vec<Path> {
     };
     let explains = |name: &str| {
         // A name that is part of what is computed stands beside the seed that makes it one.
-        EXPLAIN.contains(&name) && !(name == "name" && value.get("root_seed").is_some())
+        let only = EXPLAIN.contains(&name) && !(name == "name" && value.get("root_seed").is_some());
+        only || PLACE.contains(&name)
     };
     let below = |(name, child): (&String, &Value)| {
         let name = name.clone();

@@ -7,10 +7,12 @@
 
 mod chance;
 mod disk;
+mod hostile;
 mod pace;
 mod partner;
 mod world;
 
 pub use chance::Chance;
+pub use hostile::{Captive, Pen, events_frames, text_body};
 pub use pace::{Pace, SentFrame};
 pub use world::{Acknowledged, SentFile, World};

@@ -11,12 +11,15 @@ use comity_protocol::wire::Packer;
 
 use crate::chance::Chance;
 use crate::disk::Disk;
+use crate::hostile::Captive;
 
 /// A partner of the simulated mesh.
 pub struct Partner {
     pub id: PartnerId,
     pub identity: Identity,
     seeds: Seeds,
+    /// In hostile hands: what it sends is made by hand.
+    pub seized: bool,
     /// Absent while the process is down.
     pub replica: Option<Replica>,
     pub disk: Disk,
@@ -43,6 +46,7 @@ pub enum Waiting {
 }
 
 struct Seeds {
+    root: [u8; 32],
     signing: [u8; 32],
     sealing: [u8; 32],
     replica: [u8; 32],
@@ -51,13 +55,14 @@ struct Seeds {
 impl Partner {
     pub fn new(name: &str, chance: &mut Chance) -> Partner {
         let mut draw = |purpose: &str| chance.bytes(&format!("{name}/{purpose}"));
-        let root = SigningKey::from_seed(&draw("root"));
         let next = SigningKey::from_seed(&draw("next-root"));
         let seeds = Seeds {
+            root: draw("root"),
             signing: draw("signing"),
             sealing: draw("sealing"),
             replica: draw("replica"),
         };
+        let root = SigningKey::from_seed(&seeds.root);
         let signing = SigningKey::from_seed(&seeds.signing);
         let next_root = next_root_hash(&KeyBytes(next.public().to_bytes()));
         let id = partner_id(&KeyBytes(root.public().to_bytes()), &next_root);
@@ -68,6 +73,7 @@ impl Partner {
             id,
             identity,
             seeds,
+            seized: false,
             replica: None,
             disk: Disk::default(),
             waiting: VecDeque::new(),
@@ -99,6 +105,22 @@ impl Partner {
                 .expect("what was accepted is accepted again"),
         );
         self.life += 1;
+    }
+
+    /// Whether something answers at this end of a link.
+    pub fn answers(&self) -> bool {
+        self.seized || self.replica.is_some()
+    }
+
+    /// What an intruder finds: the keys, and all events.
+    pub fn captive(&self) -> Captive {
+        Captive {
+            identity: self.identity.clone(),
+            root: self.seeds.root,
+            signing: self.seeds.signing,
+            sealing: self.seeds.sealing,
+            events: self.disk.events().collect(),
+        }
     }
 
     /// Kills the process: what was not synced is gone.

@@ -17,6 +17,7 @@ use comity_protocol::time::{Instant, Now, WallTime};
 use comity_protocol::wire::{Events, Frame, LogId, RangeEnd};
 
 use crate::chance::Chance;
+use crate::hostile::Captive;
 use crate::pace::{Pace, SentFrame};
 use crate::partner::{Partner, Waiting};
 
@@ -94,6 +95,12 @@ pub struct World {
     open_posts: BTreeMap<u64, usize>,
     acknowledged: Vec<Acknowledged>,
     misbehaviour: Vec<String>,
+    /// What the honest reported, but for what they accepted, by whom.
+    notices: Vec<(usize, Notice)>,
+    /// Links that honest ends are about to close.
+    hang_ups: BTreeSet<(usize, usize)>,
+    /// What reached partners that are in hostile hands.
+    heard: Vec<SentFrame>,
     published: BTreeMap<(LogId, u64), EventId>,
     double_signed: Vec<(LogId, u64)>,
     /// Per receiver and sender: questions for pieces, and pieces with bytes.
@@ -125,6 +132,9 @@ impl World {
             open_posts: BTreeMap::new(),
             acknowledged: Vec::new(),
             misbehaviour: Vec::new(),
+            notices: Vec::new(),
+            hang_ups: BTreeSet::new(),
+            heard: Vec::new(),
             published: BTreeMap::new(),
             double_signed: Vec::new(),
             files_told: BTreeMap::new(),
@@ -169,6 +179,16 @@ impl World {
         &self.misbehaviour
     }
 
+    /// What processes reported, by whom, but for what they accepted.
+    pub fn notices(&self) -> &[(usize, Notice)] {
+        &self.notices
+    }
+
+    /// Every frame that reached a partner in hostile hands, in order.
+    pub fn heard(&self) -> &[SentFrame] {
+        &self.heard
+    }
+
     /// Positions for which a partner let two events out: must stay empty.
     pub fn double_signed(&self) -> &[(LogId, u64)] {
         &self.double_signed
@@ -189,7 +209,7 @@ impl World {
             up: false,
             last_arrival: BTreeMap::new(),
         });
-        if link.up || self.partners[a].replica.is_none() || self.partners[b].replica.is_none() {
+        if link.up || !self.partners[a].answers() || !self.partners[b].answers() {
             return;
         }
         link.up = true;
@@ -240,6 +260,23 @@ impl World {
         if self.partners[partner].replica.is_none() {
             self.partners[partner].start();
         }
+    }
+
+    /// Puts a partner into hostile hands: its process stops, its links stay up, and what comes on
+    /// them is kept in [`World::heard`]. An honest partner that accuses it hangs up, as a node
+    /// does; [`World::connect`] lets it come back.
+    pub fn seize(&mut self, partner: usize) -> Captive {
+        let captive = self.partners[partner].captive();
+        self.partners[partner].kill();
+        self.partners[partner].seized = true;
+        self.open_posts.retain(|_, by| *by != partner);
+        captive
+    }
+
+    /// Sends any bytes from a partner in hostile hands.
+    pub fn tell(&mut self, from: usize, to: usize, class: StreamClass, bytes: Vec<u8>) {
+        let peer = self.partners[to].id;
+        self.send(from, peer, class, bytes);
     }
 
     /// Fills the queue from one partner to another: frames are dropped until it drains.
@@ -579,6 +616,9 @@ impl World {
             self.fulfil(partner, output);
         }
         self.begin_sync(partner);
+        while let Some((one, accused)) = self.hang_ups.pop_first() {
+            self.cut(one, accused);
+        }
     }
 
     fn fulfil(&mut self, partner: usize, output: Output) {
@@ -609,19 +649,7 @@ impl World {
                 let after = at.0.saturating_sub(self.now_ms);
                 self.schedule(after, Happening::Wake { partner, life });
             }
-            Output::Notify(Notice::Misbehaved { peer, why }) => {
-                let text = format!(
-                    "{partner} of {:?} at {} ms: {why}",
-                    self.index_of(peer),
-                    self.now_ms
-                );
-                self.misbehaviour.push(text);
-            }
-            Output::Notify(Notice::BadPiece { peer, why, .. }) => {
-                let text = format!("{partner} of {:?}: {why}", self.index_of(peer));
-                self.misbehaviour.push(text);
-            }
-            Output::Notify(_) => {}
+            Output::Notify(notice) => self.note(partner, notice),
             Output::Send { peer, class, bytes } => {
                 let link = self.link_number(partner, peer);
                 let send = Waiting::Send {
@@ -635,6 +663,30 @@ impl World {
             durable => self.partners[partner]
                 .waiting
                 .push_back(Waiting::Other(durable)),
+        }
+    }
+
+    fn note(&mut self, partner: usize, notice: Notice) {
+        let accused = match &notice {
+            Notice::Misbehaved { peer, why } => Some((peer, why.clone(), true)),
+            Notice::BadPiece { peer, why, .. } => Some((peer, why.to_string(), false)),
+            _ => None,
+        };
+        if let Some((peer, why, hangs_up)) = accused {
+            match self.index_of(*peer) {
+                Some(accused) if self.partners[accused].seized => {
+                    if hangs_up {
+                        self.hang_ups.insert((partner, accused));
+                    }
+                }
+                accused => {
+                    let text = format!("{partner} of {accused:?} at {} ms: {why}", self.now_ms);
+                    self.misbehaviour.push(text);
+                }
+            }
+        }
+        if !matches!(notice, Notice::Accepted { .. } | Notice::Membership { .. }) {
+            self.notices.push((partner, notice));
         }
     }
 
@@ -804,6 +856,16 @@ impl World {
             .get(&key)
             .is_some_and(|link| link.up && link.number == number)
         {
+            if self.partners[to].seized {
+                let at_ms = self.now_ms;
+                return self.heard.push(SentFrame {
+                    at_ms,
+                    from,
+                    to,
+                    class,
+                    bytes,
+                });
+            }
             let peer = self.partners[from].id;
             self.handle(to, Input::Received { peer, class, bytes });
         }

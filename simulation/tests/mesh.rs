@@ -1,5 +1,13 @@
 //! A mesh of honest partners under cuts, kills and full queues.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use comity_protocol::authority::Status;
+use comity_protocol::body::Role;
+use comity_protocol::event::{Kind, Precedence, UserName};
+use comity_protocol::graph::Pos;
+use comity_protocol::id::{ChannelId, Hash, LaneId, PartnerId};
+use comity_protocol::replica::{Command, Draft};
 use comity_simulation::{Chance, World};
 
 const NAMES: [&str; 4] = ["alpha", "bravo", "charlie", "delta"];
@@ -90,7 +98,7 @@ fn everything_arrives_after_a_cut_without_anything_new_to_nudge_it() {
     assert!(world.converged(channel));
 }
 
-fn posts_everywhere(world: &World, channel: comity_protocol::id::ChannelId, count: u64) -> bool {
+fn posts_everywhere(world: &World, channel: ChannelId, count: u64) -> bool {
     (0..world.partners.len()).all(|partner| {
         world
             .replica(partner)
@@ -99,7 +107,7 @@ fn posts_everywhere(world: &World, channel: comity_protocol::id::ChannelId, coun
 }
 
 /// Posts from everyone while links are cut, processes killed and queues fill; then calm.
-fn stormy_run(seed: u64) -> (World, comity_protocol::id::ChannelId) {
+fn stormy_run(seed: u64) -> (World, ChannelId) {
     let mut storm = Chance::new(seed ^ 0x5707);
     let count = 2 + storm.below("partners", 3) as usize;
     let mut world = World::new(seed, &NAMES[..count]);
@@ -116,6 +124,8 @@ fn stormy_run(seed: u64) -> (World, comity_protocol::id::ChannelId) {
             4 => world.kill(one),
             5..=7 => world.start(one),
             8 if one != other => world.overflow(one, other, 200),
+            9 if count > 2 => suspend_or_return(&mut world, channel, count - 1),
+            10..=13 => narrow(&mut world, &mut storm, one, channel),
             _ => (0..1 + storm.below("burst", 6))
                 .for_each(|number| world.post(one, channel, &format!("post {number}"))),
         }
@@ -126,11 +136,114 @@ fn stormy_run(seed: u64) -> (World, comity_protocol::id::ChannelId) {
         world.start(partner);
     }
     world.connect_all();
+    world.run_for(20_000);
+    let last = world.partners[count - 1].id;
+    if world.status(0, channel, &last) != Some(Status::Active) {
+        let back = world.status(count - 1, channel, &last) == Some(Status::Invited);
+        match back {
+            true => drop(world.command(count - 1, Command::Accept { channel })),
+            false => world.admit(channel, count - 1, Role::Contributor),
+        }
+    }
     world.run_until("the calm brings everyone together", 60_000, |world| {
-        world.converged(channel)
+        world.converged(channel) && readers_agree(world, channel)
     });
     world.look_for_double_signing();
     (world, channel)
+}
+
+/// A post to some of the members, and now and then something about one.
+fn narrow(world: &mut World, storm: &mut Chance, who: usize, channel: ChannelId) {
+    let Some(held) = world
+        .replica(who)
+        .map(|replica| &replica.channels()[&channel])
+    else {
+        return;
+    };
+    let own = world.partners[who].id;
+    let posts = held.timeline().iter().copied();
+    let posts: Vec<Pos> = posts
+        .filter(|pos| held.entry(*pos).kind == Kind::Post)
+        .collect();
+    let picked = storm.below("target", 1 + posts.len() as u64) as usize;
+    let about = posts
+        .get(picked)
+        .copied()
+        .filter(|_| storm.below("about", 2) == 0);
+    let members: Vec<PartnerId> = held.present().active().into_iter().collect();
+    let chosen = members
+        .into_iter()
+        .filter(|member| *member == own || storm.below("reader", 2) == 0);
+    let audience = Some(chosen.collect()).filter(|_| about.is_none());
+    let draft = Draft {
+        user: UserName::try_from("user".to_string()).expect("a legal name"),
+        claimed_ms: world.now_ms(),
+        precedence: Precedence::Routine,
+        audience,
+        label: None,
+    };
+    let emoji = "+1".to_string();
+    let order = match (about, storm.below("derived", 3)) {
+        (Some(target), 0) => Command::React {
+            channel,
+            draft,
+            target,
+            emoji,
+            withdrawn: false,
+        },
+        (Some(target), 1) => Command::Redact {
+            channel,
+            draft,
+            target,
+            reason: String::new(),
+        },
+        (reply_to, _) => Command::Post {
+            channel,
+            draft,
+            text: "narrow".into(),
+            reply_to,
+            rows: Vec::new(),
+        },
+    };
+    // Whoever is suspended, or no author, is refused.
+    drop(world.command(who, order));
+}
+
+/// The owner suspends a partner, or invites it again; it accepts when it hears of that.
+fn suspend_or_return(world: &mut World, channel: ChannelId, who: usize) {
+    let partner = world.partners[who].id;
+    let identity = world.partners[who].identity.clone();
+    if world.status(who, channel, &partner) == Some(Status::Invited) {
+        drop(world.command(who, Command::Accept { channel }));
+    }
+    let order = match world.status(0, channel, &partner) {
+        Some(Status::Active) => Command::Suspend { channel, partner },
+        Some(Status::Suspended) => Command::Share {
+            channel,
+            partner: identity,
+            role: Role::Contributor,
+        },
+        _ => return,
+    };
+    drop(world.command(0, order));
+}
+
+/// Whether the readers of every lane hold the same of it, and nobody holds a lane of others.
+fn readers_agree(world: &World, channel: ChannelId) -> bool {
+    let mut lanes: BTreeMap<LaneId, BTreeSet<(Hash, Hash)>> = BTreeMap::new();
+    for partner in &world.partners {
+        let Some(replica) = &partner.replica else {
+            return false;
+        };
+        let held = &replica.channels()[&channel];
+        for (lane, of) in held.lanes() {
+            let reads = *lane == held.control_lane || of.audience.contains(&partner.id);
+            assert!(reads, "{:?} holds a lane of others: {lane:?}", partner.id);
+            let digests = (held.timeline_digest(*lane), held.state_digest(*lane));
+            lanes.entry(*lane).or_default().insert(digests);
+        }
+    }
+    lanes.values().all(|digests| digests.len() == 1)
 }
 
 #[test]

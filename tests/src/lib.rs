@@ -10,6 +10,7 @@
 pub mod admin;
 mod binary;
 pub mod chat;
+pub mod intruder;
 mod node;
 mod outage;
 mod outcome;

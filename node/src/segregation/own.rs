@@ -9,7 +9,7 @@ use comity_crypto::EpochSecret;
 use comity_protocol::body::{Charter, InviteBody, KeyBody};
 use comity_protocol::codec::Canonical as _;
 use comity_protocol::event::{Event, Kind, Reference};
-use comity_protocol::files::{HeldFile, Place};
+use comity_protocol::files::HeldFile;
 use comity_protocol::id::{ChannelId, EventId, Hash, LaneId, PartnerId, hex};
 use comity_protocol::lane::{History, LaneForm, control_lane, lane_id};
 use comity_protocol::rows::{self, ChannelNote, LogNumbers, Table};
@@ -95,10 +95,10 @@ struct Held {
     /// Channels whose charter or one of whose invitations names this partner.
     standing: BTreeSet<ChannelId>,
     keys: BTreeMap<EventId, KeyEvent>,
-    /// File references.
+    /// File references, and where they stand.
     files: BTreeMap<EventId, (ChannelId, LaneId)>,
-    /// Where chunks of files lie that are held or being handed over.
-    places: BTreeSet<Place>,
+    /// Where chunks may be kept: of files that are held, and of uploads.
+    places: BTreeSet<Vec<u8>>,
     /// The audiences whose hash is the lane's id.
     lanes: BTreeMap<(ChannelId, LaneId), (LaneForm, BTreeSet<PartnerId>)>,
 }
@@ -134,17 +134,20 @@ impl Look {
             }
             Ok(true)
         })?;
-        held.name_lanes();
         for table in [Table::Files, Table::Uploads] {
+            if !store.has(table) {
+                continue;
+            }
             store.scan::<StoreError>(table, &[], &[], |key, value| {
                 let place = match table {
-                    Table::Files => HeldFile::from_bytes(value).ok().map(|held| held.place),
-                    _ => key.try_into().ok().map(Hash),
+                    Table::Files => HeldFile::from_bytes(value).map(|file| file.place.0.to_vec()),
+                    _ => Ok(key.to_vec()),
                 };
                 held.places.extend(place);
                 Ok(true)
             })?;
         }
+        held.name_lanes();
         Ok(())
     }
 
@@ -157,11 +160,12 @@ impl Look {
                 ChannelNote::from_bytes(value).map_err(text)?;
                 self.channel("a note", key)
             }
-            Table::Files => self.file(key, value),
-            Table::Chunks => self.chunk(key),
             Table::Imports => self.channel("an import mark", key.get(32..).unwrap_or_default()),
             Table::Audit => Record::from_bytes(value).map(drop).map_err(text),
-            // Of this node, its pacts and what is being handed to it; they have a place in no lane.
+            Table::Files => self.file(key, value),
+            Table::Chunks => self.chunk(key),
+            // Of this node, its pacts and what its own people hand over; they have a place in no
+            // lane.
             Table::Meta | Table::Pacts | Table::Uploads => Ok(()),
         }
     }
@@ -253,25 +257,22 @@ impl Look {
     }
 
     fn file(&self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let held = HeldFile::from_bytes(value).map_err(text)?;
+        HeldFile::from_bytes(value).map_err(text)?;
         let id = key.try_into().map(EventId);
         let id = id.map_err(|_| "a file under what is no event's id")?;
-        let lane = self.held.files.get(&id).copied();
+        let place = self.held.files.get(&id);
         let (channel, lane) =
-            lane.ok_or_else(|| format!("the file of {id}, which is no file reference here"))?;
-        self.reads(channel, lane)
-            .map_err(|why| format!("the file of reference {id}, which {why}"))?;
-        (held.channel == channel)
-            .then_some(())
-            .ok_or_else(|| format!("the file of {id}, noted in another channel"))
+            place.ok_or_else(|| format!("chunks of {id}, which is no file reference here"))?;
+        self.reads(*channel, *lane)
+            .map_err(|why| format!("chunks of file {id}, which {why}"))
     }
 
     fn chunk(&self, key: &[u8]) -> Result<(), String> {
-        let place = key.first_chunk().copied().map(Hash);
-        let is_noted = place.is_some_and(|place| self.held.places.contains(&place));
-        is_noted
+        let place = key.get(..32).unwrap_or_default();
+        let is_known = self.held.places.contains(place);
+        is_known
             .then_some(())
-            .ok_or_else(|| "a chunk of no file that is held or handed over here".into())
+            .ok_or_else(|| "a chunk of no file that is held here".into())
     }
 
     fn channel(&self, what: &str, id: &[u8]) -> Result<(), String> {
@@ -311,8 +312,7 @@ impl Held {
                 None
             }
             Kind::File => {
-                let place = (channel, event.header.lane);
-                self.files.insert(event.id, place);
+                self.files.insert(event.id, (channel, event.header.lane));
                 None
             }
             _ => None,

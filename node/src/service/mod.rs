@@ -15,6 +15,7 @@ mod posts;
 mod socket;
 mod status;
 
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::config::{self, Config};
 use crate::keystore;
 use crate::node::{Mode, Node, Running};
 use crate::rotation::{self, Rotated};
+use crate::storage_key::sync_directory_of;
 use crate::store::Progress;
 
 pub use check::{Finding, Severity, check};
@@ -64,7 +66,9 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<InitReport, ApiError> {
     Config::parse(&text, &path)?;
     make_private(dir).map_err(|error| failure::directory(dir, &error))?;
     let identity = keystore::create(dir, partner, Node::now_ms()).map_err(failure::keys)?;
-    std::fs::write(&path, text).map_err(|error| failure::directory(dir, &error))?;
+    write_config(&path, &text).map_err(|error| failure::directory(dir, &error))?;
+    // The directory in which it lies may be one that is not ours to open.
+    let _ = sync_directory_of(dir);
     Ok(InitReport {
         partner_id: identity.partner().to_hex(),
     })
@@ -96,6 +100,15 @@ pub fn rotate_storage_key(
 fn make_private(dir: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(dir)?;
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+}
+
+/// Writes the last file of a new node's directory. It is on disk when this returns, and so are the
+/// names of all that the directory holds.
+fn write_config(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    sync_directory_of(path)
 }
 
 /// Opens a directory whose node is not running and answers one request in this process.

@@ -19,8 +19,9 @@ const LEVEL_BYTES: u64 = 16 << 20;
 const EVENT_BLOCK_BYTES: usize = 32 << 10;
 /// Values from this length on lie in files of their own, in the table of chunks.
 const BLOB_BYTES: u64 = 16 << 10;
-/// Memory for chunks before they go to a file: each time makes one file.
-const CHUNK_BUFFER_BYTES: usize = 16 << 20;
+/// So much more memory than others have for chunks before they go to a file: each time makes one
+/// file.
+const CHUNK_BUFFERS: usize = 4;
 /// Write-ahead logs above this are flushed: bounds the time to open after a crash, should one
 /// table keep a log alive that the others do not need.
 const WAL_BYTES: u64 = 16 << 20;
@@ -89,7 +90,7 @@ impl StoreOptions {
         if table == Table::Chunks {
             // A chunk is written once and is random: kept apart, it is neither copied nor
             // compressed.
-            options.set_write_buffer_size(CHUNK_BUFFER_BYTES);
+            options.set_write_buffer_size(CHUNK_BUFFERS * self.write_buffer_bytes);
             options.set_enable_blob_files(true);
             options.set_min_blob_size(BLOB_BYTES);
             options.set_enable_blob_gc(true);

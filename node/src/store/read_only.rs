@@ -32,9 +32,9 @@ impl Store {
             db: Arc::new(db),
             key: Arc::new(key),
             generation: mark.generation,
+            to_reclaim: Arc::default(),
             options,
             lock: Some(Arc::new(lock)),
-            to_reclaim: Arc::default(),
         };
         let is_known = store.has(Table::Meta)
             && matches!(store.get(Table::Meta, FORMAT_KEY)?, Some(format) if format.as_slice() == FORMAT);

@@ -38,9 +38,9 @@ impl Store {
             db: self.db.clone(),
             key: Arc::new(key),
             generation,
+            to_reclaim: Arc::default(),
             options,
             lock: None,
-            to_reclaim: Arc::default(),
         };
         let mut resealed = Resealed {
             old: self,

@@ -226,9 +226,13 @@ impl Replica {
             return self.postpone(&event, peer, charge.partner, limit, now);
         }
         let outcome = channel.offer(event, Some(peer));
-        let taken = outcome.accepted.iter().any(|taken| taken.event.id == id);
-        if let Some(charge) = charge.filter(|_| taken) {
-            self.quotas.take(&charge, now.instant);
+        // What waited for it is charged too, or whoever sends backwards would pay for the first
+        // alone.
+        let taken = outcome.accepted.iter();
+        for charge in taken.filter_map(|taken| charge_taken(channel, taken)) {
+            if charge.writer != self.writer {
+                self.quotas.take(&charge, now.instant);
+            }
         }
         self.ask_for(channel_id, lane, &outcome.missing, peer, now);
         if outcome.fork {
@@ -394,6 +398,15 @@ impl Replica {
             return;
         };
         let event = &accepted.event;
+        if let Some(peer) = accepted.from
+            && begins_branch(channel, &accepted)
+        {
+            self.out.push_back(Output::Notify(Notice::Fork {
+                channel: channel_id,
+                id: event.id,
+                peer,
+            }));
+        }
         self.sync
             .accepted(event, accepted.from, channel, now.instant, &mut self.out);
         let own = event.header.writer == self.writer;
@@ -414,13 +427,32 @@ impl Replica {
     }
 }
 
+/// Whether an event was accepted beside another of its writer for the same position.
+fn begins_branch(channel: &Channel, accepted: &Accepted) -> bool {
+    let header = &accepted.event.header;
+    let graph = channel.graph();
+    let branches = graph.branches(header.lane, header.writer);
+    branches.first() != Some(&accepted.pos.chain)
+        && graph.chain(accepted.pos.chain).first == accepted.pos.seq
+}
+
 /// What an event would cost its author's quotas; none where its author is not known.
 fn charge(channel: &Channel, event: &Event) -> Option<Charge> {
     let header = &event.header;
-    let first = channel
-        .graph()
-        .branches(header.lane, header.writer)
-        .is_empty();
+    let logs = channel.graph().branches(header.lane, header.writer);
+    charge_of(channel, event, logs.is_empty())
+}
+
+/// What an event costs that was taken.
+fn charge_taken(channel: &Channel, taken: &Accepted) -> Option<Charge> {
+    let header = &taken.event.header;
+    let logs = channel.graph().branches(header.lane, header.writer);
+    let first = header.seq == 1 && logs.first() == Some(&taken.pos.chain);
+    charge_of(channel, &taken.event, first)
+}
+
+fn charge_of(channel: &Channel, event: &Event, first: bool) -> Option<Charge> {
+    let header = &event.header;
     let control = header.lane == channel.control_lane;
     Some(Charge {
         channel: channel.id,

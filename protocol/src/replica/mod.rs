@@ -329,6 +329,11 @@ impl Replica {
         )
     }
 
+    /// How many entries the tables of replication have, over all peers: each some 100 bytes.
+    pub fn sync_entries(&self) -> usize {
+        self.sync.entries()
+    }
+
     /// The weight in bytes of the events under verification: the driver holds back input while
     /// it is large.
     pub fn verifying_bytes(&self) -> usize {

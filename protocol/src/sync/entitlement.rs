@@ -66,6 +66,11 @@ impl Shown {
         self.lanes.insert(at, showing);
     }
 
+    /// How many lanes the peer has shown.
+    pub fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// Whether what `peer` says of a lane may move this node to ask for it. Asking shows what is
     /// held here, so the peer must read the lane, or nothing may show. To learn of a channel at
     /// all, anybody may be asked for a control lane in which it has no place yet.

@@ -583,6 +583,12 @@ impl Sync {
             .adverts(peer, &logs, &state.theirs, channels, out);
     }
 
+    /// How many entries all tables have.
+    pub fn entries(&self) -> usize {
+        let peers = self.peers.values().map(Peer::entries);
+        peers.sum::<usize>() + self.pull.entries()
+    }
+
     /// Events that a connected peer is known to lack.
     pub fn lag(&self, peer: &PartnerId, channels: &Channels) -> u64 {
         let Some(state) = self.peers.get(peer) else {
@@ -629,6 +635,19 @@ impl Peer {
             compare: BTreeMap::new(),
             compare_all_at: now.plus(limits::ANTI_ENTROPY_MS),
         }
+    }
+
+    fn entries(&self) -> usize {
+        let news = self.adverts.values().map(|(_, logs)| logs.len());
+        let tables = [
+            self.shown.len(),
+            self.told.len(),
+            self.sent.len(),
+            self.theirs.len(),
+            self.digests.len(),
+            self.compare.len(),
+        ];
+        tables.into_iter().chain(news).sum()
     }
 
     /// When something is to be told.

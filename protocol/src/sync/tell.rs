@@ -40,6 +40,11 @@ impl Told {
         }
     }
 
+    /// How many lanes the peer was shown.
+    pub fn len(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// Forgets what was shown: frames were dropped.
     pub fn clear(&mut self) {
         self.lanes.clear();

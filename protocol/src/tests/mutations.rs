@@ -1,5 +1,6 @@
 //! Faults put into the merge on purpose, each of which the comparison with the oracle must
-//! notice: otherwise it would prove nothing.
+//! notice: otherwise it would prove nothing. Where random histories have no occasion for a fault,
+//! a story does.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,9 +9,11 @@ use std::sync::OnceLock;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use super::history::{Story, arrival, play, settled, stories};
+use super::history::{self, Story, arrival, play, settled};
 use super::node::{Merged, Node};
 use super::oracle::Digests;
+use super::script;
+use super::stories;
 use crate::event::Event;
 use crate::id::{ChannelId, LaneId};
 use crate::mutation::{self, Mutation};
@@ -79,6 +82,12 @@ fn a_flagged_message_that_is_shown_is_noticed() {
 }
 
 #[test]
+fn a_stranger_that_needs_no_voucher_is_noticed() {
+    let by_histories = || histories().iter().any(fails);
+    assert!(mutation::with(Mutation::NoStandingIgnored, by_histories));
+}
+
+#[test]
 fn a_quorum_that_counts_events_is_noticed() {
     assert!(is_noticed(Mutation::QuorumCountsEvents));
 }
@@ -112,7 +121,14 @@ struct Known {
 }
 
 fn is_noticed(mutation: Mutation) -> bool {
-    mutation::with(mutation, || histories().iter().any(fails))
+    let goes_wrong = |story: &&'static fn()| catch_unwind(story).is_err();
+    let passes = |text: &str| catch_unwind(|| script::language::play(text).is_empty());
+    let goes_wrong_as_script = |text: &&str| !matches!(passes(text), Ok(true));
+    mutation::with(mutation, || {
+        histories().iter().any(fails)
+            || stories::all().any(|story| goes_wrong(&story))
+            || script::STORIES.iter().any(goes_wrong_as_script)
+    })
 }
 
 /// Always the same, so that they are made once for all faults.
@@ -120,7 +136,7 @@ fn histories() -> &'static [Known] {
     static ALL: OnceLock<Vec<Known>> = OnceLock::new();
     ALL.get_or_init(|| {
         let mut runner = TestRunner::deterministic();
-        let strategy = stories(40..60);
+        let strategy = history::stories(40..60);
         let mut next = || strategy.new_tree(&mut runner).expect("a history").current();
         (0..HISTORIES).map(|_| known(&next())).collect()
     })

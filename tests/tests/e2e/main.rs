@@ -5,6 +5,7 @@ mod demo;
 mod errors;
 mod files;
 mod hostile;
+mod hostile_peer;
 mod kill;
 mod link_cut;
 mod membership;

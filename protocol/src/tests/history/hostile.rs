@@ -55,7 +55,8 @@ pub enum Trick {
     UnsortedEndorsements,
     /// Endorsements of something else, or no endorsements at all.
     StrangeEndorsements,
-    /// A seat transfer that another root signed, or for another channel, or with another seat.
+    /// A seat transfer that another root signed, or for another channel, or with another seat, or
+    /// that is to follow something else.
     ForgedTransfer,
     /// Another partner's list.
     ForeignList,
@@ -349,14 +350,16 @@ fn forged_transfer(world: &mut World, who: usize, at: usize) {
     let (whom, list) = (partner(at % PARTNERS), at / 7 % LISTS.len());
     let seat = whom.node(LISTS[list].1[0]);
     let mut channel = world.channel;
-    let mut transfer = whom.seat_transfer(channel, list, seat);
-    match at % 4 {
+    let charter = world.events[0].id;
+    let mut transfer = whom.seat_transfer(channel, list, seat, charter);
+    match at % 5 {
         0 => transfer.root_signature = Signature([at as u8; 64]),
         1 => {
             channel.0[0] ^= 1;
-            transfer = whom.seat_transfer(channel, list, seat);
+            transfer = whom.seat_transfer(channel, list, seat, charter);
         }
-        2 => transfer.seat = whom.node(4 - LISTS[list].1[0]),
+        2 => transfer.after = world.events[1].id,
+        3 => transfer.seat = whom.node(4 - LISTS[list].1[0]),
         _ => transfer.certificates.nodes[0].tls_pin = Hash([0; 32]),
     }
     let seen = world.seen[who].clone();

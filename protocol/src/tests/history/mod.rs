@@ -40,11 +40,15 @@ pub enum Step {
     Quorum(usize, [bool; 3], Intent),
     /// Introduces a list, of which one node hears and writes.
     Second(usize, usize, usize),
-    /// A root signs a new seat, which somebody carries; perhaps two do.
-    Transfer(usize, usize, usize, usize, bool),
+    /// A root signs a new seat, perhaps after something that not everybody has seen, which
+    /// somebody carries; perhaps two do.
+    Transfer(usize, usize, usize, [usize; 2], bool),
     /// Ends a membership. Some hear of it at once and cut their lanes, while the former member
     /// writes on, unheard by all or known to one.
     Ending(usize, usize, Intent, Aim, [bool; 4]),
+    /// A ruler who is revoked at the same time invites somebody, who writes on: known to nobody,
+    /// or to one or the other.
+    Puppet(usize, usize, Rule, Aim, [bool; 5]),
     /// Sees one event of the world.
     Hear(usize, usize),
     /// Sees all that another has seen.
@@ -145,9 +149,10 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..RULERS, any::<[bool; 3]>(), rule())
             .prop_map(|(who, others, rule)| Step::Quorum(who, others, Intent::Rule(rule))),
         3 => (who(), list(), at()).prop_map(|(who, list, at)| Step::Second(who, list, at)),
-        3 => (who(), 0..PARTNERS, list(), at(), any::<bool>())
+        3 => (who(), 0..PARTNERS, list(), any::<[usize; 2]>(), any::<bool>())
             .prop_map(|(who, whom, list, at, twice)| Step::Transfer(who, whom, list, at, twice)),
         6 => ending(),
+        4 => puppet(),
         8 => (who(), at()).prop_map(|(who, at)| Step::Hear(who, at)),
         14 => (who(), who()).prop_map(|(who, whom)| Step::HearFrom(who, whom)),
         2 => Just(Step::EverybodyHears),
@@ -188,6 +193,19 @@ fn ending() -> impl Strategy<Value = Step> {
     let whom = 1..PARTNERS;
     (0..RULERS, whom, aim(), any::<[bool; 4]>()).prop_flat_map(move |(who, whom, aim, heard)| {
         how(whom).prop_map(move |how| Step::Ending(who, whom, how, aim, heard))
+    })
+}
+
+fn puppet() -> impl Strategy<Value = Step> {
+    let how = |who: usize| {
+        prop_oneof![
+            Just(Rule::Remove(who)),
+            Just(Rule::Grant(who, Role::Contributor)),
+        ]
+    };
+    let heard = any::<[bool; 5]>();
+    (1..RULERS, MEMBERS..PARTNERS, aim(), heard).prop_flat_map(move |(who, whom, aim, heard)| {
+        how(who).prop_map(move |how| Step::Puppet(who, whom, how, aim, heard))
     })
 }
 

@@ -45,15 +45,21 @@ fn take(world: &mut World, step: &Step) {
         }
         Step::Quorum(who, others, act) => by_quorum(world, *who, others, act),
         Step::Second(who, list, at) => second_writer(world, *who, *list, *at),
-        Step::Transfer(who, whom, list, at, twice) => {
+        Step::Transfer(who, whom, list, [at, after], twice) => {
             let nodes = LISTS[*list].1;
-            let transfer = Wish::Transfer(*whom, *list, nodes[at % nodes.len()]);
+            // Mostly the charter, which everybody has seen.
+            let after = match after % 3 {
+                0 => world.events[after / 3 % world.events.len()].id,
+                _ => world.events[0].id,
+            };
+            let transfer = Wish::Transfer(*whom, *list, nodes[at % nodes.len()], after);
             world.write(*who, transfer.clone());
             if *twice {
                 world.write((who + 1) % MEMBERS, transfer);
             }
         }
         Step::Ending(who, whom, how, aim, heard) => ending(world, *who, *whom, how, *aim, heard),
+        Step::Puppet(who, whom, how, aim, heard) => puppet(world, *who, *whom, how, *aim, heard),
         Step::Hear(who, at) => {
             let id = world.events[at % world.events.len()].id;
             world.hear(*who, id);
@@ -138,6 +144,37 @@ fn ending(world: &mut World, who: usize, whom: usize, how: &Intent, aim: Aim, he
             world.hear(other, late);
             world.send(other, &to, Wish::Post);
         }
+    }
+}
+
+/// Invites somebody and is revoked by the founder, who has not heard of that. Whoever was invited
+/// writes; its patron, one who has not heard of the revocation and one who has may take that up,
+/// and in the end the founder may invite it, too.
+fn puppet(world: &mut World, who: usize, whom: usize, how: &Rule, aim: Aim, heard: &[bool; 5]) {
+    world.admit(who, whom, Role::Contributor, 0);
+    let revocation = write(world, 0, &Intent::Rule(how.clone()));
+    let to = to(world, whom, aim, None);
+    for (reader, hears) in [(who, heard[0]), (MEMBERS - 1, heard[1])] {
+        let post = world.send(whom, &to, Wish::Post);
+        if hears {
+            world.hear(reader, post);
+            world.send(reader, &to, Wish::Post);
+        }
+    }
+    let late = world.send(whom, &to, Wish::Post);
+    if let (Some(revocation), true) = (revocation, heard[2]) {
+        let other = RULERS - who;
+        world.hear(other, revocation);
+        world.cut_all(other);
+        world.hear(other, late);
+        world.cut_all(other);
+    }
+    if heard[3] {
+        world.send(whom, &to, Wish::Post);
+    }
+    if heard[4] {
+        world.hear_from(0, whom);
+        world.write(0, Wish::Invite(whom, Role::Observer));
     }
 }
 

@@ -138,6 +138,13 @@ impl World {
         seen.iter().filter(endorses).copied().collect()
     }
 
+    /// Carries what the root of `whom` says: a list, and which of its nodes is to have the seat. Of what
+    /// the former one did it trusts no more than the charter.
+    pub fn carry(&mut self, who: usize, whom: usize, list: usize, node: usize) -> EventId {
+        let after = self.events[0].id;
+        self.write(who, Wish::Transfer(whom, list, node, after))
+    }
+
     pub fn control_lane(&self) -> LaneId {
         self.oracle.control_lane()
     }

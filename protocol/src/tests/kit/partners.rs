@@ -8,7 +8,7 @@ use serde_bytes::ByteBuf;
 use crate::body::SeatTransferBody;
 use crate::codec::encode;
 use crate::event::UserName;
-use crate::id::{ChannelId, Hash, PartnerId, Signature, WriterId};
+use crate::id::{ChannelId, EventId, Hash, PartnerId, Signature, WriterId};
 use crate::identity::{CertificateList, Identity, Name, NodeCertificate, writer_id};
 
 /// How many partners there are to play with.
@@ -103,20 +103,22 @@ impl Partner {
         writer_id(&crate::id::KeyBytes(self.nodes[node].public().to_bytes()))
     }
 
-    /// The root gives the seat in a channel to one of its nodes.
+    /// The root gives the seat in a channel to one of its nodes; all up to `after` stands.
     pub fn seat_transfer(
         &self,
         channel: ChannelId,
         list: usize,
         seat: WriterId,
+        after: EventId,
     ) -> SeatTransferBody {
         let certificates: CertificateList = self.with_list(list).certificates.clone();
-        let parts: [&[u8]; 3] = [&channel.0, &encode(&certificates), &seat.0];
+        let parts: [&[u8]; 4] = [&channel.0, &encode(&certificates), &seat.0, &after.0];
         let tag = "comity/v1/seat-transfer";
         let root_signature = Signature(self.root.sign(tag, &crypto::hash(tag, &parts)));
         SeatTransferBody {
             certificates,
             seat,
+            after,
             root_signature,
         }
     }

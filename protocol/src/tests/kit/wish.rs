@@ -58,8 +58,9 @@ pub enum Wish {
     /// One of its partner's nodes.
     Retire(usize),
     SeatMove(usize),
-    /// What this partner's root says: a list, and the node that is to have the seat.
-    Transfer(usize, usize, usize),
+    /// What this partner's root says: a list, the node that is to have the seat, and the event up
+    /// to which it trusts the former one.
+    Transfer(usize, usize, usize, EventId),
     Merge,
     Cut,
     /// A new lane epoch, in so many parts.
@@ -177,9 +178,9 @@ impl Wish {
             }
             .to_bytes(),
             Wish::Retire(node) | Wish::SeatMove(node) => writer(*node),
-            Wish::Transfer(whom, list, node) => {
+            Wish::Transfer(whom, list, node, after) => {
                 let whom = partner(*whom);
-                whom.seat_transfer(channel, *list, whom.node(*node))
+                whom.seat_transfer(channel, *list, whom.node(*node), *after)
                     .to_bytes()
             }
             Wish::Leave | Wish::Merge | Wish::Cut => EmptyBody {}.to_bytes(),

@@ -144,14 +144,21 @@ impl Oracle {
             number: certificates.number,
             writers: writers_that_hold_together(certificates)?,
         };
-        if !place.view.members.contains_key(&list.partner) || !list.writers.contains(&transfer.seat)
+        if !place.view.members.contains_key(&list.partner)
+            || !list.writers.contains(&transfer.seat)
+            || !place.frontier.contains(&transfer.after)
         {
             return None;
         }
         let root = self.root_key(&list.partner, &place.frontier)?;
         let signed = crypto::hash(
             "comity/v1/seat-transfer",
-            &[&self.channel.0, &encode(certificates), &transfer.seat.0],
+            &[
+                &self.channel.0,
+                &encode(certificates),
+                &transfer.seat.0,
+                &transfer.after.0,
+            ],
         );
         root.verify(
             "comity/v1/seat-transfer",

@@ -34,7 +34,7 @@ struct Member {
 impl Oracle {
     /// Per lane of which an event is accepted.
     pub fn digests(&self) -> BTreeMap<LaneId, Digests> {
-        let (flagged, erased) = (self.flagged(), self.erased());
+        let flagged = self.flagged();
         let lanes: BTreeSet<LaneId> = self.accepted().map(|id| self.header(id).lane).collect();
         let hash = |tag: &'static str, bytes: &[u8]| Hash(crypto::hash(tag, &[bytes]));
         let digests = |lane: LaneId| {
@@ -43,12 +43,13 @@ impl Oracle {
                 in_lane.copied().collect()
             };
             let mut shown = self.timeline();
-            shown.retain(|id| self.header(id).lane == lane && !erased.contains(id));
+            let redacted = self.redacted_within(lane);
+            shown.retain(|id| self.header(id).lane == lane && !redacted.contains(id));
             let joined: Vec<u8> = shown.iter().flat_map(|id| id.0).collect();
             let state = if lane == self.control_lane() {
                 self.control_state()
             } else {
-                encode(&(of_lane(&erased), of_lane(&flagged)))
+                encode(&(redacted, of_lane(&flagged)))
             };
             Digests {
                 timeline: hash("comity/v1/timeline", &joined),

@@ -5,7 +5,15 @@ use std::collections::BTreeMap;
 use super::lanes::Ending;
 use super::{Ids, Oracle};
 use crate::event::Kind;
-use crate::id::EventId;
+use crate::id::{EventId, LaneId, PartnerId};
+
+/// Why an event stands only if somebody vouches for it.
+enum Strike {
+    /// Its author's membership has ended, or its writer was displaced.
+    Ending(Ending),
+    /// What admitted its author has no effect.
+    NoStanding(PartnerId),
+}
 
 impl Oracle {
     /// All messages, whatever became of them, in order.
@@ -37,29 +45,40 @@ impl Oracle {
         targets.filter(|id| !flagged.contains(id)).collect()
     }
 
+    /// What is withdrawn by a redaction that stands in a lane.
+    pub fn redacted_within(&self, lane: LaneId) -> Ids {
+        let flagged = self.flagged();
+        let in_effect = |id: &&EventId| {
+            let header = &self.event(id).header;
+            header.kind() == Kind::Redact && header.lane == lane && !flagged.contains(*id)
+        };
+        let redactions = self.facts.keys().filter(in_effect);
+        redactions.filter_map(|id| self.about(id)).collect()
+    }
+
     pub fn flagged(&self) -> Ids {
         let standing = self.what_stands();
         let messages = self.messages().into_iter();
         messages.filter(|id| !standing.contains(id)).collect()
     }
 
-    /// The least set in which every event is vouched for, against each ending that it did not
-    /// know of, by one that is in the set.
+    /// The least set in which every event is vouched for, against all that strikes it, by events
+    /// that are in the set.
     fn what_stands(&self) -> Ids {
         let endings = self.endings(&self.present());
         let messages = self.facts.keys().filter(|id| !self.is_control(id));
-        let mut doubtful: BTreeMap<EventId, Vec<Ending>> = messages
-            .map(|id| (*id, self.endings_unknown_to(id, &endings)))
+        let mut doubtful: BTreeMap<EventId, Vec<Strike>> = messages
+            .map(|id| (*id, self.strikes_on(id, &endings)))
             .collect();
         let mut standing = Ids::new();
         loop {
-            let stands = |(id, endings): (&EventId, &Vec<Ending>)| {
-                let vouched = |ending: &Ending| {
+            let stands = |(id, strikes): (&EventId, &Vec<Strike>)| {
+                let vouched = |strike: &Strike| {
                     standing
                         .iter()
-                        .any(|voucher| self.vouches(voucher, id, ending))
+                        .any(|voucher| self.vouches(voucher, id, strike))
                 };
-                endings.iter().all(vouched).then_some(*id)
+                strikes.iter().all(vouched).then_some(*id)
             };
             let next: Ids = doubtful.iter().filter_map(stands).collect();
             if next.is_empty() {
@@ -70,29 +89,52 @@ impl Oracle {
         }
     }
 
-    /// The endings in whose scope the event's writer is and which its frontier lacks.
-    fn endings_unknown_to(&self, id: &EventId, endings: &[Ending]) -> Vec<Ending> {
-        let (author, writer) = (self.author(id), self.event(id).header.writer);
+    /// The endings in whose scope the event is and which its frontier lacks; and that its author
+    /// is without standing.
+    fn strikes_on(&self, id: &EventId, endings: &[Ending]) -> Vec<Strike> {
+        let author = self.author_of_log(id);
         let concerns = |ending: &&Ending| {
-            ending.has_in_scope(author, writer)
+            self.is_in_scope(id, ending)
                 && self.lane_of(id).audience.contains(&ending.partner)
                 && !self.frontier(id).contains(&ending.act)
         };
-        endings.iter().filter(concerns).copied().collect()
+        let endings = endings.iter().filter(concerns).copied();
+        let stranger = !self.present().members.contains_key(&author);
+        let no_standing = stranger.then_some(Strike::NoStanding(author));
+        endings.map(Strike::Ending).chain(no_standing).collect()
     }
 
-    /// Whether `voucher` shows that its writer held `id` when it learned of the ending.
-    fn vouches(&self, voucher: &EventId, id: &EventId, ending: &Ending) -> bool {
+    fn is_in_scope(&self, id: &EventId, ending: &Ending) -> bool {
+        ending.has_in_scope(self.author_of_log(id), self.event(id).header.writer)
+    }
+
+    /// Of a log the author of its first event counts.
+    fn author_of_log(&self, id: &EventId) -> PartnerId {
+        match self.event(id).header.prev {
+            Some(prev) => self.author_of_log(&prev),
+            None => self.author(id),
+        }
+    }
+
+    /// Whether `voucher` shows that its writer, whom the strike does not concern, held `id`; for
+    /// an ending, that it held it when it learned of that.
+    fn vouches(&self, voucher: &EventId, id: &EventId, strike: &Strike) -> bool {
         let same_lane = self.event(voucher).header.lane == self.event(id).header.lane;
-        let (author, writer) = (self.author(voucher), self.event(voucher).header.writer);
         same_lane
-            && !ending.has_in_scope(author, writer)
             && self.past(voucher).contains(id)
-            && (!self.frontier(voucher).contains(&ending.act) || self.is_cut_for(voucher, ending))
+            && match strike {
+                Strike::NoStanding(author) => self.author_of_log(voucher) != *author,
+                Strike::Ending(ending) => {
+                    let is_aware = self.frontier(voucher).contains(&ending.act);
+                    !self.is_in_scope(voucher, ending)
+                        && (!is_aware || self.is_cut_for(voucher, ending))
+                }
+            }
     }
 
-    /// Whether the event is in the unbroken row of cuts that begins with the first event of its
-    /// log that knows of the ending, and knows of no new admission.
+    /// Whether the event is a cut under the control frontier of the first event of its log that
+    /// knows of the ending, with nothing but such cuts from there on, and the former member has
+    /// not come back in that frontier.
     fn is_cut_for(&self, id: &EventId, ending: &Ending) -> bool {
         let header = &self.event(id).header;
         if header.kind() != Kind::Cut {
@@ -105,7 +147,9 @@ impl Oracle {
         }
         let knows = |id: &EventId| self.frontier(id).contains(&ending.act);
         match header.prev.filter(|prev| knows(prev)) {
-            Some(prev) => self.is_cut_for(&prev, ending),
+            Some(prev) => {
+                self.frontier(&prev) == self.frontier(id) && self.is_cut_for(&prev, ending)
+            }
             None => true,
         }
     }

@@ -8,7 +8,7 @@ use serde_bytes::ByteBuf;
 use crate::body::SeatTransferBody;
 use crate::codec::encode;
 use crate::event::UserName;
-use crate::id::{ChannelId, Hash, KeyBytes, PartnerId, Signature, WriterId};
+use crate::id::{ChannelId, EventId, Hash, KeyBytes, PartnerId, Signature, WriterId};
 use crate::identity::{
     CertificateList, Identity, Name, NodeCertificate, next_root_hash, partner_id,
 };
@@ -109,22 +109,25 @@ impl Partner {
         }
     }
 
-    /// Section 11: the root gives the seat in this channel to one of the list's nodes.
+    /// Section 11: the root gives the seat in this channel to one of the list's nodes, and trusts
+    /// all up to `after`.
     pub fn seat_transfer(
         &self,
         channel: ChannelId,
         number: u64,
         nodes: &[usize],
         seat: usize,
+        after: EventId,
     ) -> SeatTransferBody {
         let certificates = self.list(number, nodes);
         let seat = self.nodes[seat].writer;
         let tag = "comity/v1/seat-transfer";
-        let digest = crypto::hash(tag, &[&channel.0, &encode(&certificates), &seat.0]);
+        let parts: [&[u8]; 4] = [&channel.0, &encode(&certificates), &seat.0, &after.0];
         SeatTransferBody {
             certificates,
             seat,
-            root_signature: Signature(self.root.sign(tag, &digest)),
+            after,
+            root_signature: Signature(self.root.sign(tag, &crypto::hash(tag, &parts))),
         }
     }
 }

@@ -36,13 +36,14 @@ pub struct Script {
     pub failures: Vec<String>,
 }
 
-/// A line taken apart: its label, what is done, and what follows `at`, `under`, `citing`,
+/// A line taken apart: its label, what is done, and what follows `at`, `under`, `after`, `citing`,
 /// `endorsed` and `=>`.
 struct Line<'a> {
     label: Option<&'a str>,
     words: Vec<&'a str>,
     at: Option<&'a str>,
     under: Option<&'a str>,
+    after: Option<&'a str>,
     citing: Vec<&'a str>,
     endorsed: Vec<&'a str>,
     verdict: Verdict,
@@ -325,7 +326,11 @@ impl Script {
                 let (partner, seat) = node_named(writer)?;
                 let number = self.next_list(partner);
                 let channel = self.world.channel;
-                let body = cast()[partner].seat_transfer(channel, number, &[seat], seat);
+                let after = match line.after {
+                    Some(label) => self.labelled(label)?,
+                    None => self.world.order[0],
+                };
+                let body = cast()[partner].seat_transfer(channel, number, &[seat], seat, after);
                 self.meet((partner, seat), by);
                 draft(Kind::SeatTransfer, body.to_bytes())
             }
@@ -486,6 +491,7 @@ impl<'a> Line<'a> {
             label,
             endorsed: clause("endorsed"),
             citing: clause("citing"),
+            after: clause("after").first().copied(),
             under: clause("under").first().copied(),
             at: clause("at").first().copied(),
             words,

@@ -19,6 +19,7 @@
 //!        endorses removing echo | suspending echo | granting echo owner | inviting echo as owner
 //! … at 5          claims the time 5 s        … under k1     seals under this key event
 //! … endorsed n1   lists endorsements         … citing m1    whatever lane it is in
+//! … after g1      up to where the root trusts the former seat; the charter where nothing is said
 //! … => invalid    is refused for good        … => missing   its past never comes
 //! ```
 //!
@@ -40,7 +41,7 @@
 //! The last `expect` names every labelled message and act.
 
 mod cast;
-mod language;
+pub mod language;
 mod outcome;
 mod world;
 
@@ -48,7 +49,7 @@ use crate::mutation::{self, Mutation};
 
 macro_rules! stories {
     ($($name:ident)*) => {
-        const STORIES: &[&str] = &[
+        pub const STORIES: &[&str] = &[
             $(include_str!(concat!("../revocation/", stringify!($name), ".txt"))),*
         ];
 
@@ -68,6 +69,8 @@ stories! {
     a_removal_that_is_voided
     a_seat_that_is_transferred
     a_seat_that_moves
+    a_stranger_and_a_later_cut
+    a_stranger_that_is_invited
     a_writer_of_the_removed
     a_withdrawn_invitation
     accomplices

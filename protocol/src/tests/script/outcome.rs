@@ -20,7 +20,7 @@ type Result<T> = std::result::Result<T, String>;
 /// Stories of so few events are tried in all orders.
 const PERMUTED: usize = 5;
 /// Others in so many shuffles, beside the orders that bring one event late.
-const SHUFFLES: u64 = 24;
+const SHUFFLES: u64 = 16;
 
 /// All that two nodes with the same events must agree on.
 #[derive(Debug, Default, PartialEq, Eq)]

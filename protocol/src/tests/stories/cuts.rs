@@ -4,8 +4,21 @@ use super::{agreed, has_effect};
 use crate::body::Role;
 use crate::event::Kind;
 use crate::id::EventId;
-use crate::tests::kit::{To, Wish, World, node};
+use crate::tests::kit::{To, Wish, World, node, partner};
 use crate::tests::oracle::Verdict;
+
+/// For faults put into the merge on purpose.
+pub(super) const ALL: &[fn()] = &[
+    nothing_stands_that_nobody_vouches_for,
+    a_cut_vouches_for_what_was_held_when_the_removal_was_heard_of,
+    whoever_goes_on_without_the_cut_is_refused,
+    a_cut_by_one_that_knew_of_the_new_admission_already_vouches_for_nothing,
+    cuts_without_an_ending_or_with_a_body_are_refused,
+    a_redaction_that_does_not_stand_erases_nothing,
+    two_former_members_do_not_vouch_for_each_other,
+    a_displaced_seat_is_cut_off_alone_and_its_partner_vouches_for_it,
+    of_a_log_the_author_of_its_first_event_counts_on_every_branch,
+];
 
 /// 3 posts twice in a lane; 1 hears the first post. Then 0 removes 3, which has not heard of it
 /// and posts a third time.
@@ -161,7 +174,7 @@ fn a_displaced_seat_is_cut_off_alone_and_its_partner_vouches_for_it() {
     let known = world.write(1, Wish::Post);
     world.hear(second, known);
     let unknown = world.write(1, Wish::Post);
-    let transfer = world.write(2, Wish::Transfer(1, 4, 1));
+    let transfer = world.carry(2, 1, 4, 1);
     world.hear(second, transfer);
     world.cut_all(second);
     let by_second = world.write(second, Wish::Post);
@@ -169,5 +182,39 @@ fn a_displaced_seat_is_cut_off_alone_and_its_partner_vouches_for_it() {
     assert!(has_effect(&world, transfer));
     assert!(world.is_accepted(&by_second));
     assert_eq!(world.oracle.flagged(), [unknown].into());
+    agreed(&world);
+}
+
+#[test]
+fn of_a_log_the_author_of_its_first_event_counts_on_every_branch() {
+    let mut world = World::with_members(4);
+    let (lower, higher) = match partner(1).id < partner(2).id {
+        true => (1, 2),
+        false => (2, 1),
+    };
+    // A node that two partners list writes for the lower one, once it knows of both.
+    let shared = node(1, 4);
+    world.write(higher, Wish::Introduce(7));
+    world.hear_from(shared, higher);
+    let first = world.write(shared, Wish::Post);
+    let introduced = world.write(lower, Wish::Introduce(7));
+    let mut past = world.seen[shared].clone();
+    world.hear(shared, introduced);
+    let one = world.write(shared, Wish::Post);
+    past.extend(world.oracle.past(&introduced).clone());
+    past.insert(introduced);
+    let other = world.write_on(shared, &mut past, Wish::Post);
+    // Cited where nobody vouches for them: in another lane.
+    for (who, branch) in [(0, one), (3, other)] {
+        let directed = To::only(&[0, 3]);
+        world.hear(who, branch);
+        world.send(who, &directed, Wish::Post);
+    }
+    let removal = world.write(0, Wish::Remove(higher));
+
+    assert!(has_effect(&world, removal));
+    assert_eq!(world.oracle.author(&first), partner(higher).id);
+    assert_eq!(world.oracle.author(&other), partner(lower).id);
+    assert_eq!(world.oracle.flagged(), [first, one, other].into());
     agreed(&world);
 }

@@ -8,6 +8,23 @@ use crate::id::{EventId, Hash};
 use crate::tests::kit::{PARTNERS, To, Wish, World, charter, partner, writer};
 use crate::tests::oracle::Verdict;
 
+/// For faults put into the merge on purpose.
+pub(super) const ALL: &[fn()] = &[
+    a_directed_message_is_for_its_audience_and_for_members_alone,
+    a_lane_to_everybody_is_not_the_open_lane,
+    a_lane_begins_with_a_key_event_that_names_its_readers,
+    a_lane_whose_audience_has_a_former_member_is_closed,
+    no_event_depends_on_what_its_readers_may_not_read,
+    a_redaction_reaches_exactly_the_readers_of_what_it_withdraws,
+    what_was_open_to_fewer_is_withdrawn_among_those_who_are_left,
+    a_reply_may_go_to_fewer_and_carries_the_label_on,
+    pins_receipts_and_files_are_about_posts_alone,
+    an_observer_opens_epochs_and_sends_receipts_and_nothing_else,
+    under_history_all_who_joins_later_reads_and_cites_what_was_open,
+    under_history_all_an_open_lane_depends_on_open_lanes_alone,
+    more_control_heads_than_one_event_lists_are_merged_first,
+];
+
 #[test]
 fn a_directed_message_is_for_its_audience_and_for_members_alone() {
     let mut world = World::with_members(4);

@@ -12,6 +12,13 @@ use super::node::{Merged, Node};
 use super::oracle::{Standing, Status};
 use crate::id::EventId;
 
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static fn()> {
+    [cuts::ALL, lanes::ALL, quorum::ALL, writers::ALL]
+        .into_iter()
+        .flatten()
+}
+
 /// Checks that the merge says of a world, in several orders of arrival, what the oracle says.
 fn agreed(world: &World) {
     let (events, oracle) = settled(world);

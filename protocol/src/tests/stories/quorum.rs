@@ -7,6 +7,23 @@ use crate::id::EventId;
 use crate::tests::kit::{To, Wish, World, charter};
 use crate::tests::oracle::{Status, Verdict};
 
+/// For faults put into the merge on purpose.
+pub(super) const ALL: &[fn()] = &[
+    an_owner_alone_removes_no_other_owner_and_two_of_three_do,
+    neither_the_target_nor_a_second_event_of_one_owner_counts,
+    an_endorsement_counts_for_one_act,
+    an_endorsement_of_another_proposal_counts_for_nothing,
+    endorsements_that_are_not_in_order_make_the_act_invalid,
+    an_endorsement_is_struck_where_its_owner_was_removed_at_the_same_time,
+    of_two_owners_that_remove_each_other_both_go,
+    what_a_void_removal_would_have_struck_stands,
+    acts_of_an_admin_lowered_at_the_same_time_are_void_but_its_key_is_not,
+    an_owner_lowers_itself_and_nobody_hinders_it,
+    an_accept_loses_to_a_removal_that_did_not_know_of_it,
+    reserved_kinds_and_control_acts_of_members_without_the_seat_are_invalid,
+    a_chain_of_removals_is_settled_from_whoever_nobody_removes,
+];
+
 /// Owners 0, 1 and 2, and a contributor.
 fn three_owners(quorum: u8) -> World {
     let mut charter = charter(1);

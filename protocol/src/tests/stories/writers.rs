@@ -5,6 +5,18 @@ use crate::body::Role;
 use crate::tests::kit::{Wish, World, node, partner, writer};
 use crate::tests::oracle::Verdict;
 
+/// For faults put into the merge on purpose.
+pub(super) const ALL: &[fn()] = &[
+    an_introduced_writer_posts_and_merges_and_has_no_seat,
+    a_list_with_a_lower_number_or_too_many_writers_has_no_effect,
+    the_seat_moves_and_the_former_seat_may_be_retired,
+    a_seat_transfer_displaces_the_thief_at_once_and_its_root_outranks_all,
+    a_seat_transfer_that_is_carried_again_has_no_effect,
+    of_two_transfers_at_the_same_time_the_higher_number_has_the_seat,
+    a_partner_comes_back_with_the_writers_of_its_new_invitation,
+    a_node_that_two_partners_list_writes_for_the_lower_one,
+];
+
 #[test]
 fn an_introduced_writer_posts_and_merges_and_has_no_seat() {
     let mut world = World::with_members(3);
@@ -66,7 +78,7 @@ fn the_seat_moves_and_the_former_seat_may_be_retired() {
 #[test]
 fn a_seat_transfer_displaces_the_thief_at_once_and_its_root_outranks_all() {
     let mut world = World::with_members(3);
-    let transfer = world.write(2, Wish::Transfer(1, 2, 1));
+    let transfer = world.carry(2, 1, 2, 1);
     let by_thief = world.write(1, Wish::Invite(4, Role::Observer));
     let leave = world.write(1, Wish::Leave);
 
@@ -82,12 +94,12 @@ fn a_seat_transfer_displaces_the_thief_at_once_and_its_root_outranks_all() {
 #[test]
 fn a_seat_transfer_that_is_carried_again_has_no_effect() {
     let mut world = World::with_members(3);
-    let first = world.write(2, Wish::Transfer(1, 1, 1));
+    let first = world.carry(2, 1, 1, 1);
     world.everybody_hears_all();
     let second = node(1, 1);
     let back = world.write(second, Wish::SeatMove(0));
     world.everybody_hears_all();
-    let again = world.write(0, Wish::Transfer(1, 1, 1));
+    let again = world.carry(0, 1, 1, 1);
 
     assert!(has_effect(&world, first));
     // The first node was displaced: it is no writer any more that the seat could move to.
@@ -99,8 +111,8 @@ fn a_seat_transfer_that_is_carried_again_has_no_effect() {
 #[test]
 fn of_two_transfers_at_the_same_time_the_higher_number_has_the_seat() {
     let mut world = World::with_members(3);
-    let lower = world.write(0, Wish::Transfer(1, 2, 2));
-    let higher = world.write(2, Wish::Transfer(1, 4, 1));
+    let lower = world.carry(0, 1, 2, 2);
+    let higher = world.carry(2, 1, 4, 1);
 
     assert!(has_effect(&world, lower) && has_effect(&world, higher));
     assert_eq!(standing(&world, 1).unwrap().seat, writer(node(1, 1)));
