@@ -40,8 +40,7 @@ pub async fn run(dir: &Path, args: SegregationArgs, output: &Output) -> Result<E
         output.answer(&exported, exported_text)?;
         output.note(
             "This file holds plaintext and keys of what the partner must not have. Let nobody but \
-             the auditor\nread it, search that partner's node with it where neither the partner \
-             can copy it, and destroy it.",
+             the auditor\nread it, use it where that partner cannot copy it, and destroy it.",
         );
         return Ok(Exit::Ok);
     }
@@ -192,9 +191,9 @@ fn findings(report: &Report) -> Vec<String> {
     list("out of place", report.findings_total, own.collect());
     if let Some(search) = &report.search {
         let files = search.by_file.iter();
-        let files = files.map(|(path, count)| format!("{count} times in {}", path.display()));
+        let files = files.map(|(path, count)| format!("{count} × in {}", path.display()));
         let tables = search.by_table.iter();
-        let tables = tables.map(|(table, count)| format!("{count} times in table {table}"));
+        let tables = tables.map(|(table, count)| format!("{count} × in table {table}"));
         let everywhere: Vec<String> = files.chain(tables).collect();
         list("found", everywhere.len() as u64, everywhere);
         let places = search.places.iter().map(place).collect();
@@ -241,9 +240,7 @@ fn verdict(report: &Report) -> &'static str {
         Verdict::Strangers => {
             "nothing was found; files that are no node's were not searched: do that with --needles"
         }
-        Verdict::Findings => {
-            "FOUND: this node has what it must not have, or what belongs to nothing"
-        }
+        Verdict::Findings => "FOUND: see above",
         Verdict::Incomplete => "unknown: nothing was found, and not everything was looked at",
     }
 }

@@ -7,6 +7,7 @@ use comity_protocol::body::{KeyBody, MessageBody, RedactBody};
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::Canonical as _;
 use comity_protocol::event::{Event, Kind as EventKind};
+use comity_protocol::files::HeldFile;
 use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::keys;
 use comity_protocol::lane::LaneForm;
@@ -32,6 +33,8 @@ const TEXT_PART: usize = 24;
 /// random, so a piece proves as much as the whole.
 const PIECE: usize = 32;
 const PIECE_STEP: usize = 256;
+/// How far pieces of a file's chunks are apart: a file has up to a gigabyte of them.
+const CHUNK_STEP: usize = 16 << 10;
 /// The fewest digits of an id that name something.
 const PREFIX_DIGITS: usize = 6;
 /// How an export is on record.
@@ -89,6 +92,7 @@ pub fn export(dir: &Path, wish: &Wish, file: &Path) -> Result<Exported, ApiError
         channels: channels(&replica, wish.channel.as_deref())?,
         event: wish.event.as_deref().map(event_start).transpose()?,
         needles: BTreeMap::new(),
+        files: BTreeSet::new(),
         origin: Origin::new(&name, &shown, &excluded, Node::now_ms()),
         too_many: false,
     };
@@ -125,6 +129,8 @@ struct Cutter<'a> {
     event: Option<String>,
     /// The first event that each was met in.
     needles: BTreeMap<(Kind, Vec<u8>), EventId>,
+    /// File references that were cut.
+    files: BTreeSet<EventId>,
     origin: Origin,
     too_many: bool,
 }
@@ -141,7 +147,29 @@ impl Cutter<'_> {
             }
             self.too_many = self.needles.len() > NEEDLES_MAX;
             Ok(!self.too_many)
-        })
+        })?;
+        for (file, held) in self.held_files(store)? {
+            store.scan::<StoreError>(Table::Chunks, &held.place.0, &[], |_, chunk| {
+                self.pieces(Kind::Chunk, file, chunk, CHUNK_STEP);
+                self.too_many = self.needles.len() > NEEDLES_MAX;
+                Ok(!self.too_many)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The files, of which something is held, of the references that were cut.
+    fn held_files(&self, store: &Store) -> Result<Vec<(EventId, HeldFile)>, StoreError> {
+        let mut files = Vec::new();
+        store.scan::<StoreError>(Table::Files, &[], &[], |key, value| {
+            if let (Ok(id), Ok(held)) = (key.try_into().map(EventId), HeldFile::from_bytes(value))
+                && self.files.contains(&id)
+            {
+                files.push((id, held));
+            }
+            Ok(true)
+        })?;
+        Ok(files)
     }
 
     fn is_wanted(&self, event: &Event) -> bool {
@@ -160,23 +188,25 @@ impl Cutter<'_> {
             EventKind::Key => Kind::KeyEvent,
             _ => Kind::EventId,
         };
-        self.take(id, event, &event.id.0);
-        self.take(Kind::Signature, event, &event.signature.0);
-        self.take(Kind::Lane, event, &header.lane.0);
+        self.take(id, event.id, &event.id.0);
+        self.take(Kind::Signature, event.id, &event.signature.0);
+        self.take(Kind::Lane, event.id, &header.lane.0);
         if kind == EventKind::Key {
             self.key_event(event);
+        } else if kind == EventKind::File {
+            self.files.insert(event.id);
         }
         let Some(commitment) = header.commitment else {
             return;
         };
-        self.take(Kind::Commitment, event, &commitment.0);
-        self.take(Kind::BodyHash, event, &header.body_hash.0);
-        self.pieces(Kind::Body, event, &event.body);
+        self.take(Kind::Commitment, event.id, &commitment.0);
+        self.take(Kind::BodyHash, event.id, &header.body_hash.0);
+        self.pieces(Kind::Body, event.id, &event.body, PIECE_STEP);
         if let Some(key_event) = header.key_event {
-            self.take(Kind::KeyEvent, event, &key_event.0);
+            self.take(Kind::KeyEvent, event.id, &key_event.0);
             let secret = self.replica.secret(&key_event);
             if let Some(secret) = secret {
-                self.take(Kind::Secret, event, secret.as_bytes());
+                self.take(Kind::Secret, event.id, secret.as_bytes());
             }
             if let Ok(body) = keys::open(event, secret) {
                 self.text(event, &Zeroizing::new(body));
@@ -189,13 +219,13 @@ impl Cutter<'_> {
         let Ok(body) = KeyBody::from_bytes(&event.body) else {
             return;
         };
-        self.take(Kind::BodyHash, event, &event.header.body_hash.0);
-        self.take(Kind::SecretCommitment, event, &body.commitment.0);
+        self.take(Kind::BodyHash, event.id, &event.header.body_hash.0);
+        self.take(Kind::SecretCommitment, event.id, &body.commitment.0);
         for wrap in &body.wraps {
-            self.pieces(Kind::Wrap, event, &wrap.sealed);
+            self.pieces(Kind::Wrap, event.id, &wrap.sealed, PIECE_STEP);
         }
         if let Some(secret) = self.replica.secret(&event.id) {
-            self.take(Kind::Secret, event, secret.as_bytes());
+            self.take(Kind::Secret, event.id, secret.as_bytes());
         }
     }
 
@@ -216,27 +246,25 @@ impl Cutter<'_> {
         let mut rest = text.as_slice();
         while rest.len() >= TEXT_PART + NEEDLE_BYTES_MIN {
             let (part, others) = rest.split_at(TEXT_PART);
-            self.take(Kind::Plaintext, event, part);
+            self.take(Kind::Plaintext, event.id, part);
             rest = others;
         }
-        self.take(Kind::Plaintext, event, rest);
+        self.take(Kind::Plaintext, event.id, rest);
     }
 
-    fn pieces(&mut self, kind: Kind, event: &Event, bytes: &[u8]) {
+    fn pieces(&mut self, kind: Kind, event: EventId, bytes: &[u8], step: usize) {
         if bytes.len() < PIECE {
             self.origin.too_short += 1;
             return;
         }
         let last = bytes.len() - PIECE;
-        for start in (0..last).step_by(PIECE_STEP).chain([last]) {
+        for start in (0..last).step_by(step).chain([last]) {
             self.take(kind, event, &bytes[start..start + PIECE]);
         }
     }
 
-    fn take(&mut self, kind: Kind, event: &Event, bytes: &[u8]) {
-        self.needles
-            .entry((kind, bytes.to_vec()))
-            .or_insert(event.id);
+    fn take(&mut self, kind: Kind, event: EventId, bytes: &[u8]) {
+        self.needles.entry((kind, bytes.to_vec())).or_insert(event);
     }
 
     fn end(self, store: &Store) -> Result<Needles, ApiError> {

@@ -45,6 +45,8 @@ pub enum Kind {
     BodyHash,
     /// The commitment to what was written.
     Commitment,
+    /// A part of a file's chunk as it travels, sealed.
+    Chunk,
     /// The id of a lane.
     Lane,
     /// The id of a key event.
@@ -58,13 +60,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Plaintext,
         Kind::Body,
         Kind::Signature,
         Kind::EventId,
         Kind::BodyHash,
         Kind::Commitment,
+        Kind::Chunk,
         Kind::Lane,
         Kind::KeyEvent,
         Kind::Secret,
@@ -81,6 +84,7 @@ impl Kind {
             Kind::EventId => "event id",
             Kind::BodyHash => "body hash",
             Kind::Commitment => "commitment",
+            Kind::Chunk => "sealed chunk",
             Kind::Lane => "lane id",
             Kind::KeyEvent => "key event id",
             Kind::Secret => "epoch secret",
@@ -304,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_or_altered_is_refused() {
+    fn a_file_that_was_cut_or_garbled_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("needles");
         needles().write(&path).unwrap();
@@ -314,7 +318,7 @@ mod tests {
             String::new(),
             lines[..2].concat(),
             whole[..whole.len() - 1].into(),
-            whole.replace("0101", "01"),
+            whole.replace("0101", ""),
             whole.replace("\"lane\"", "\"brook\""),
             whole.replace("needles\":1", "needles\":2"),
         ] {

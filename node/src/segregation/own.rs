@@ -22,7 +22,7 @@ use crate::audit::Record;
 use crate::store::{Store, StoreError};
 
 /// What a report says that the own view looks for.
-pub const LOOKED_FOR: &str = "events, logs, keys, notes and import marks of lanes and channels \
+pub const LOOKED_FOR: &str = "events, logs, keys, files, notes and import marks of lanes and channels \
                               that this partner does not read, and such as belong to nothing";
 
 /// Something that is out of place.

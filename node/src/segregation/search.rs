@@ -6,6 +6,8 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use aho_corasick::{AhoCorasick, BuildError};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 use super::needle::{Kind, NEEDLE_BYTES_MIN, Needle};
 
@@ -16,7 +18,6 @@ const START: usize = NEEDLE_BYTES_MIN;
 const SHOWN_DIGITS: usize = 12;
 /// Read at a time, in bytes.
 const BLOCK: usize = 1 << 20;
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// How a needle is written where it is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -132,19 +133,13 @@ fn forms(needle: &Needle) -> Vec<(Form, Vec<u8>)> {
         | Kind::Commitment
         | Kind::Secret
         | Kind::SecretCommitment => 2 * START,
-        Kind::Plaintext | Kind::Body | Kind::Wrap => return vec![(Form::Raw, raw)],
+        Kind::Plaintext | Kind::Body | Kind::Chunk | Kind::Wrap => return vec![(Form::Raw, raw)],
     };
     let mut hex = comity_protocol::id::hex(&raw);
     hex.truncate(digits);
-    let base64 = base64(&raw[..START]);
-    let url: Vec<u8> = base64
-        .iter()
-        .map(|letter| match letter {
-            b'+' => b'-',
-            b'/' => b'_',
-            letter => *letter,
-        })
-        .collect();
+    // Whole groups of three bytes: what follows does not change them.
+    let base64 = STANDARD.encode(&raw[..START]).into_bytes();
+    let url = URL_SAFE.encode(&raw[..START]).into_bytes();
     let mut forms = vec![
         (Form::Raw, raw),
         (Form::Hex, hex.to_ascii_uppercase().into_bytes()),
@@ -157,17 +152,6 @@ fn forms(needle: &Needle) -> Vec<(Form, Vec<u8>)> {
     }
     forms.push((Form::Base64, base64));
     forms
-}
-
-/// Base64 of whole groups of three bytes.
-fn base64(bytes: &[u8]) -> Vec<u8> {
-    let group = |three: &[u8]| {
-        let number = three
-            .iter()
-            .fold(0u32, |sum, byte| sum << 8 | u32::from(*byte));
-        [18, 12, 6, 0].map(|shift| BASE64[(number >> shift & 63) as usize])
-    };
-    bytes.chunks_exact(3).flat_map(group).collect()
 }
 
 #[cfg(test)]

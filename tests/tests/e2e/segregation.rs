@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use comity_node::api::{Fault, Written};
+use comity_node::api::{Fault, FileInfo, Written};
 use comity_node::config::{Config, FILE_NAME};
 use comity_node::keystore;
 use comity_node::store::{Store, StoreError};
@@ -14,7 +14,7 @@ use comity_protocol::codec::Canonical as _;
 use comity_protocol::lane::LaneForm;
 use comity_protocol::rows::{Row, Table, read_event};
 use comity_tests::store::audit;
-use comity_tests::{Node, PATIENCE, Site, eventually, say, unhex};
+use comity_tests::{Dice, Node, PATIENCE, Site, eventually, say, unhex};
 use serde::Deserialize;
 
 const ALL: [&str; 4] = ["alpha", "bravo", "charlie", "delta"];
@@ -105,7 +105,8 @@ fn those_left_out_have_nothing_of_it_and_the_same_search_finds_all_of_it_elsewhe
     site.peer_all();
     site.share("harbour", &ALL);
     site["alpha"].post("harbour", "amal", OPEN_TEXT);
-    let events = talk_among_two(&site);
+    let carried = tempfile::tempdir().unwrap();
+    let events = talk_among_two(&site) + file_among_two(&site, carried.path());
     site.agree("harbour", &ALL);
     let refused = prove(&site["charlie"], &[]).failed();
     assert_eq!(
@@ -114,7 +115,6 @@ fn those_left_out_have_nothing_of_it_and_the_same_search_finds_all_of_it_elsewhe
     );
     site.stop();
 
-    let carried = tempfile::tempdir().unwrap();
     for other in OTHERS {
         let needles = carried.path().join(other);
         let exported = export(&site["alpha"], other, &needles);
@@ -205,6 +205,30 @@ fn talk_among_two(site: &Site) -> u64 {
         whole.then_some(())
     });
     3 + 3 + 5
+}
+
+/// Alpha sends bravo a file of several chunks, which bravo fetches.
+fn file_among_two(site: &Site, dir: &Path) -> u64 {
+    let [sent_from, fetched_to] = ["sent", "fetched"].map(|name| dir.join(name));
+    let bytes = Dice::of("a file for two").bytes(700_000);
+    fs::write(&sent_from, &bytes).unwrap();
+    let send = ["file", "send", "harbour", path(&sent_from), "--to", "bravo"];
+    let sent = site["alpha"].json(&[&send[..], &["--user", "amal"]].concat());
+    let sent: Written = sent.ok().object();
+    let get = ["file", "get", &sent.id, "--output", path(&fetched_to)];
+    eventually("the reference arrives", PATIENCE, || {
+        let files: Vec<FileInfo> = site["bravo"]
+            .json(&["file", "list", "harbour"])
+            .ok()
+            .objects();
+        let found = files
+            .iter()
+            .any(|file| file.id == sent.id && file.state != "no_key");
+        found.then_some(())
+    });
+    site["bravo"].json(&get).ok();
+    assert!(fs::read(&fetched_to).unwrap() == bytes);
+    1
 }
 
 fn prove(node: &Node, options: &[&str]) -> comity_tests::Outcome {
@@ -454,10 +478,12 @@ fn rows_of_lane(node: &Node, lane: &[u8]) -> Vec<(&'static str, Row)> {
     let note = comity_protocol::rows::ChannelNote::default().to_bytes();
     take(Table::Channels, vec![7; 32], &note);
     take(Table::Imports, vec![7; 64], &[0; 8]);
+    take(Table::Files, secret.0.to_vec(), b"no file");
+    take(Table::Chunks, vec![7; 40], b"no chunk");
     assert_eq!(
         rows.len(),
-        6,
-        "a log, a key event, a post, a secret and two more"
+        8,
+        "a log, a key event, a post, a secret and more"
     );
     rows
 }
