@@ -261,6 +261,7 @@ impl Home {
             synced: self.synced,
             write_buffer_bytes: WRITE_BUFFER_BYTES,
             env: Some(self.supply.env()),
+            compressed: true,
         };
         let key = KeyPlace::of(&self.dir, &self.config.storage).and_then(|place| place.read());
         let key = key.expect("a storage key");
