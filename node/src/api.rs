@@ -233,10 +233,6 @@ fn no_fields<'de, D: Deserializer<'de>>(fields: D) -> Result<(), D::Error> {
 }
 
 /// One line of an answer.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "each is written as soon as it is made"
-)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 #[expect(

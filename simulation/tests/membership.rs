@@ -94,11 +94,11 @@ fn a_removed_partner_gets_no_later_frame_key_or_event_and_its_late_posts_are_fla
     world.connect_all();
     world.run_for(40_000);
 
-    for at in 0..DELTA {
+    for (at, name) in NAMES.iter().enumerate().take(DELTA) {
         let held = held(&world, at, channel);
-        assert!(is_shown(held, &early), "{}", NAMES[at]);
-        assert_eq!(is_shown(held, &narrow), at == 1, "{}", NAMES[at]);
-        assert!(!is_shown(held, &late), "{}", NAMES[at]);
+        assert!(is_shown(held, &early), "{}", name);
+        assert_eq!(is_shown(held, &narrow), at == 1, "{}", name);
+        assert!(!is_shown(held, &late), "{}", name);
         let cuts = held
             .lanes()
             .flat_map(|(lane, _)| held.graph().logs_of(*lane));
@@ -110,7 +110,7 @@ fn a_removed_partner_gets_no_later_frame_key_or_event_and_its_late_posts_are_fla
                 .iter()
                 .any(|entry| entry.kind == Kind::Cut)
         };
-        assert!(chains.into_iter().any(cut), "{} wrote no cut", NAMES[at]);
+        assert!(chains.into_iter().any(cut), "{} wrote no cut", name);
     }
     for frame in world
         .sent()
@@ -153,12 +153,12 @@ fn whoever_comes_back_reads_on_and_what_was_flagged_stays_flagged() {
     let hello = say(&mut world, 2, channel, "hello again", None);
     world.run_for(40_000);
 
-    for at in 0..4 {
+    for (at, name) in NAMES.iter().enumerate() {
         let held = held(&world, at, channel);
         for (id, shown) in [(early, true), (late, false), (back, true), (hello, true)] {
-            assert_eq!(is_shown(held, &id), shown, "{}: {id}", NAMES[at]);
+            assert_eq!(is_shown(held, &id), shown, "{}: {id}", name);
         }
-        assert_eq!(is_shown(held, &meanwhile), at != DELTA, "{}", NAMES[at]);
+        assert_eq!(is_shown(held, &meanwhile), at != DELTA, "{}", name);
     }
     assert!(world.converged(channel));
     assert_eq!(world.misbehaviour(), &[] as &[String]);
@@ -212,12 +212,12 @@ fn three_owners_remove_a_fourth_when_two_have_endorsed() {
         .expect("the second owner completes it");
     world.run_for(5_000);
 
-    for at in 0..DELTA {
+    for (at, name) in NAMES.iter().enumerate().take(DELTA) {
         assert_eq!(
             world.status(at, channel, &partner),
             Some(Status::Removed),
             "{}",
-            NAMES[at]
+            name
         );
     }
 }

@@ -13,7 +13,6 @@ use crate::stage::{ALPHA, BRAVO, CHARLIE, HONEST, MALLORY, Stage};
 /// A key event in two parts for sixty-four readers, with garbage for two of the honest: they have
 /// the secret from the third, and go on exchanging in a lane of sixty-four.
 #[test]
-#[ignore = "bringing sixty-four partners in takes half a minute of processor time"]
 fn a_lane_of_sixty_four_partners_of_whom_one_lies() {
     let began = std::time::Instant::now();
     let names: Vec<String> = (0..limits::PARTNERS)

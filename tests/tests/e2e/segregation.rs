@@ -347,7 +347,7 @@ fn one_byte_string_of_it_is_found_wherever_it_is_put() {
             "plaintext",
             "raw",
         ),
-        (&log, post.id[..12].as_bytes().to_vec(), "event_id", "hex"),
+        (&log, post.id.as_bytes()[..12].to_vec(), "event_id", "hex"),
     ] {
         let kept = fs::read(file).ok();
         let mut planted = kept.clone().unwrap_or_else(|| vec![b'.'; 300]);
