@@ -3,7 +3,7 @@
 //! Every write that others may come to rely on is synced; writes are gathered into groups by the
 //! [committer](crate::committer), so that one sync serves many. Values of sealed tables are
 //! encrypted under the node's storage key and bound to their table and key. A sealed table lies in
-//! a column family of its own per [generation](mark::Mark), which begins when everything is
+//! a column family of its own per generation, which begins when everything is
 //! [sealed again](Store::reseal) under another key.
 
 mod mark;

@@ -296,7 +296,7 @@ pub struct PackedEvent {
     pub start: Option<LogStart>,
     pub signature: Signature,
     /// With `start` the claimed time, else its difference to that of the event before, as
-    /// [`zigzag`] writes it.
+    /// `zigzag` writes it.
     pub claimed: u64,
     pub kind: u8,
     pub precedence: u8,
