@@ -21,7 +21,8 @@ bench: setup
 	cargo bench --profile release --locked --bench mesh -- $(ARGS)
 
 # Installs what cargo cannot: clang and libclang, with which the bindings of RocksDB are made, and
-# a C++ compiler. Asks nothing; where it cannot install, it says what to install.
+# a C++ compiler for RocksDB and for the tests' file system that loses power. Asks nothing; where
+# it cannot install, it says what to install.
 LIBCLANG := $(foreach dir,/usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib /usr/lib64,\
   $(wildcard $(dir)/libclang.so* $(dir)/libclang-[0-9]*.so*))
 PACKAGES := $(strip \
