@@ -405,16 +405,16 @@ fn a_row_of_a_lane_of_others_is_found_without_needles() {
     assert_eq!(clean.verdict, "clean");
 
     for (table, row) in &rows {
-        open(charlie).write(std::slice::from_ref(row)).unwrap();
+        write(charlie, std::slice::from_ref(row));
         let [finding] = &findings(charlie)[..] else {
             panic!("one finding in {table}");
         };
         assert_eq!(finding.table, *table, "{}", finding.what);
-        open(charlie).write(&[removal(row)]).unwrap();
+        write(charlie, &[removal(row)]);
     }
     // With all that belongs to it, the lane is known, and known to be for others.
     let all: Vec<Row> = rows.iter().map(|(_, row)| row.clone()).collect();
-    open(charlie).write(&all).unwrap();
+    write(charlie, &all);
     let found = findings(charlie);
     let of_others = |finding: &&Finding| finding.what.contains("has not this partner");
     let tables: Vec<&str> = found
@@ -425,7 +425,7 @@ fn a_row_of_a_lane_of_others_is_found_without_needles() {
     assert_eq!(tables, ["logs", "events", "events", "secrets"], "{found:?}");
     assert_eq!(found.len(), rows.len());
     let removals: Vec<Row> = all.iter().map(removal).collect();
-    open(charlie).write(&removals).unwrap();
+    write(charlie, &removals);
     prove(charlie, &[]).ok();
 }
 
@@ -488,9 +488,17 @@ fn rows_of_lane(node: &Node, lane: &[u8]) -> Vec<(&'static str, Row)> {
     rows
 }
 
+/// Writes rows, and waits until what the store does about them in the background has ended.
+fn write(node: &Node, rows: &[Row]) {
+    open(node).write(rows).unwrap();
+    drop(open(node));
+}
+
 fn open(node: &Node) -> Store {
     let config = Config::load(&node.dir).unwrap();
-    keystore::open_store(&node.dir, &config.storage).unwrap()
+    eventually("nobody else has the store open", PATIENCE, || {
+        keystore::open_store(&node.dir, &config.storage).ok()
+    })
 }
 
 /// The bytes and the times of every file below a directory.
