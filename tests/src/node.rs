@@ -271,9 +271,14 @@ impl Node {
         self.read(channel).into_iter().find(|post| post.id == id)
     }
 
-    /// `comity export`.
+    /// The posts of `comity export`; files stand among them.
     pub fn export(&self) -> Vec<PostInfo> {
-        self.comity(&["export"]).ok().objects()
+        let items: Vec<serde_json::Value> = self.comity(&["export"]).ok().objects();
+        let is_post = |item: &serde_json::Value| item.get("media_type").is_none();
+        let posts = items.into_iter().filter(is_post);
+        posts
+            .map(|post| serde_json::from_value(post).expect("a post"))
+            .collect()
     }
 
     /// What the node holds.
