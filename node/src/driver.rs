@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 
-use comity_protocol::event::TAG_EVENT_SIGNATURE;
 use comity_protocol::id::PartnerId;
 use comity_protocol::keys::Entropy;
+use comity_protocol::limits;
+use comity_protocol::quota::Limit;
 use comity_protocol::replica::{
-    Command, CommandError, Input, Notice, Output, Replica, StreamClass, VerifyItem, Written,
+    Command, CommandError, Input, Notice, Output, Replica, StreamClass, Written,
 };
 use comity_protocol::time::{Instant, Now, WallTime};
 use tokio::sync::{mpsc, oneshot};
@@ -20,14 +21,19 @@ use tokio::sync::{mpsc, oneshot};
 use crate::committer::{Effect, Effects, Feedback};
 use crate::memberships::Memberships;
 use crate::random;
-use crate::transport::{Class, LinkEvent, Transport};
+use crate::received::Received;
+use crate::transport::inbox::Inbox;
+use crate::transport::{Class, LinkEvent, PeerId, Transport};
+use crate::verifying::{Checked, Verifiers};
+use crate::working_time::WorkingTime;
 
-/// Link events and orders that are taken before the machine's wishes are handed on: one group.
+/// Orders, or link events, that are taken before the machine's wishes are handed on: one group.
 const INPUTS_PER_GROUP: usize = 256;
-/// Bytes of events under verification before no more frames are taken: bounds memory.
+/// How long a group of link events is gathered at most: what they lead to waits that long.
+const GROUP_TIME: Duration = Duration::from_millis(1);
+/// Bytes of events under verification before only those peers' frames are taken that have none
+/// there: bounds memory, and leaves every peer its turn.
 const VERIFYING_BYTES_MAX: usize = 32 << 20;
-/// Signatures that one job verifies: small enough to use all cores, large enough to be worth it.
-const SIGNATURES_PER_JOB: usize = 48;
 /// The least time between two records of one kind of incident of one peer.
 const INCIDENT_PAUSE: Duration = Duration::from_secs(1);
 /// Orders that may wait for the driver.
@@ -147,7 +153,9 @@ impl Handle {
 pub struct Surroundings {
     pub effects: Effects,
     pub feedback: mpsc::UnboundedReceiver<Feedback>,
-    pub links: mpsc::Receiver<LinkEvent>,
+    pub links: Inbox,
+    /// Where frames are kept as they come, if anywhere.
+    pub received: Option<Received>,
     pub transport: Option<Arc<Transport>>,
     /// What peers did wrong goes on record there.
     pub incidents: mpsc::Sender<Incident>,
@@ -169,7 +177,7 @@ pub fn start(
 ) -> (Handle, tokio::task::JoinHandle<Result<(), String>>) {
     let (orders, received) = mpsc::channel(ORDERS);
     let handle = Handle { orders };
-    let (verified_in, verified_out) = mpsc::unbounded_channel();
+    let (verifiers, checked) = Verifiers::new();
     let driver = Driver {
         memberships: Memberships::of(&replica),
         replica,
@@ -181,31 +189,30 @@ pub fn start(
         tickets: BTreeMap::new(),
         next_ticket: 0,
         refused: false,
-        verified: verified_in,
-        finished: BTreeMap::new(),
-        next_verified: 0,
-        to_verify: Vec::new(),
+        verifiers,
+        working_time: WorkingTime::default(),
+        brought: false,
+        received: surroundings.received,
         wake: None,
         started: Clock::now(),
         group: Vec::new(),
     };
-    let inbox = Inbox {
+    let waiting = Waiting {
         orders: received,
         links: surroundings.links,
         feedback: surroundings.feedback,
-        verified: verified_out,
+        checked,
     };
-    (handle, tokio::spawn(driver.run(inbox)))
+    (handle, tokio::spawn(driver.run(waiting)))
 }
 
-struct Inbox {
+/// What has come and was not taken yet.
+struct Waiting {
     orders: mpsc::Receiver<Order>,
-    links: mpsc::Receiver<LinkEvent>,
+    links: Inbox,
     feedback: mpsc::UnboundedReceiver<Feedback>,
-    verified: mpsc::UnboundedReceiver<Vec<(u64, Vec<bool>)>>,
+    checked: mpsc::UnboundedReceiver<Checked>,
 }
-
-type Jobs = Vec<(u64, Vec<VerifyItem>)>;
 
 struct Driver {
     replica: Replica,
@@ -214,77 +221,90 @@ struct Driver {
     effects: Effects,
     transport: Option<Arc<Transport>>,
     incidents: mpsc::Sender<Incident>,
-    /// When the last incident of each peer and kind was.
-    recorded: BTreeMap<(PartnerId, &'static str), Clock>,
+    /// When each kind of incident of each peer was last put on record, and how often it happened
+    /// since.
+    recorded: BTreeMap<(PartnerId, &'static str), (Clock, u64)>,
     /// The link over which each peer is reached now.
     links: BTreeMap<PartnerId, u64>,
     tickets: BTreeMap<u64, oneshot::Sender<Result<Written, CommandError>>>,
     next_ticket: u64,
     /// Whether a command was refused since this was last cleared.
     refused: bool,
-    verified: mpsc::UnboundedSender<Vec<(u64, Vec<bool>)>>,
-    /// Verdicts that came before an earlier batch's: the machine gets them in order.
-    finished: BTreeMap<u64, Vec<bool>>,
-    next_verified: u64,
-    to_verify: Jobs,
+    verifiers: Verifiers,
+    working_time: WorkingTime,
+    /// Whether an input since this was last cleared led to something to check or to store.
+    brought: bool,
+    received: Option<Received>,
     wake: Option<Instant>,
     started: Clock,
     group: Vec<Effect>,
 }
 
 impl Driver {
-    async fn run(mut self, mut inbox: Inbox) -> Result<(), String> {
+    /// Whatever peers send, this node's own people wait for one frame at most: their orders are
+    /// taken before the next, and handed on at once.
+    async fn run(mut self, mut waiting: Waiting) -> Result<(), String> {
         loop {
             let wake = self.wake_in();
-            let accept_frames = self.replica.verifying_bytes() < VERIFYING_BYTES_MAX;
             tokio::select! {
-                Some(feedback) = inbox.feedback.recv() => self.feedback(feedback)?,
-                Some(verdicts) = inbox.verified.recv() => self.take_verdicts(verdicts),
-                order = inbox.orders.recv() => match order {
+                biased;
+                Some(feedback) = waiting.feedback.recv() => self.feedback(feedback)?,
+                Some(checked) = waiting.checked.recv() => self.take_verdicts(checked),
+                () = tokio::time::sleep(wake) => {
+                    if self.wake.is_some_and(|wake| wake <= self.instant()) {
+                        self.wake = None;
+                        self.handle(Input::Wake);
+                    }
+                }
+                order = waiting.orders.recv() => match order {
                     Some(Order::Stop(reply)) => return self.stop(reply).await,
                     Some(order) => self.order(order),
                     None => return Ok(()),
                 },
-                Some(event) = inbox.links.recv(), if accept_frames => self.link(event),
-                () = tokio::time::sleep(wake) => {
-                    self.wake = None;
-                    self.handle(Input::Wake);
+                event = waiting.links.recv(|peer| self.may_take(peer)) => {
+                    self.link(event, &mut waiting.links);
                 }
             }
-            if let Some(stop) = self.take_waiting(&mut inbox)? {
+            if let Some(stop) = self.take_orders(&mut waiting) {
                 return self.stop(stop).await;
             }
+            self.hand_over().await?;
+            self.take_from_peers(&mut waiting);
             self.hand_over().await?;
         }
     }
 
-    /// Takes what else has come meanwhile, so that one group serves it all.
-    fn take_waiting(&mut self, inbox: &mut Inbox) -> Result<Option<oneshot::Sender<()>>, String> {
+    /// Takes the orders that have come meanwhile; returns the one to stop.
+    fn take_orders(&mut self, waiting: &mut Waiting) -> Option<oneshot::Sender<()>> {
         for _ in 0..INPUTS_PER_GROUP {
-            let mut idle = true;
-            if let Ok(verdicts) = inbox.verified.try_recv() {
-                self.take_verdicts(verdicts);
-                idle = false;
-            }
-            match inbox.orders.try_recv() {
-                Ok(Order::Stop(reply)) => return Ok(Some(reply)),
-                Ok(order) => {
-                    self.order(order);
-                    idle = false;
-                }
-                Err(_) => {}
-            }
-            if self.replica.verifying_bytes() < VERIFYING_BYTES_MAX
-                && let Ok(event) = inbox.links.try_recv()
-            {
-                self.link(event);
-                idle = false;
-            }
-            if idle {
-                break;
+            match waiting.orders.try_recv() {
+                Ok(Order::Stop(reply)) => return Some(reply),
+                Ok(order) => self.order(order),
+                Err(_) => break,
             }
         }
-        Ok(None)
+        None
+    }
+
+    /// Takes what has come from peers meanwhile, until somebody here gives an order.
+    fn take_from_peers(&mut self, waiting: &mut Waiting) {
+        let begun = Clock::now();
+        for _ in 0..INPUTS_PER_GROUP {
+            let checked = waiting.checked.try_recv().ok();
+            let event = waiting.links.try_recv(|peer| self.may_take(peer));
+            if checked.is_none() && event.is_none() {
+                return;
+            }
+            if let Some(checked) = checked {
+                self.take_verdicts(checked);
+            }
+            if let Some(event) = event {
+                self.link(event, &mut waiting.links);
+            }
+            if !waiting.orders.is_empty() || begun.elapsed() > GROUP_TIME {
+                return;
+            }
+        }
     }
 
     async fn stop(mut self, reply: oneshot::Sender<()>) -> Result<(), String> {
@@ -303,7 +323,7 @@ impl Driver {
     }
 
     async fn hand_over(&mut self) -> Result<(), String> {
-        self.send_to_verifiers();
+        self.verifiers.start();
         self.record_memberships().await;
         if self.group.is_empty() {
             return Ok(());
@@ -350,7 +370,10 @@ impl Driver {
         let at = self
             .wake
             .map_or(3_600_000, |wake| wake.0.saturating_sub(self.instant().0));
-        Duration::from_millis(at)
+        let relief = self.working_time.next_relief(Clock::now());
+        relief
+            .into_iter()
+            .fold(Duration::from_millis(at), Duration::min)
     }
 
     fn feedback(&mut self, feedback: Feedback) -> Result<(), String> {
@@ -399,7 +422,35 @@ impl Driver {
         });
     }
 
-    fn link(&mut self, event: LinkEvent) {
+    /// Whether a peer's next frame may be taken: not while too much of what it sent is under
+    /// verification, nor while it has taken more time than is its share.
+    fn may_take(&self, peer: &PeerId) -> bool {
+        let peer = PartnerId(*peer);
+        let of_peer = self.replica.verifying_bytes_of(&peer);
+        let all = self.replica.verifying_bytes();
+        let room = of_peer < limits::VERIFYING_BYTES_PER_PEER && all < VERIFYING_BYTES_MAX;
+        (of_peer == 0 || room) && self.working_time.may(&peer, Clock::now())
+    }
+
+    /// Takes what a link handed over, and charges its peer for the time that took.
+    fn link(&mut self, event: LinkEvent, links: &mut Inbox) {
+        let begun = Clock::now();
+        let peer = PartnerId(*event.peer());
+        self.brought = false;
+        self.take(event);
+        let took = begun.elapsed();
+        links.charge(&peer.0, took);
+        if !self.brought && self.working_time.spend(&peer, took, begun) {
+            let why = "it asks and tells more than its share: its frames have to wait".into();
+            self.replica.over_limit(peer, Limit::WorkingTime, why);
+            self.fulfil_all();
+        }
+    }
+
+    fn take(&mut self, event: LinkEvent) {
+        if let (Some(received), LinkEvent::Frame { bytes, .. }) = (&mut self.received, &event) {
+            received.keep(bytes);
+        }
         match event {
             LinkEvent::Up { peer, link, .. } => {
                 self.links.insert(PartnerId(peer), link);
@@ -432,6 +483,10 @@ impl Driver {
     fn handle(&mut self, input: Input) {
         let now = self.now();
         self.replica.handle(input, now);
+        self.fulfil_all();
+    }
+
+    fn fulfil_all(&mut self) {
         while let Some(output) = self.replica.poll() {
             self.fulfil(output);
         }
@@ -439,8 +494,14 @@ impl Driver {
 
     fn fulfil(&mut self, output: Output) {
         match output {
-            Output::Verify { batch, items } => self.to_verify.push((batch, items)),
-            Output::Append { rows } => self.group.push(Effect::Append(rows)),
+            Output::Verify { batch, peer, items } => {
+                self.brought = true;
+                self.verifiers.push(peer, batch, items);
+            }
+            Output::Append { rows } => {
+                self.brought = true;
+                self.group.push(Effect::Append(rows));
+            }
             Output::Send { peer, class, bytes } => {
                 if let Some(&link) = self.links.get(&peer) {
                     self.group.push(Effect::Send {
@@ -549,16 +610,30 @@ impl Driver {
         }
     }
 
-    /// Puts something that a peer did on record, at most once a second for each kind: a peer that
-    /// floods must not fill the disk with the record of it.
+    fn take_verdicts(&mut self, checked: Checked) {
+        for (batch, valid) in self.verifiers.finish(checked) {
+            self.handle(Input::Verified { batch, valid });
+        }
+        self.verifiers.start();
+    }
+
+    /// Puts something that a peer did on record, at most once a second for each kind, with how often
+    /// it happened since: a peer that floods must not fill the disk with the record of it.
     fn incident(&mut self, action: &'static str, peer: &PartnerId, text: String) {
-        let last = self.recorded.insert((*peer, action), Clock::now());
-        if last.is_some_and(|last| last.elapsed() < INCIDENT_PAUSE) {
+        let pause = self.recorded.get_mut(&(*peer, action));
+        if let Some((_, repeated)) = pause.filter(|(last, _)| last.elapsed() < INCIDENT_PAUSE) {
+            *repeated += 1;
             tracing::debug!(action, %peer, %text, "incident");
             return;
         }
-        tracing::warn!(action, %peer, %text, "incident");
-        let text = format!("{peer}: {text}");
+        let before = self.recorded.insert((*peer, action), (Clock::now(), 0));
+        let repeated = before.map_or(0, |(_, repeated)| repeated);
+        let more = match repeated {
+            0 => String::new(),
+            _ => format!(" (and {repeated} more of the kind since the last record)"),
+        };
+        tracing::warn!(action, %peer, %text, repeated, "incident");
+        let text = format!("{peer}: {text}{more}");
         if self.incidents.try_send(Incident { action, text }).is_err() {
             tracing::warn!(
                 action,
@@ -566,50 +641,6 @@ impl Driver {
             );
         }
     }
-
-    /// Signatures are checked one by one, on all cores.
-    fn send_to_verifiers(&mut self) {
-        let mut job: Jobs = Vec::new();
-        let mut size = 0;
-        for (batch, items) in std::mem::take(&mut self.to_verify) {
-            size += items.len();
-            job.push((batch, items));
-            if size >= SIGNATURES_PER_JOB {
-                self.spawn_job(std::mem::take(&mut job));
-                size = 0;
-            }
-        }
-        if !job.is_empty() {
-            self.spawn_job(job);
-        }
-    }
-
-    fn spawn_job(&self, job: Jobs) {
-        let verified = self.verified.clone();
-        tokio::task::spawn_blocking(move || {
-            let verdicts = job
-                .into_iter()
-                .map(|(batch, items)| (batch, items.iter().map(verify).collect()))
-                .collect();
-            // The driver is gone only when the node stops.
-            let _ = verified.send(verdicts);
-        });
-    }
-
-    fn take_verdicts(&mut self, verdicts: Vec<(u64, Vec<bool>)>) {
-        self.finished.extend(verdicts);
-        while let Some(valid) = self.finished.remove(&self.next_verified) {
-            let batch = self.next_verified;
-            self.next_verified += 1;
-            self.handle(Input::Verified { batch, valid });
-        }
-    }
-}
-
-fn verify(item: &VerifyItem) -> bool {
-    item.key
-        .verify(TAG_EVENT_SIGNATURE, &item.id.0, &item.signature.0)
-        .is_ok()
 }
 
 fn class_from(class: Class) -> StreamClass {

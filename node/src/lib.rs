@@ -21,3 +21,6 @@ pub mod service;
 pub mod storage_key;
 pub mod store;
 pub mod transport;
+mod turns;
+mod verifying;
+mod working_time;

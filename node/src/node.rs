@@ -19,14 +19,11 @@ use crate::keystore::{self, KeyFileError, Keys};
 use crate::pacts::Pacts;
 use crate::pieces::Pieces;
 use crate::ranges::Ranges;
-use crate::received;
+use crate::received::Received;
 use crate::service::failure;
 use crate::service::files::{self, Files};
 use crate::store::{Store, StoreError, StoreOptions};
-use crate::transport::{Congestion, GroupProfile, LinkEvent, Transport, TransportConfig};
-
-/// Link events that may wait for the driver; each is at most a frame of 1 MiB.
-const LINK_EVENTS: usize = 512;
+use crate::transport::{Congestion, GroupProfile, Transport, TransportConfig, inbox};
 
 /// How long a store that another process has open is waited for, and how often it is tried:
 /// commands on a stopped node are short.
@@ -94,7 +91,7 @@ impl Node {
         let audit =
             Audit::open(store.clone()).map_err(|error| failure::node("audit_broken", error))?;
 
-        let (events, links) = mpsc::channel::<LinkEvent>(LINK_EVENTS);
+        let (events, links) = inbox::channel();
         let transport = match mode {
             Mode::Offline => None,
             Mode::Serving => {
@@ -103,12 +100,13 @@ impl Node {
                 Some(Arc::new(started.map_err(failure::transport)?))
             }
         };
-        let links = match &config.links.keep_received {
+        let received = match &config.links.keep_received {
             Some(path) if mode == Mode::Serving => {
                 let path = dir.join(path);
-                received::keep(links, &path).map_err(|error| failure::directory(&path, &error))?
+                let file = Received::open(&path);
+                Some(file.map_err(|error| failure::directory(&path, &error))?)
             }
-            _ => links,
+            _ => None,
         };
         let runtime = tokio::runtime::Handle::current();
         let ranges = Ranges::new(store.clone(), transport.clone(), runtime.clone());
@@ -126,6 +124,7 @@ impl Node {
             effects,
             feedback,
             links,
+            received,
             transport: transport.clone(),
             incidents: record_incidents(audit.clone()),
         };

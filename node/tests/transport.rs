@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use comity_node::transport::inbox::{self, Inbox};
 use comity_node::transport::{
     Class, GroupProfile, LinkEvent, LinkStatus, MAX_FRAME, PeerEntry, PeerId, SendOutcome,
     TlsIdentity, Transport, TransportConfig,
@@ -19,7 +20,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
 use tokio::time::{interval, timeout};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -377,13 +377,13 @@ async fn a_peer_that_does_not_read_costs_the_others_nothing() {
     slow.up().await;
     b.up().await;
 
-    // Refused, with more queued than the slow peer's channel and windows alone can hold.
+    // Refused, with more queued than the slow peer's inbox and windows alone can hold.
     let mut queued = 0u32;
     until("the slow peer's queue is full", || {
         while send_large(&a, &slow, queued) == SendOutcome::Queued {
             queued += 1;
         }
-        queued as usize > EVENTS + (2 << 20) / LARGE_FRAME
+        queued as usize > (3 << 20) / LARGE_FRAME
     })
     .await;
 
@@ -493,9 +493,6 @@ async fn small_frames_per_second() {
 
 const FRAMES_PER_CLASS: u32 = 2_000;
 
-/// The events that a node's layer above may be behind.
-const EVENTS: usize = 64;
-
 /// What any single expectation may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -505,7 +502,7 @@ struct Node {
     pin: [u8; 32],
     pem: String,
     transport: Transport,
-    events: mpsc::Receiver<LinkEvent>,
+    events: Inbox,
     links: BTreeMap<PeerId, u64>,
     last_link: u64,
 }
@@ -526,7 +523,7 @@ impl Node {
     ) -> Self {
         let mut config = TransportConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
         adjust(&mut config);
-        let (sender, events) = mpsc::channel(EVENTS);
+        let (sender, events) = inbox::channel();
         let (pin, pem) = (identity.pin(), identity.to_pem().to_string());
         let transport = Transport::start(config, identity, id(number), sender).await;
         Self {
@@ -606,7 +603,7 @@ impl Node {
     }
 
     async fn event(&mut self) -> LinkEvent {
-        let event = within("an event", self.events.recv()).await.unwrap();
+        let event = within("an event", self.events.recv(|_| true)).await;
         self.check_order(&event);
         event
     }

@@ -156,7 +156,8 @@ impl Pull {
         }
     }
 
-    /// A peer holds a log at least as far as `seq`, more than the `held` here.
+    /// A peer holds a log at least as far as `seq`, more than the `held` here. To be followed by
+    /// [`Pull::look_soon`], once for all that was heard of a lane.
     pub fn ahead(&mut self, peer: PartnerId, log: LogId, seq: u64, held: u64, now: Instant) {
         let Some(source) = self.sources.get_mut(&peer) else {
             return;
@@ -171,7 +172,6 @@ impl Pull {
         let known = lane.ahead.entry(log.2).or_insert(0);
         *known = (*known).max(seq);
         self.behind_since.entry(log).or_insert((now, held));
-        self.look_soon(peer, (log.0, log.1), now);
     }
 
     /// Events of a peer entered verification.
@@ -323,8 +323,9 @@ impl Pull {
         }
     }
 
-    /// Something changed that may make a question possible.
-    fn look_soon(&mut self, peer: PartnerId, lane: LaneRef, now: Instant) {
+    /// Something changed that may make a question possible: looks at a lane of a peer as soon as it
+    /// was left alone long enough.
+    pub fn look_soon(&mut self, peer: PartnerId, lane: LaneRef, now: Instant) {
         let held = self.lane_mut(peer, &(lane.0, lane.1, WriterId([0; 32])));
         if let Some(held) = held {
             let at = now.max(held.looked.plus(LOOK_MS));
@@ -705,6 +706,7 @@ mod tests {
             let lane = lane::control_lane(channel);
             let now = Instant(u64::from(number) * 1_000);
             pull.ahead(LIAR, (channel, lane, WriterId([8; 32])), 9, 0, now);
+            pull.look_soon(LIAR, (channel, lane), now);
             let due = pull.due(&BTreeMap::new(), |_| true, now.plus(500));
             assert_eq!(due.len(), 1);
             pull.refused(LIAR, channel, lane);
@@ -738,6 +740,7 @@ mod tests {
         for (peer, seq) in [(LIAR, liar), (HONEST, honest)] {
             pull.up(peer);
             pull.ahead(peer, log, seq, 0, Instant(0));
+            pull.look_soon(peer, (log.0, log.1), Instant(0));
         }
         (pull, log)
     }

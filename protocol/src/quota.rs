@@ -25,6 +25,8 @@ pub enum Limit {
     ControlEvents,
     /// The charter's byte budget for one partner and day.
     ByteBudget,
+    /// The driver's time for what a peer sends that brings nothing.
+    WorkingTime,
 }
 
 impl Limit {
@@ -37,6 +39,7 @@ impl Limit {
             Limit::LanesPerWriter => "lanes_per_writer",
             Limit::ControlEvents => "control_events",
             Limit::ByteBudget => "byte_budget",
+            Limit::WorkingTime => "working_time",
         }
     }
 }

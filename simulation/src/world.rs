@@ -624,7 +624,7 @@ impl World {
     fn fulfil(&mut self, partner: usize, output: Output) {
         let life = self.partners[partner].life;
         match output {
-            Output::Verify { batch, items } => {
+            Output::Verify { batch, items, .. } => {
                 let valid = items
                     .iter()
                     .map(|item| {

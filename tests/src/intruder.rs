@@ -5,22 +5,19 @@ use std::path::Path;
 use comity_node::config::Config;
 use comity_node::keystore;
 use comity_node::pacts::Pacts;
+use comity_node::transport::inbox::{self, Inbox};
 use comity_node::transport::{Class, LinkEvent, PeerId, SendOutcome, Transport, TransportConfig};
 use comity_protocol::id::ChannelId;
 use comity_protocol::rows::Table;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 
 use crate::{PATIENCE, eventually};
-
-/// What came on the links waits here; while nobody takes it, the transport reads no more.
-const EVENTS: usize = 64;
 
 /// The links of a node that does not run, held by somebody else.
 pub struct Intruder {
     // Closed before the runtime that it runs on.
     transport: Transport,
-    events: mpsc::Receiver<LinkEvent>,
+    events: Inbox,
     peers: Vec<PeerId>,
     /// The channels that the node held.
     pub channels: Vec<ChannelId>,
@@ -45,7 +42,7 @@ impl Intruder {
             })
             .expect("the node's channels");
         let runtime = Runtime::new().expect("a runtime");
-        let (sender, events) = mpsc::channel(EVENTS);
+        let (sender, events) = inbox::channel();
         let config = TransportConfig::new(config.listen);
         let started = Transport::start(config, keys.tls, partner.0, sender);
         let transport = runtime.block_on(started).expect("the node's address");
@@ -84,6 +81,6 @@ impl Intruder {
 
     /// Takes what came. Without this, it is a peer that does not read.
     pub fn drain(&mut self) -> Vec<LinkEvent> {
-        std::iter::from_fn(|| self.events.try_recv().ok()).collect()
+        std::iter::from_fn(|| self.events.try_recv(|_| true)).collect()
     }
 }

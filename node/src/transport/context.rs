@@ -9,12 +9,12 @@ use std::time::Duration;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, Runtime, ServerConfig, TokioRuntime};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::config::INCOMING_BYTES;
 use super::framing::{Class, HEADER, MAX_FRAME};
+use super::inbox::Deliveries;
 use super::peer::{Peer, Retire};
 use super::queue::SendOutcome;
 use super::refusals::Refusals;
@@ -31,7 +31,7 @@ pub(super) struct Context {
     pub(super) local_addr: SocketAddr,
     pub(super) tls: Tls,
     pub(super) quic: Arc<quinn::TransportConfig>,
-    pub(super) events: mpsc::Sender<LinkEvent>,
+    pub(super) events: Deliveries,
     pub(super) pins: Arc<PinTable>,
     pub(super) refusals: Refusals,
     traffic: Arc<Traffic>,
@@ -47,7 +47,7 @@ impl Context {
         config: TransportConfig,
         identity: &TlsIdentity,
         own: PeerId,
-        events: mpsc::Sender<LinkEvent>,
+        events: Deliveries,
         runtime: Handle,
     ) -> Result<Self, TransportError> {
         if config.queue_bytes < QUEUE_BYTES_MIN {
@@ -91,9 +91,9 @@ impl Context {
         self.links_begun.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Tells the layer above; waits while it is behind. It is gone only when the node stops.
+    /// Tells the layer above; a frame waits while too many of its peer's wait there.
     pub(super) async fn tell(&self, event: LinkEvent) {
-        let _ = self.events.send(event).await;
+        self.events.send(event).await;
     }
 
     pub(super) fn set_peers(self: &Arc<Self>, entries: Vec<PeerEntry>) {

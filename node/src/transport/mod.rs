@@ -25,6 +25,7 @@ mod context;
 mod dialer;
 mod framing;
 mod identity;
+pub mod inbox;
 mod link;
 mod peer;
 mod queue;
@@ -39,7 +40,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -50,6 +50,7 @@ pub use queue::SendOutcome;
 pub use stats::{LinkStatus, Totals};
 
 use context::Context;
+use inbox::Deliveries;
 use peer::Retire;
 
 /// Names a peer by 32 bytes that mean nothing to the transport, except their order: of two
@@ -96,6 +97,18 @@ pub enum LinkEvent {
     },
 }
 
+impl LinkEvent {
+    /// Whose link it is.
+    pub fn peer(&self) -> &PeerId {
+        match self {
+            Self::Up { peer, .. }
+            | Self::Frame { peer, .. }
+            | Self::Drained { peer, .. }
+            | Self::Down { peer, .. } => peer,
+        }
+    }
+}
+
 /// Says why a transport could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
@@ -129,7 +142,7 @@ impl Transport {
         config: TransportConfig,
         identity: TlsIdentity,
         own: PeerId,
-        events: mpsc::Sender<LinkEvent>,
+        events: Deliveries,
     ) -> Result<Self, TransportError> {
         let context = Arc::new(Context::new(
             config,

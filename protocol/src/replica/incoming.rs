@@ -1,5 +1,7 @@
 //! What peers send: frames, events to verify, verdicts, and what becomes of the events.
 
+use std::collections::btree_map::Entry;
+
 use comity_crypto as crypto;
 
 use super::{Notice, Output, Replica, StreamClass, VerifyItem};
@@ -64,7 +66,7 @@ impl Replica {
                         id: event.id,
                         signature: event.signature,
                     });
-                    self.verifying_bytes += weight;
+                    *self.verifying_bytes.entry(peer).or_default() += weight;
                     waiting.push((event, peer));
                 }
                 None => {
@@ -79,7 +81,7 @@ impl Replica {
         let batch = self.next_batch;
         self.next_batch += 1;
         self.verifying.insert(batch, waiting);
-        self.out.push_back(Output::Verify { batch, items });
+        self.out.push_back(Output::Verify { batch, peer, items });
     }
 
     /// An event that is parked already was brought again: perhaps its bringer has its past.
@@ -175,7 +177,7 @@ impl Replica {
         let mut honest = true;
         for ((event, peer), valid) in events.into_iter().zip(valid) {
             self.sync.verified(&peer, event.weight(), now.instant);
-            self.verifying_bytes -= event.weight();
+            self.release_verifying(peer, event.weight());
             if *valid && honest {
                 self.notice_own_log(&event, peer);
                 self.offer(event, peer, now);
@@ -183,6 +185,15 @@ impl Replica {
                 honest = false;
                 let why = format!("it sent a bad signature for event {}", event.id);
                 self.notify(Notice::Misbehaved { peer, why });
+            }
+        }
+    }
+
+    fn release_verifying(&mut self, peer: PartnerId, bytes: usize) {
+        if let Entry::Occupied(mut held) = self.verifying_bytes.entry(peer) {
+            *held.get_mut() = held.get().saturating_sub(bytes);
+            if *held.get() == 0 {
+                held.remove();
             }
         }
     }

@@ -109,9 +109,11 @@ pub enum Input {
 /// A wish.
 #[derive(Debug)]
 pub enum Output {
-    /// Verify these signatures; answer with [`Input::Verified`].
+    /// Verify these signatures of events that `peer` sent; answer with [`Input::Verified`]. The
+    /// batches of one peer are best answered in their order: an event may follow on one before it.
     Verify {
         batch: u64,
+        peer: PartnerId,
         items: Vec<VerifyItem>,
     },
     /// Write these rows together; they are durable before any later output acts.
@@ -236,7 +238,8 @@ pub struct Replica {
     /// How often each limit was met since the start.
     met: BTreeMap<Limit, u64>,
     verifying: BTreeMap<u64, Vec<(Event, PartnerId)>>,
-    verifying_bytes: usize,
+    /// The weight of what each peer sent of that.
+    verifying_bytes: BTreeMap<PartnerId, usize>,
     next_batch: u64,
     /// What is stored of channels besides their events.
     notes: BTreeMap<ChannelId, ChannelNote>,
@@ -269,7 +272,7 @@ impl Replica {
             quotas: Quotas::default(),
             met: BTreeMap::new(),
             verifying: BTreeMap::new(),
-            verifying_bytes: 0,
+            verifying_bytes: BTreeMap::new(),
             next_batch: 0,
             notes: BTreeMap::new(),
             out: VecDeque::new(),
@@ -337,7 +340,12 @@ impl Replica {
     /// The weight in bytes of the events under verification: the driver holds back input while
     /// it is large.
     pub fn verifying_bytes(&self) -> usize {
-        self.verifying_bytes
+        self.verifying_bytes.values().sum()
+    }
+
+    /// The same of the events that one peer sent.
+    pub fn verifying_bytes_of(&self, peer: &PartnerId) -> usize {
+        self.verifying_bytes.get(peer).copied().unwrap_or(0)
     }
 
     /// Takes a fact.
@@ -386,7 +394,8 @@ impl Replica {
         self.out.pop_front()
     }
 
-    fn over_limit(&mut self, peer: PartnerId, limit: Limit, why: String) {
+    /// Puts on record that a peer came up against a limit.
+    pub fn over_limit(&mut self, peer: PartnerId, limit: Limit, why: String) {
         *self.met.entry(limit).or_insert(0) += 1;
         self.notify(Notice::OverLimit { peer, limit, why });
     }

@@ -280,7 +280,7 @@ impl Sync {
                 return;
             };
             if !state.note_theirs(log, head.seq) {
-                return;
+                break;
             }
             // What a stranger is asked must not show what is held.
             let held = channel.filter(|_| !stranger);
@@ -302,6 +302,7 @@ impl Sync {
                 want_position(peer, log, head.seq, out);
             }
         }
+        self.pull.look_soon(peer, (told.channel, told.lane), now);
     }
 
     fn on_want(
@@ -470,7 +471,8 @@ impl Sync {
             .get(&id)
             .map_or(0, |channel| channel.graph().height(lane, writer));
         if seq > held {
-            return self.pull.ahead(peer, log, seq, held, now);
+            self.pull.ahead(peer, log, seq, held, now);
+            return self.pull.look_soon(peer, (log.0, log.1), now);
         }
         // Another event is held at that position: a branch of a fork. It is asked for again
         // whenever the event that cites it is brought again.

@@ -141,7 +141,7 @@ fn feed(reader: &mut Replica, input: Input, taken: &mut Taken) {
     while let Some(output) = reader.poll() {
         match output {
             Output::Append { rows } => taken.rows.extend(rows),
-            Output::Verify { batch, items } => {
+            Output::Verify { batch, items, .. } => {
                 let valid = items.iter().map(verify).collect();
                 taken.items.extend(items);
                 reader.handle(Input::Verified { batch, valid }, now(0));

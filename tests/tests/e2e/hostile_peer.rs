@@ -69,6 +69,16 @@ fn floods_and_slow_reads_leave_the_honest_link_up_and_its_posts_coming() {
     is_bounded(&site, before);
     assert!(site["alpha"].peer("bravo").connected);
     site.converge(&["alpha", "bravo"]);
+    drop(intruder);
+    for victim in ["alpha", "bravo"] {
+        assert!(site[victim].stop().success());
+        let records = store::audit(&site[victim].dir);
+        let told = records
+            .iter()
+            .find(|record| record.action == "working_time");
+        let told = told.unwrap_or_else(|| panic!("{victim} put nothing on record"));
+        say(&format!("{victim}: {}", told.text));
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A store that is sealed again under another key, with the power cut before each single operation
-//! of that: one key opens it afterwards, and opens all of it.
+//! A store that is sealed again under another key, with the power cut before operations drawn from
+//! all of that: one key opens it afterwards, and opens all of it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,6 +15,8 @@ use super::WRITE_BUFFER_BYTES;
 /// Values of a table, so large that copying them fills write buffers.
 const VALUES: u64 = 40;
 const VALUE_BYTES: u64 = 4096;
+/// Operations from one cut to the next, at most: of some 300, about a hundred are drawn.
+const STEP_MAX: u64 = 5;
 
 type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
@@ -22,22 +24,21 @@ type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 fn one_key_opens_all_of_a_store_whose_resealing_was_cut_off_anywhere() {
     let mut dice = Dice::of("power cuts while sealing again");
     let mut under = [0, 0];
-    for operation in 1.. {
-        match cut_before(operation, &mut dice) {
-            Some(Under::Old) => under[0] += 1,
-            Some(Under::New) => under[1] += 1,
-            None => break,
-        }
+    let mut operation = 1;
+    while let Some(in_force) = cut_before(operation, &mut dice) {
+        under[in_force as usize] += 1;
+        operation += 1 + dice.below(STEP_MAX);
     }
     let [old, new] = under;
     say(&format!(
-        "power cuts while sealing again: one before each of {} operations; {old} stores are under \
-         the old key, {new} under the new one",
+        "power cuts while sealing again: {} of {operation} operations; {old} stores are under the old \
+         key, {new} under the new one",
         old + new
     ));
     assert!(old > 0 && new > 0);
 }
 
+#[derive(Clone, Copy)]
 enum Under {
     Old,
     New,
