@@ -14,11 +14,16 @@ demo: setup
 	cargo run $(CARGO_FLAGS) --bin comity -- demo $(ARGS)
 
 test: setup format lint unit documentation purity
+	@$(call stage,all tests passed)
 
 # What replication costs, beside floors and peers; docs/performance.md explains the rows.
 bench: setup
 	cargo build $(CARGO_FLAGS) --bin comity
 	cargo bench --profile release --locked --bench mesh -- $(ARGS)
+
+# Says how long it has taken so far: where a test run is cut off, its output shows what took long.
+BEGUN := $(shell date +%s)
+stage = echo "== $$(( $$(date +%s) - $(BEGUN) )) s: $(1)"
 
 # Installs what cargo cannot: clang and libclang, with which the bindings of RocksDB are made, and
 # a C++ compiler for RocksDB and for the tests' file system that loses power. Asks nothing; where
@@ -44,15 +49,26 @@ setup:
 	    apt-get install --yes --no-install-recommends $(PACKAGES); }
 
 format:
+	@$(call stage,format)
 	cargo fmt --all --check
 
 lint:
+	@$(call stage,lint)
 	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- --deny warnings
 
+# The nodes of the tests write to memory where there is room for it. They sync every write, some
+# hundred thousand in all, and what a disk does with that is no part of what they show: where power
+# is cut, a file system of their own drops what was not synced.
+ROOM := $(shell df --output=avail --block-size=1G /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 >= 4')
+unit: export TMPDIR := $(if $(ROOM),/dev/shm,$(or $(TMPDIR),/tmp))
 unit:
+	@$(call stage,tests: compiling)
+	cargo test $(CARGO_FLAGS) --workspace --no-run
+	@$(call stage,tests: running)
 	cargo test $(CARGO_FLAGS) --workspace
 
 documentation:
+	@$(call stage,documentation)
 	RUSTDOCFLAGS='--deny warnings' cargo doc $(CARGO_FLAGS) --workspace --no-deps
 
 # The cores compute and nothing else: nothing they are built from does I/O, keeps time or draws

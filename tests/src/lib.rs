@@ -32,12 +32,16 @@ pub use site::{Site, free_address, unhex};
 pub use wait::{PATIENCE, at, eventually, past};
 
 use std::io::Write as _;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-/// Prints a figure or a seed, past the test harness, which would keep it from a test that passes.
+/// Prints a figure or a seed, past the test harness, which would keep it from a test that passes,
+/// and how long the tests have run.
 pub fn say(text: &str) {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let seconds = BEGUN.elapsed().as_secs();
     // Nobody is left to be told when standard error is gone.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "[{seconds:4} s] {text}");
 }
 
 /// Held by a test that needs the processors for itself.
