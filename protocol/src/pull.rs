@@ -34,6 +34,8 @@ const LOOK_MS: u64 = 10;
 /// How long a peer rests after it brought nothing, at first and at most.
 const REST_MS: u64 = 1_000;
 const REST_MAX_MS: u64 = 60_000;
+/// The least time between two sweeps of the table of postponed logs, in milliseconds.
+const SWEEP_MS: u64 = 1_000;
 
 type Channels = BTreeMap<ChannelId, Channel>;
 type LaneRef = (ChannelId, LaneId);
@@ -53,6 +55,8 @@ pub struct Pull {
     asked_last: BTreeMap<LaneRef, PartnerId>,
     /// Logs whose events are over a quota, and until when they are not asked for.
     postponed: BTreeMap<LogId, Instant>,
+    /// When those are dropped next whose time is over.
+    sweep_postponed_at: Instant,
 }
 
 /// What one peer could bring.
@@ -256,7 +260,11 @@ impl Pull {
 
     /// Events of a log are over a quota: nobody is asked for it for a while.
     pub fn postpone(&mut self, log: LogId, now: Instant) {
-        self.postponed.retain(|_, until| *until > now);
+        // Not at every event of a flood: the table has up to 65,536 logs.
+        if self.sweep_postponed_at <= now {
+            self.postponed.retain(|_, until| *until > now);
+            self.sweep_postponed_at = now.plus(SWEEP_MS);
+        }
         if self.postponed.len() < limits::LOGS_PER_PEER {
             self.postponed.insert(log, now.plus(limits::POSTPONE_MS));
         }
