@@ -11,6 +11,7 @@ pub mod admin;
 mod binary;
 pub mod chat;
 pub mod intruder;
+mod lab;
 mod node;
 mod outage;
 mod outcome;
@@ -19,9 +20,11 @@ mod proxy;
 mod seed;
 mod site;
 pub mod store;
+mod volume;
 mod wait;
 
 pub use binary::comity;
+pub use lab::{Lab, Packets, Path};
 pub use node::Node;
 pub use outage::{Healed, Outage};
 pub use outcome::Outcome;
@@ -29,6 +32,7 @@ pub use power::{Cut, PowerSupply};
 pub use proxy::Proxy;
 pub use seed::Dice;
 pub use site::{Site, free_address, unhex};
+pub use volume::Volume;
 pub use wait::{PATIENCE, at, eventually, past};
 
 use std::io::Write as _;

@@ -28,6 +28,8 @@ pub struct Node {
     pub listen: SocketAddr,
     /// The directory of credentials that systemd would give to the process and to commands.
     pub credentials: Option<PathBuf>,
+    /// The network namespace that the process runs in, if not this one.
+    pub namespace: Option<String>,
     process: Option<Child>,
 }
 
@@ -48,6 +50,7 @@ impl Node {
             dir,
             listen: SocketAddr::from(([0, 0, 0, 0], 0)),
             credentials: None,
+            namespace: None,
             process: None,
         }
     }
@@ -62,6 +65,24 @@ impl Node {
         let mut command = self.command();
         command.args(arguments);
         Outcome::of(command, input)
+    }
+
+    /// The command of the process, on its own host if it has one.
+    fn process_command(&self) -> Command {
+        let command = self.command();
+        let Some(namespace) = &self.namespace else {
+            return command;
+        };
+        let mut there = Command::new("ip");
+        there.args(["netns", "exec", namespace]);
+        there.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => there.env(name, value),
+                None => there.env_remove(name),
+            };
+        }
+        there
     }
 
     /// A command on this node, to be given its arguments.
@@ -93,7 +114,7 @@ impl Node {
             .append(true)
             .open(self.log_path());
         let child = self
-            .command()
+            .process_command()
             // So that it does not outlive a test that was itself killed.
             .args(["serve", "--until-stdin-ends"])
             .stdin(Stdio::piped())

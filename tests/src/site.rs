@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Index, IndexMut};
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use comity_node::api::{Digests, PeeringFile};
@@ -10,7 +11,7 @@ use comity_protocol::id::{ChannelId, PartnerId};
 use comity_protocol::lane::{LaneForm, lane_id};
 use tempfile::TempDir;
 
-use crate::{Node, PATIENCE, eventually};
+use crate::{Lab, Node, PATIENCE, eventually};
 
 /// The UDP port of every node; each has a loopback address of its own.
 const PORT: u16 = 7443;
@@ -25,11 +26,7 @@ pub struct Site {
 impl Site {
     /// Makes a node per partner and starts it.
     pub fn of(partners: &[&str]) -> Site {
-        let dir = tempfile::Builder::new().prefix("ct").tempdir();
-        let mut site = Site {
-            nodes: Vec::new(),
-            dir: dir.expect("a temporary directory"),
-        };
+        let mut site = Site::empty();
         for partner in partners {
             let dir = site.dir.path().join(partner);
             let mut node = Node::init(partner, dir, free_address());
@@ -38,6 +35,43 @@ impl Site {
         }
         site.nodes.iter_mut().for_each(Node::await_service);
         site
+    }
+
+    /// As [`Site::sharing`], with each node on a host of its own, in their order.
+    pub fn sharing_in(lab: &Lab, channel: &str, partners: &[&str]) -> Site {
+        let mut site = Site::empty();
+        for (host, partner) in partners.iter().enumerate() {
+            let dir = site.dir.path().join(partner);
+            let mut node = Node::init(partner, dir, lab.address(host));
+            node.namespace = Some(lab.namespace(host).into());
+            node.spawn();
+            site.nodes.push(node);
+        }
+        site.nodes.iter_mut().for_each(Node::await_service);
+        site.peer_all();
+        site.share(channel, partners);
+        site
+    }
+
+    /// As [`Site::of`], with the first partner's node in a directory on this volume.
+    pub fn with_one_at(volume: &Path, partners: &[&str]) -> Site {
+        let mut site = Site::empty();
+        for (number, partner) in partners.iter().enumerate() {
+            let dir = if number == 0 { volume } else { site.dir.path() };
+            let mut node = Node::init(partner, dir.join(partner), free_address());
+            node.spawn();
+            site.nodes.push(node);
+        }
+        site.nodes.iter_mut().for_each(Node::await_service);
+        site
+    }
+
+    fn empty() -> Site {
+        let dir = tempfile::Builder::new().prefix("ct").tempdir();
+        Site {
+            nodes: Vec::new(),
+            dir: dir.expect("a temporary directory"),
+        }
     }
 
     /// Makes and starts the nodes, peers every pair, and shares a channel between all.
