@@ -74,12 +74,22 @@ struct Router {
 struct State {
     paths: BTreeMap<(usize, usize), Path>,
     dice: Dice,
-    /// Packets under way, the first to arrive on top: when, in which order sent, where, what.
-    under_way: BinaryHeap<Reverse<(Instant, u64, usize, usize, Vec<u8>)>>,
+    /// The first to arrive is on top.
+    under_way: BinaryHeap<Reverse<UnderWay>>,
     sent: u64,
     /// The latest sent of those that arrived, on each path.
     latest: BTreeMap<(usize, usize), u64>,
     packets: Packets,
+}
+
+/// A packet: ordered by when it arrives, then by when it was sent.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct UnderWay {
+    at: Instant,
+    sent: u64,
+    from: usize,
+    to: usize,
+    packet: Vec<u8>,
 }
 
 impl Lab {
@@ -224,7 +234,7 @@ impl Router {
         let mut state = self.state();
         while !self.is_over() {
             let now = Instant::now();
-            let due = state.under_way.peek().map(|Reverse(first)| first.0);
+            let due = state.under_way.peek().map(|Reverse(first)| first.at);
             if due.is_some_and(|due| due <= now) {
                 if let Some((to, packet)) = state.arrive() {
                     // A packet that cannot be written is one that the network has lost.
@@ -252,14 +262,24 @@ impl State {
         for _ in 0..=usize::from(doubled) {
             let jitter = self.dice.below(path.jitter.as_micros() as u64 + 1);
             let at = Instant::now() + path.delay + Duration::from_micros(jitter);
-            let packet = packet.to_vec();
-            self.under_way
-                .push(Reverse((at, self.sent, from, to, packet)));
+            self.under_way.push(Reverse(UnderWay {
+                at,
+                sent: self.sent,
+                from,
+                to,
+                packet: packet.to_vec(),
+            }));
         }
     }
 
     fn arrive(&mut self) -> Option<(usize, Vec<u8>)> {
-        let Reverse((_, sent, from, to, packet)) = self.under_way.pop()?;
+        let Reverse(UnderWay {
+            sent,
+            from,
+            to,
+            packet,
+            ..
+        }) = self.under_way.pop()?;
         let path = self.paths.get(&(from, to)).copied().unwrap_or_default();
         if path.cut {
             self.packets.lost += 1;
