@@ -25,15 +25,17 @@ bench: setup
 BEGUN := $(shell date +%s)
 stage = echo "== $$(( $$(date +%s) - $(BEGUN) )) s: $(1)"
 
-# Installs what cargo cannot: clang and libclang, with which the bindings of RocksDB are made, and
-# a C++ compiler for RocksDB and for the tests' file system that loses power. Asks nothing; where
+# Installs what cargo cannot: clang and libclang, with which the bindings of RocksDB are made, a C++
+# compiler for RocksDB and for the tests' file system that loses power, and the ip command, by which
+# tests make hosts of their own. Asks nothing; where
 # it cannot install, it says what to install.
 LIBCLANG := $(foreach dir,/usr/lib/llvm-*/lib /usr/lib/*-linux-gnu /usr/lib /usr/lib64,\
   $(wildcard $(dir)/libclang.so* $(dir)/libclang-[0-9]*.so*))
 PACKAGES := $(strip \
   $(if $(shell command -v c++),,g++) \
   $(if $(shell command -v clang),,clang) \
-  $(if $(LIBCLANG_PATH)$(LIBCLANG),,libclang-dev))
+  $(if $(LIBCLANG_PATH)$(LIBCLANG),,libclang-dev) \
+  $(if $(shell command -v ip),,iproute2))
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo -n)
 
 setup:

@@ -4,7 +4,7 @@
 //! signatures to the verifying threads at once, and hands everything else to the
 //! [committer](crate::committer) in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
 
@@ -24,16 +24,19 @@ use crate::random;
 use crate::received::Received;
 use crate::transport::inbox::Inbox;
 use crate::transport::{Class, LinkEvent, PeerId, Transport};
-use crate::verifying::{Checked, Verifiers};
+use crate::verifying::{Checked, Verdicts, Verifiers};
 use crate::working_time::WorkingTime;
 
 /// Orders, or link events, that are taken before the machine's wishes are handed on: one group.
 const INPUTS_PER_GROUP: usize = 256;
-/// How long a group of link events is gathered at most: what they lead to waits that long.
+/// How long a group is gathered at most: what it leads to waits that long.
 const GROUP_TIME: Duration = Duration::from_millis(1);
 /// Bytes of events under verification before only those peers' frames are taken that have none
 /// there: bounds memory, and leaves every peer its turn.
 const VERIFYING_BYTES_MAX: usize = 32 << 20;
+/// What taking in an event may cost without counting as time that brought nothing: about twice what
+/// an honest one does.
+const TIME_PER_EVENT: Duration = Duration::from_micros(100);
 /// The least time between two records of one kind of incident of one peer.
 const INCIDENT_PAUSE: Duration = Duration::from_secs(1);
 /// Orders that may wait for the driver.
@@ -191,7 +194,8 @@ pub fn start(
         refused: false,
         verifiers,
         working_time: WorkingTime::default(),
-        brought: false,
+        brought: 0,
+        due: VecDeque::new(),
         received: surroundings.received,
         wake: None,
         started: Clock::now(),
@@ -232,8 +236,10 @@ struct Driver {
     refused: bool,
     verifiers: Verifiers,
     working_time: WorkingTime,
-    /// Whether an input since this was last cleared led to something to check or to store.
-    brought: bool,
+    /// Events to check, and rows to store, that inputs led to since this was last cleared.
+    brought: usize,
+    /// Verdicts that the machine has not got yet.
+    due: VecDeque<Verdicts>,
     received: Option<Received>,
     wake: Option<Instant>,
     started: Clock,
@@ -241,16 +247,19 @@ struct Driver {
 }
 
 impl Driver {
-    /// Whatever peers send, this node's own people wait for one frame at most: their orders are
-    /// taken before the next, and handed on at once.
+    /// Whatever peers send, this node's own people wait for one frame, or one batch of verdicts, at
+    /// most: their orders are taken before the next, and handed on at once. And whatever people
+    /// order, peers get as much time as that took.
     async fn run(mut self, mut waiting: Waiting) -> Result<(), String> {
         loop {
             let wake = self.wake_in();
             tokio::select! {
                 biased;
                 Some(feedback) = waiting.feedback.recv() => self.feedback(feedback)?,
-                Some(checked) = waiting.checked.recv() => self.take_verdicts(checked),
-                () = tokio::time::sleep(wake) => {
+                Some(checked) = waiting.checked.recv() => {
+                    self.verifiers.finish(checked, &mut self.due);
+                }
+                () = tokio::time::sleep(wake), if self.due.is_empty() => {
                     if self.wake.is_some_and(|wake| wake <= self.instant()) {
                         self.wake = None;
                         self.handle(Input::Wake);
@@ -264,44 +273,59 @@ impl Driver {
                 event = waiting.links.recv(|peer| self.may_take(peer)) => {
                     self.link(event, &mut waiting.links);
                 }
+                // Verdicts that are left from the last time.
+                () = std::future::ready(()), if !self.due.is_empty() => {}
             }
+            let begun = Clock::now();
             if let Some(stop) = self.take_orders(&mut waiting) {
                 return self.stop(stop).await;
             }
+            let ordered = begun.elapsed();
             self.hand_over().await?;
-            self.take_from_peers(&mut waiting);
+            self.take_from_peers(&mut waiting, ordered);
             self.hand_over().await?;
+            // A flood leaves nothing to wait for, and others need the thread as well.
+            tokio::task::yield_now().await;
         }
     }
 
     /// Takes the orders that have come meanwhile; returns the one to stop.
     fn take_orders(&mut self, waiting: &mut Waiting) -> Option<oneshot::Sender<()>> {
+        let begun = Clock::now();
         for _ in 0..INPUTS_PER_GROUP {
             match waiting.orders.try_recv() {
                 Ok(Order::Stop(reply)) => return Some(reply),
                 Ok(order) => self.order(order),
                 Err(_) => break,
             }
+            if begun.elapsed() > GROUP_TIME {
+                break;
+            }
         }
         None
     }
 
-    /// Takes what has come from peers meanwhile, until somebody here gives an order.
-    fn take_from_peers(&mut self, waiting: &mut Waiting) {
+    /// Takes what has come from peers meanwhile, until somebody here gives an order, but for so
+    /// long at least.
+    fn take_from_peers(&mut self, waiting: &mut Waiting, least: Duration) {
         let begun = Clock::now();
         for _ in 0..INPUTS_PER_GROUP {
-            let checked = waiting.checked.try_recv().ok();
+            if let Ok(checked) = waiting.checked.try_recv() {
+                self.verifiers.finish(checked, &mut self.due);
+            }
+            let verdicts = self.due.pop_front();
             let event = waiting.links.try_recv(|peer| self.may_take(peer));
-            if checked.is_none() && event.is_none() {
+            if verdicts.is_none() && event.is_none() {
                 return;
             }
-            if let Some(checked) = checked {
-                self.take_verdicts(checked);
+            if let Some(verdicts) = verdicts {
+                self.take_verdicts(verdicts, &mut waiting.links);
             }
             if let Some(event) = event {
                 self.link(event, &mut waiting.links);
             }
-            if !waiting.orders.is_empty() || begun.elapsed() > GROUP_TIME {
+            let took = begun.elapsed();
+            if took > GROUP_TIME || (took >= least && !waiting.orders.is_empty()) {
                 return;
             }
         }
@@ -434,13 +458,19 @@ impl Driver {
 
     /// Takes what a link handed over, and charges its peer for the time that took.
     fn link(&mut self, event: LinkEvent, links: &mut Inbox) {
+        if let (Some(received), LinkEvent::Frame { bytes, .. }) = (&mut self.received, &event) {
+            received.keep(bytes);
+        }
         let begun = Clock::now();
         let peer = PartnerId(*event.peer());
-        self.brought = false;
+        let is_frame = matches!(event, LinkEvent::Frame { .. });
+        self.brought = 0;
         self.take(event);
         let took = begun.elapsed();
         links.charge(&peer.0, took);
-        if !self.brought && self.working_time.spend(&peer, took, begun) {
+        let brought = u32::try_from(self.brought).unwrap_or(u32::MAX);
+        let idle = took.saturating_sub(TIME_PER_EVENT.saturating_mul(brought));
+        if is_frame && self.working_time.spend(&peer, idle, begun) {
             let why = "it asks and tells more than its share: its frames have to wait".into();
             self.replica.over_limit(peer, Limit::WorkingTime, why);
             self.fulfil_all();
@@ -448,15 +478,17 @@ impl Driver {
     }
 
     fn take(&mut self, event: LinkEvent) {
-        if let (Some(received), LinkEvent::Frame { bytes, .. }) = (&mut self.received, &event) {
-            received.keep(bytes);
-        }
         match event {
             LinkEvent::Up { peer, link, .. } => {
                 self.links.insert(PartnerId(peer), link);
                 self.handle(Input::PeerUp {
                     peer: PartnerId(peer),
                 });
+            }
+            LinkEvent::Frame { peer, link, .. }
+                if self.links.get(&PartnerId(peer)) != Some(&link) =>
+            {
+                // It was sent away, and what had come by then goes with it.
             }
             LinkEvent::Frame {
                 peer, class, bytes, ..
@@ -495,11 +527,11 @@ impl Driver {
     fn fulfil(&mut self, output: Output) {
         match output {
             Output::Verify { batch, peer, items } => {
-                self.brought = true;
+                self.brought += items.len();
                 self.verifiers.push(peer, batch, items);
             }
             Output::Append { rows } => {
-                self.brought = true;
+                self.brought += rows.len();
                 self.group.push(Effect::Append(rows));
             }
             Output::Send { peer, class, bytes } => {
@@ -549,6 +581,7 @@ impl Driver {
                     &peer,
                     format!("{why}; its link is closed"),
                 );
+                self.links.remove(&peer);
                 if let Some(transport) = &self.transport {
                     transport.disconnect(&peer.0, &why);
                 }
@@ -610,11 +643,14 @@ impl Driver {
         }
     }
 
-    fn take_verdicts(&mut self, checked: Checked) {
-        for (batch, valid) in self.verifiers.finish(checked) {
-            self.handle(Input::Verified { batch, valid });
-        }
-        self.verifiers.start();
+    /// Gives a batch's verdicts to the machine, and charges the events' bringer for what they lead to.
+    fn take_verdicts(&mut self, verdicts: Verdicts, links: &mut Inbox) {
+        let begun = Clock::now();
+        let Verdicts {
+            batch, peer, valid, ..
+        } = verdicts;
+        self.handle(Input::Verified { batch, valid });
+        links.charge(&peer.0, begun.elapsed());
     }
 
     /// Puts something that a peer did on record, at most once a second for each kind, with how often

@@ -45,8 +45,20 @@ impl<T> Turns<T> {
         let waiting = self
             .lines
             .iter_mut()
-            .filter(|(peer, line)| !line.waiting.is_empty() && may(peer));
-        let (peer, line) = waiting.min_by_key(|(_, line)| line.cost)?;
+            .filter(|(_, line)| !line.waiting.is_empty());
+        let mut first: Option<(&PartnerId, &mut Line<T>)> = None;
+        for (peer, line) in waiting {
+            if !may(peer) {
+                // It is idle for now.
+                line.cost = line.cost.max(self.floor);
+            } else if first
+                .as_ref()
+                .is_none_or(|(_, first)| line.cost < first.cost)
+            {
+                first = Some((peer, line));
+            }
+        }
+        let (peer, line) = first?;
         self.floor = self.floor.max(line.cost);
         let item = line.waiting.pop_front()?;
         Some((*peer, item))

@@ -1,6 +1,6 @@
 //! Checks signatures on all cores, the peers in turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use comity_protocol::event::TAG_EVENT_SIGNATURE;
@@ -10,20 +10,26 @@ use tokio::sync::mpsc;
 
 use crate::turns::Turns;
 
-/// Signatures that one job checks, or those of one batch where it has more: enough to be worth the
-/// way to another thread, few enough that others soon have their turn.
+/// Signatures that one job checks, or more where a batch has more: enough to be worth the way to
+/// another thread, few enough that others soon have their turn.
 const SIGNATURES_PER_JOB: usize = 48;
 
 /// Batches of one job, with what each asked for.
 type Job = Vec<(u64, PartnerId, Vec<VerifyItem>)>;
 
-/// The verdicts of one job.
-pub struct Checked(Vec<Verdicts>);
+/// What a job tells.
+pub enum Checked {
+    /// One batch is done; others of the job may go on.
+    Batch(Verdicts),
+    /// A core is idle.
+    Job,
+}
 
-struct Verdicts {
-    batch: u64,
-    peer: PartnerId,
-    valid: Vec<bool>,
+/// The verdicts of a batch.
+pub struct Verdicts {
+    pub batch: u64,
+    pub peer: PartnerId,
+    pub valid: Vec<bool>,
     took: Duration,
 }
 
@@ -35,7 +41,7 @@ pub struct Verifiers {
     cores: usize,
     /// Batches of each peer in the order in which they came, with their verdicts once they are
     /// there: the machine gets them in this order.
-    order: BTreeMap<PartnerId, BTreeMap<u64, Option<Vec<bool>>>>,
+    order: BTreeMap<PartnerId, BTreeMap<u64, Option<Verdicts>>>,
     checked: mpsc::UnboundedSender<Checked>,
 }
 
@@ -68,9 +74,11 @@ impl Verifiers {
             self.running += 1;
             let checked = self.checked.clone();
             tokio::task::spawn_blocking(move || {
-                let verdicts = job.into_iter().map(check).collect();
                 // The driver is gone only when the node stops.
-                let _ = checked.send(Checked(verdicts));
+                for batch in job {
+                    let _ = checked.send(Checked::Batch(check(batch)));
+                }
+                let _ = checked.send(Checked::Job);
             });
         }
     }
@@ -89,28 +97,32 @@ impl Verifiers {
         job
     }
 
-    /// Takes the verdicts of a job; returns those whose turn has come.
-    pub fn finish(&mut self, checked: Checked) -> Vec<(u64, Vec<bool>)> {
-        self.running -= 1;
-        let mut due = Vec::new();
-        for verdicts in checked.0 {
-            let guessed = GUESS * verdicts.valid.len() as u32;
-            let more = verdicts.took.saturating_sub(guessed);
-            self.waiting.charge(&verdicts.peer, more);
-            let Some(order) = self.order.get_mut(&verdicts.peer) else {
-                continue;
-            };
-            order.insert(verdicts.batch, Some(verdicts.valid));
-            while let Some(mut first) = order.first_entry()
-                && let Some(valid) = first.get_mut().take()
-            {
-                due.push((first.remove_entry().0, valid));
+    /// Takes what a job tells; the verdicts whose turn has come are added to `due`.
+    pub fn finish(&mut self, checked: Checked, due: &mut VecDeque<Verdicts>) {
+        let verdicts = match checked {
+            Checked::Batch(verdicts) => verdicts,
+            Checked::Job => {
+                self.running -= 1;
+                return self.start();
             }
-            if order.is_empty() {
-                self.order.remove(&verdicts.peer);
-            }
+        };
+        let peer = verdicts.peer;
+        let guessed = GUESS * verdicts.valid.len() as u32;
+        let more = verdicts.took.saturating_sub(guessed);
+        self.waiting.charge(&peer, more);
+        let Some(order) = self.order.get_mut(&peer) else {
+            return;
+        };
+        order.insert(verdicts.batch, Some(verdicts));
+        while let Some(mut first) = order.first_entry()
+            && let Some(verdicts) = first.get_mut().take()
+        {
+            first.remove();
+            due.push_back(verdicts);
         }
-        due
+        if order.is_empty() {
+            self.order.remove(&peer);
+        }
     }
 }
 
@@ -131,4 +143,56 @@ fn verify(item: &VerifyItem) -> bool {
     item.key
         .verify(TAG_EVENT_SIGNATURE, &item.id.0, &item.signature.0)
         .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEERS: [PartnerId; 2] = [PartnerId([1; 32]), PartnerId([2; 32])];
+
+    fn told(batch: u64, peer: PartnerId) -> Checked {
+        Checked::Batch(Verdicts {
+            batch,
+            peer,
+            valid: vec![true],
+            took: Duration::ZERO,
+        })
+    }
+
+    fn finish(verifiers: &mut Verifiers, checked: Checked) -> Vec<u64> {
+        let mut due = VecDeque::new();
+        verifiers.finish(checked, &mut due);
+        due.into_iter().map(|verdicts| verdicts.batch).collect()
+    }
+
+    #[tokio::test]
+    async fn verdicts_of_a_peer_come_in_its_order_and_no_peer_waits_for_another() {
+        let (mut verifiers, _checked) = Verifiers::new();
+        for (batch, peer) in [(1, 0), (2, 0), (3, 1), (4, 0)] {
+            verifiers.push(PEERS[peer], batch, Vec::new());
+        }
+        assert!(finish(&mut verifiers, told(4, PEERS[0])).is_empty());
+        assert_eq!(finish(&mut verifiers, told(3, PEERS[1])), [3]);
+        assert_eq!(finish(&mut verifiers, told(1, PEERS[0])), [1]);
+        assert_eq!(finish(&mut verifiers, told(2, PEERS[0])), [2, 4]);
+        assert!(verifiers.order.is_empty());
+    }
+
+    #[tokio::test]
+    async fn no_more_jobs_run_than_there_are_cores() {
+        let (mut verifiers, mut checked) = Verifiers::new();
+        for batch in 0..10 {
+            verifiers.push(PEERS[0], batch, Vec::new());
+        }
+        let mut due = VecDeque::new();
+        verifiers.start();
+        while due.len() < 10 {
+            assert!(verifiers.running <= verifiers.cores);
+            let told = checked.recv().await.expect("verdicts");
+            verifiers.finish(told, &mut due);
+        }
+        let order: Vec<u64> = due.into_iter().map(|verdicts| verdicts.batch).collect();
+        assert_eq!(order, Vec::from_iter(0..10));
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! Questions, claims and events that are held already cost their receiver something and their
 //! sender hardly anything. So each peer has an allowance of the driver's time for them, which fills
-//! with time and never beyond a burst. Frames that bring something, an event to check or to store,
-//! are free: they are bounded by the quotas of their authors.
+//! with time and never beyond a burst. Each event that a frame brings, to check or to store, has some
+//! time of its own besides.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -26,6 +26,9 @@ const UNJUDGED_RETRY_MS: u64 = 200;
 const SLOW_RANGE_MS: u64 = 30_000;
 /// Logs of a lane that one look goes through.
 const LOGS_PER_LOOK: usize = 1024;
+/// Logs that are looked at for one peer in a millisecond, over all its lanes: each costs some 1.5 µs,
+/// so that is a thirtieth of the time.
+const LOGS_PER_MS: u64 = 20;
 /// When to look again where it is another peer's turn, or another was asked, in milliseconds.
 const TICK_MS: u64 = 50;
 /// The least time between two looks at one lane of a peer, in milliseconds: bounds their cost
@@ -66,6 +69,9 @@ struct Source {
     /// Logs that it is ahead in, over all lanes.
     logs: usize,
     verifying_bytes: usize,
+    /// Not before this are its lanes looked at again: a look costs the more the more logs it has to
+    /// go through.
+    rested_at: Instant,
 }
 
 /// What one peer could bring of one lane.
@@ -433,6 +439,13 @@ impl Pull {
         let mut due = Vec::new();
         while let Some(&(at, peer, lane)) = self.looks.first().filter(|(at, ..)| *at <= now) {
             self.looks.remove(&(at, peer, lane));
+            if let Some(rested_at) = self.tired(&peer, now) {
+                self.looks.insert((rested_at, peer, lane));
+                if let Some(held) = self.lane_mut(peer, &(lane.0, lane.1, WriterId([0; 32]))) {
+                    held.look_at = Some(rested_at);
+                }
+                continue;
+            }
             if let Some(held) = self.lane_mut(peer, &(lane.0, lane.1, WriterId([0; 32]))) {
                 held.look_at = None;
                 held.looked = now;
@@ -443,6 +456,12 @@ impl Pull {
             }
         }
         due
+    }
+
+    /// When a peer's lanes may be looked at again, if not now.
+    fn tired(&self, peer: &PartnerId, now: Instant) -> Option<Instant> {
+        let source = self.sources.get(peer)?;
+        Some(source.rested_at).filter(|at| *at > now)
     }
 
     /// Asks a peer for what is due of a lane; returns when to look again.
@@ -465,6 +484,9 @@ impl Pull {
             .next_candidates();
         if candidates.len() == LOGS_PER_LOOK {
             again = Some(now.plus(TICK_MS));
+        }
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.rested_at = now.plus(candidates.len() as u64 / LOGS_PER_MS);
         }
         for (writer, theirs) in candidates {
             let log = (lane.0, lane.1, writer);

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use comity_protocol::id::PartnerId;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::{LinkEvent, PeerId};
 use crate::turns::Turns;
 
-/// Bytes of one peer's frames that wait here; the rest waits on the peer's side of the link, held
-/// back by QUIC's flow control. One frame of any size always fits: a frame has up to 1 MiB.
-const WAITING_BYTES_PER_PEER: usize = 1 << 20;
+/// Bytes of one peer's frames that wait here. Each of its streams may hold one more frame ready, and
+/// the rest waits on the peer's side of the link, held back by QUIC's flow control.
+const WAITING_BYTES_PER_PEER: u32 = 1 << 20;
 /// What a waiting frame weighs besides its bytes.
 const FRAME_OVERHEAD: usize = 128;
 
@@ -38,16 +38,9 @@ struct Shared {
 #[derive(Default)]
 struct Lines {
     turns: Turns<LinkEvent>,
-    weights: BTreeMap<PeerId, Weight>,
+    /// What room each peer's line has, in bytes; who waits for some is served in its order.
+    rooms: BTreeMap<PeerId, Arc<Semaphore>>,
     closed: bool,
-}
-
-/// What of one peer waits.
-#[derive(Default)]
-struct Weight {
-    bytes: usize,
-    /// Told when it becomes less.
-    room: Arc<Notify>,
 }
 
 impl Shared {
@@ -60,28 +53,22 @@ impl Deliveries {
     /// Hands an event over; a frame waits for room in its peer's line. Dropped once the reader is
     /// gone, which is when the node stops.
     pub(super) async fn send(&self, event: LinkEvent) {
-        let (peer, bytes) = (*event.peer(), weight(&event));
-        let mut event = Some(event);
-        loop {
-            let room = {
-                let mut lines = self.0.lines();
-                if lines.closed {
-                    return;
-                }
-                let line = lines.weights.entry(peer).or_default();
-                if bytes > 0 && line.bytes > 0 && line.bytes + bytes > WAITING_BYTES_PER_PEER {
-                    line.room.clone().notified_owned()
-                } else {
-                    line.bytes += bytes;
-                    if let Some(event) = event.take() {
-                        lines.turns.push(PartnerId(peer), event);
-                    }
-                    self.0.arrived.notify_one();
-                    return;
-                }
-            };
-            room.await;
-        }
+        let peer = *event.peer();
+        let room = {
+            let mut lines = self.0.lines();
+            if lines.closed {
+                return;
+            }
+            let whole = || Arc::new(Semaphore::new(WAITING_BYTES_PER_PEER as usize));
+            lines.rooms.entry(peer).or_insert_with(whole).clone()
+        };
+        let Ok(taken) = room.acquire_many(weight(&event)).await else {
+            return;
+        };
+        // Given back when the event is taken out.
+        taken.forget();
+        self.0.lines().turns.push(PartnerId(peer), event);
+        self.0.arrived.notify_one();
     }
 }
 
@@ -103,9 +90,8 @@ impl Inbox {
     pub fn try_recv(&mut self, may: impl Fn(&PeerId) -> bool) -> Option<LinkEvent> {
         let mut lines = self.0.lines();
         let (peer, event) = lines.turns.pop(|peer| may(&peer.0))?;
-        if let Some(line) = lines.weights.get_mut(&peer.0) {
-            line.bytes -= weight(&event);
-            line.room.notify_waiters();
+        if let Some(room) = lines.rooms.get(&peer.0) {
+            room.add_permits(weight(&event) as usize);
         }
         Some(event)
     }
@@ -121,16 +107,20 @@ impl Drop for Inbox {
         let mut lines = self.0.lines();
         lines.closed = true;
         lines.turns = Turns::default();
-        for line in lines.weights.values() {
-            line.room.notify_waiters();
-        }
+        lines.rooms.values().for_each(|room| room.close());
     }
 }
 
-/// Only frames wait for room: there are few other events, and they must not be lost.
-fn weight(event: &LinkEvent) -> usize {
+/// What an event takes of its line's room. Only frames wait for some: there are few other events,
+/// and they must not be lost.
+fn weight(event: &LinkEvent) -> u32 {
     match event {
-        LinkEvent::Frame { bytes, .. } => bytes.len() + FRAME_OVERHEAD,
+        LinkEvent::Frame { bytes, .. } => {
+            let bytes = bytes.len().saturating_add(FRAME_OVERHEAD);
+            u32::try_from(bytes).map_or(WAITING_BYTES_PER_PEER, |bytes| {
+                bytes.min(WAITING_BYTES_PER_PEER)
+            })
+        }
         LinkEvent::Up { .. } | LinkEvent::Drained { .. } | LinkEvent::Down { .. } => 0,
     }
 }
@@ -140,7 +130,7 @@ mod tests {
     use super::super::Class;
     use super::*;
 
-    const LONG: usize = WAITING_BYTES_PER_PEER / 2;
+    const LONG: usize = WAITING_BYTES_PER_PEER as usize / 2;
 
     fn frame(peer: u8, length: usize) -> LinkEvent {
         LinkEvent::Frame {
@@ -170,7 +160,7 @@ mod tests {
     #[tokio::test]
     async fn a_frame_larger_than_a_line_passes_alone() {
         let (deliveries, mut inbox) = channel();
-        deliveries.send(frame(1, 2 * WAITING_BYTES_PER_PEER)).await;
+        deliveries.send(frame(1, 4 * LONG)).await;
         assert!(inbox.try_recv(|_| true).is_some());
     }
 

@@ -57,9 +57,10 @@ impl Replica {
     fn verify(&mut self, peer: PartnerId, events: Vec<Event>, now: Now) {
         let mut items = Vec::new();
         let mut waiting = Vec::new();
+        let mut offers = None;
         for event in events {
             let weight = event.weight();
-            match self.verifying_key(&event) {
+            match self.verifying_key(&event, peer, &mut offers) {
                 Some(key) => {
                     items.push(VerifyItem {
                         key,
@@ -67,6 +68,7 @@ impl Replica {
                         signature: event.signature,
                     });
                     *self.verifying_bytes.entry(peer).or_default() += weight;
+                    self.verifying_bytes_in_all += weight;
                     waiting.push((event, peer));
                 }
                 None => {
@@ -126,10 +128,29 @@ impl Replica {
     }
 
     /// The key for an event that is not held yet; none where it is held, or cannot be judged.
-    fn verifying_key(&self, event: &Event) -> Option<crypto::PublicKey> {
+    ///
+    /// `offers` is how many more channels the peer may offer, once that was counted: to find the
+    /// key of a charter costs more than anything else that a frame can ask for.
+    fn verifying_key(
+        &mut self,
+        event: &Event,
+        peer: PartnerId,
+        offers: &mut Option<usize>,
+    ) -> Option<crypto::PublicKey> {
         let header = &event.header;
         let Some(channel) = self.channels.get(&header.channel) else {
             // A channel of which this node hears for the first time begins with its charter.
+            if header.kind() != Kind::Charter {
+                return None;
+            }
+            let left = *offers.get_or_insert_with(|| {
+                limits::INVITATIONS_PER_PEER.saturating_sub(self.offered_by(peer))
+            });
+            *offers = Some(left.saturating_sub(1));
+            if left == 0 {
+                self.too_many_offers(peer);
+                return None;
+            }
             return acceptance::founder_key(event);
         };
         let held = channel
@@ -147,20 +168,29 @@ impl Replica {
         if self.channels.contains_key(&id) {
             return true;
         }
-        let pending = self.channels.values().filter(|channel| {
-            let offered_by = self.notes.get(&channel.id).and_then(|note| note.offered_by);
-            let refused = |status| !matches!(status, Status::Active | Status::Left);
-            let open = self.status_in(channel).is_none_or(refused);
-            open && offered_by == Some(peer)
-        });
-        if pending.count() >= limits::INVITATIONS_PER_PEER {
-            let why = "it has too many channels on offer already".into();
-            self.over_limit(peer, Limit::ChannelsOffered, why);
+        if self.offered_by(peer) >= limits::INVITATIONS_PER_PEER {
+            self.too_many_offers(peer);
             return false;
         }
         self.channels.insert(id, Channel::new(id));
         self.note(id, |note| note.offered_by = Some(peer));
         true
+    }
+
+    /// How many channels a peer told of that this partner has not accepted.
+    fn offered_by(&self, peer: PartnerId) -> usize {
+        let pending = self.channels.values().filter(|channel| {
+            let offered_by = self.notes.get(&channel.id).and_then(|note| note.offered_by);
+            let refused = |status| !matches!(status, Status::Active | Status::Left);
+            let open = || self.status_in(channel).is_none_or(refused);
+            offered_by == Some(peer) && open()
+        });
+        pending.count()
+    }
+
+    fn too_many_offers(&mut self, peer: PartnerId) {
+        let why = "it has too many channels on offer already".into();
+        self.over_limit(peer, Limit::ChannelsOffered, why);
     }
 
     fn note(&mut self, id: ChannelId, change: impl FnOnce(&mut ChannelNote)) {
@@ -190,6 +220,7 @@ impl Replica {
     }
 
     fn release_verifying(&mut self, peer: PartnerId, bytes: usize) {
+        self.verifying_bytes_in_all = self.verifying_bytes_in_all.saturating_sub(bytes);
         if let Entry::Occupied(mut held) = self.verifying_bytes.entry(peer) {
             *held.get_mut() = held.get().saturating_sub(bytes);
             if *held.get() == 0 {

@@ -240,6 +240,7 @@ pub struct Replica {
     verifying: BTreeMap<u64, Vec<(Event, PartnerId)>>,
     /// The weight of what each peer sent of that.
     verifying_bytes: BTreeMap<PartnerId, usize>,
+    verifying_bytes_in_all: usize,
     next_batch: u64,
     /// What is stored of channels besides their events.
     notes: BTreeMap<ChannelId, ChannelNote>,
@@ -273,6 +274,7 @@ impl Replica {
             met: BTreeMap::new(),
             verifying: BTreeMap::new(),
             verifying_bytes: BTreeMap::new(),
+            verifying_bytes_in_all: 0,
             next_batch: 0,
             notes: BTreeMap::new(),
             out: VecDeque::new(),
@@ -340,7 +342,7 @@ impl Replica {
     /// The weight in bytes of the events under verification: the driver holds back input while
     /// it is large.
     pub fn verifying_bytes(&self) -> usize {
-        self.verifying_bytes.values().sum()
+        self.verifying_bytes_in_all
     }
 
     /// The same of the events that one peer sent.
