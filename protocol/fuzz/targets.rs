@@ -9,6 +9,7 @@ use comity_protocol::event::{Event, Header};
 use comity_protocol::id::Signature;
 use comity_protocol::identity::{CertificateList, Identity};
 use comity_protocol::peering::{PeeringFile, SignedPeeringFile};
+use comity_protocol::evidence::EvidenceBody;
 use comity_protocol::reserved::*;
 use comity_protocol::rows::{self, ChannelNote, LogNumbers};
 use comity_protocol::wire::{Frame, Unpacker};
