@@ -1,4 +1,4 @@
-//! Evidence of forks: what it proves (section 10, rule 20), what it voids (section 11) and what it
+//! Evidence of forks: what it proves (section 10), what it voids (section 11) and what it
 //! marks (section 12).
 
 use std::collections::BTreeMap;

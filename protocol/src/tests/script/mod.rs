@@ -70,6 +70,7 @@ stories! {
     a_fork_in_control
     a_fork_in_the_open_lane
     a_forker_that_is_removed
+    a_forker_that_proves_itself
     a_further_removal
     a_removal_by_the_demoted
     a_removal_that_is_voided
@@ -91,7 +92,6 @@ stories! {
     derived_events
     derived_events_in_directed_lanes
     endorsements_of_a_displaced_seat
-    evidence_that_proves_nothing
     history_for_all
     keys_of_the_removed
     leaving

@@ -155,6 +155,7 @@ fn a_partner_whose_accept_is_void_is_only_invited() {
     world.write(0, Wish::Merge);
     world.hear(1, again);
     world.write(1, Wish::Merge);
+    world.hear(2, accept);
     assert_eq!(active(&world), [0, 1, 2, 3]);
 
     world.prove(2, accept, again);
