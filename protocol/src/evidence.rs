@@ -14,7 +14,7 @@ use crate::channel::Channel;
 use crate::codec::{Canonical, Malformed};
 use crate::event::{Event, Header, TAG_EVENT_SIGNATURE};
 use crate::flags::{Fallen, author_of_log};
-use crate::graph::{ChainIx, FrontierIx, Pos};
+use crate::graph::{FrontierIx, Pos};
 use crate::id::{EventId, LaneId, Signature, WriterId};
 use crate::lane::{History, Lane, LaneForm};
 use crate::limits;
@@ -158,16 +158,22 @@ pub(crate) fn marked(channel: &Channel, lane: LaneId) -> Fallen {
         return marked;
     }
     for ((of, writer), proof) in channel.proofs() {
-        if !has_effect_in(channel, *of, lane) {
+        let branches = channel.graph().branches(lane, *writer);
+        if branches.is_empty() || !has_effect_in(channel, *of, lane) {
             continue;
         }
-        for &chain in channel.graph().branches(lane, *writer) {
+        let seen = if *of == lane {
+            Vec::new()
+        } else {
+            seen_in_time(channel, lane, (*of, *writer), proof)
+        };
+        for &chain in branches {
             let held = channel.graph().chain(chain);
             let from = if *of == lane {
                 proof.seq
             } else {
-                let aware = Aware::of(channel, (*of, *writer), proof);
-                seen_before(channel, lane, chain, &aware) + 1
+                let known = seen.iter().map(|pos| channel.graph().known(*pos, chain));
+                known.max().unwrap_or(0) + 1
             };
             marked.add(chain, from.max(held.first), held.head());
         }
@@ -235,31 +241,36 @@ impl<'a> Aware<'a> {
     }
 }
 
-/// How far of a chain another partner held while it knew of no fork. Where the fork is in another
-/// lane, nothing but this shows that a message is older.
-fn seen_before(channel: &Channel, lane: LaneId, chain: ChainIx, aware: &Aware<'_>) -> u64 {
+/// Of each log that another partner wrote in a lane, the last event that knows of no fork. Where
+/// the fork is in another lane, nothing but these shows that a message is older.
+fn seen_in_time(
+    channel: &Channel,
+    lane: LaneId,
+    (of, writer): (LaneId, WriterId),
+    proof: &Proof,
+) -> Vec<Pos> {
     let graph = channel.graph();
-    let author = author_of_log(channel, chain);
+    let aware = Aware::of(channel, (of, writer), proof);
+    let forker = graph.branches(lane, writer).first();
+    let forker = forker.map(|chain| author_of_log(channel, *chain));
     let logs = graph.logs_of(lane).flat_map(|(_, chains)| chains);
-    let others = logs.filter(|&&other| author_of_log(channel, other) != author);
-    let seen = others.map(|&other| {
-        let held = graph.chain(other);
-        let at = |seq: u64| Pos { chain: other, seq };
+    let others = logs.filter(|&&other| Some(author_of_log(channel, other)) != forker);
+    let last = others.filter_map(|&chain| {
+        let held = graph.chain(chain);
         // Who knows once knows from then on.
         let (mut low, mut high) = (held.first, held.head() + 1);
         while low < high {
-            let middle = low + (high - low) / 2;
-            if aware.is(at(middle)) {
-                high = middle;
+            let seq = low + (high - low) / 2;
+            if aware.is(Pos { chain, seq }) {
+                high = seq;
             } else {
-                low = middle + 1;
+                low = seq + 1;
             }
         }
-        if low == held.first {
-            0
-        } else {
-            graph.known(at(low - 1), chain)
-        }
+        (low > held.first).then(|| Pos {
+            chain,
+            seq: low - 1,
+        })
     });
-    seen.max().unwrap_or(0)
+    last.collect()
 }

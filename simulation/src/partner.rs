@@ -146,7 +146,11 @@ impl Partner {
         let root = SigningKey::from_seed(&self.seeds.root);
         let certificates = CertificateList {
             number: lost.number + 1,
-            nodes: self.spares.iter().map(|seed| self.certificate(seed)).collect(),
+            nodes: self
+                .spares
+                .iter()
+                .map(|seed| self.certificate(seed))
+                .collect(),
             ..self.identity.certificates.clone()
         };
         let (channel, writer, after) = (lost.channel, lost.writer, lost.after);

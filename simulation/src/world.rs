@@ -11,7 +11,8 @@ use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::keys::Entropy;
 use comity_protocol::lane::History;
 use comity_protocol::replica::{
-    Command, CommandError, Draft, Input, Notice, Output, Recall, Replica, SendRange, StreamClass, Written,
+    Command, CommandError, Draft, Input, Notice, Output, Recall, Replica, SendRange, StreamClass,
+    Written,
 };
 use comity_protocol::rows::{self, Row, Table};
 use comity_protocol::time::{Instant, Now, WallTime};

@@ -145,8 +145,8 @@ impl<'a> Fold<'a> {
             let proves = matches!(event.act, Act::Evidence { .. });
             let stands = proves
                 || event.judged.rank > Rank::None
-                && self.allowed(event, &partners, &strikes)
-                && !strikes.hit(event);
+                    && self.allowed(event, &partners, &strikes)
+                    && !strikes.hit(event);
             if stands {
                 partners.entry(event.concerns()).or_default().push(event);
             }

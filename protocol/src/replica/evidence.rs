@@ -13,6 +13,7 @@ use crate::event::Kind;
 use crate::evidence::{EvidenceBody, Forked, SignedHeader};
 use crate::graph::Pos;
 use crate::id::{ChannelId, EventId, LaneId, WriterId};
+use crate::lane::LaneForm;
 use crate::limits;
 use crate::time::Now;
 use crate::wire::LogId;
@@ -157,7 +158,12 @@ impl Replica {
         if proved.is_some_and(|earliest| earliest <= seq) {
             return;
         }
-        let may_write = channel.present().member(&self.partner).is_some();
+        let member = channel.present().member(&self.partner).is_some();
+        // Who reads a lane by the channel's history alone does not write in it.
+        let of_lane = channel.lane(&lane).is_some_and(|held| {
+            held.form == LaneForm::Control || held.audience.contains(&self.partner)
+        });
+        let may_write = member && of_lane;
         let Some(author) = self.writers.author(channel).filter(|_| may_write) else {
             return;
         };
@@ -165,7 +171,8 @@ impl Replica {
             return;
         }
         let mut accepted = Vec::new();
-        let result = channel.write_evidence(&author, lane, body.to_bytes(), now.wall, &mut accepted);
+        let result =
+            channel.write_evidence(&author, lane, body.to_bytes(), now.wall, &mut accepted);
         let outcome = Outcome {
             accepted,
             ..Outcome::default()

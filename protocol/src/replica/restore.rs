@@ -84,11 +84,10 @@ impl Restore {
     /// Merges the stored events again, control events first, parents before children. An event
     /// that is no longer accepted means a damaged store.
     pub fn finish(mut self) -> Result<Replica, Malformed> {
-        self.events
-            .sort_by_key(|stored| {
-                let header = &stored.event.header;
-                (header.lane != control_lane(header.channel), stored.h)
-            });
+        self.events.sort_by_key(|stored| {
+            let header = &stored.event.header;
+            (header.lane != control_lane(header.channel), stored.h)
+        });
         let mut used = BTreeSet::from([self.replica.writers.first()]);
         for stored in self.events {
             let id = stored.event.header.channel;

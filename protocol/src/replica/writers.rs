@@ -83,9 +83,7 @@ impl Writers {
 
     /// Never uses a writer again; gives the row that says so, if it is news.
     pub fn spend(&mut self, writer: WriterId) -> Option<Row> {
-        self.spent
-            .insert(writer)
-            .then(|| rows::spent_row(&writer))
+        self.spent.insert(writer).then(|| rows::spent_row(&writer))
     }
 
     /// As whom this node writes in a channel: the first of its writers that it may use, that the
@@ -140,7 +138,8 @@ impl Replica {
     pub fn lost_seats(&self) -> Vec<LostSeat> {
         let lost = |(id, channel): (&ChannelId, &Channel)| {
             let member = channel.present().member(&self.partner)?;
-            let former = self.writers.are_own(&member.seat) || !member.writers.contains(&member.seat);
+            let former =
+                self.writers.are_own(&member.seat) || !member.writers.contains(&member.seat);
             if !former || self.writers.seat(channel).is_some() {
                 return None;
             }

@@ -94,7 +94,11 @@ fn prove(world: &mut World, who: usize, at: usize) {
     let mut forks = Vec::new();
     for (number, one) in accepted.iter().enumerate() {
         let others = accepted[number + 1..].iter();
-        forks.extend(others.filter(|other| place(other) == place(one)).map(|other| (*one, *other)));
+        forks.extend(
+            others
+                .filter(|other| place(other) == place(one))
+                .map(|other| (*one, *other)),
+        );
     }
     if let Some((one, other)) = forks.get(at % forks.len().max(1)) {
         world.prove(who, *one, *other);

@@ -153,7 +153,12 @@ fn list(event: &Event) -> Option<CertificateList> {
     Some(match event.header.kind() {
         Kind::Charter => Charter::from_bytes(body).ok()?.creator.certificates,
         Kind::Invite => InviteBody::from_bytes(body).ok()?.partner.certificates,
-        Kind::WriterIntroduce => CertificatesBody::from_bytes(body).ok()?.identity.certificates,
+        Kind::WriterIntroduce => {
+            CertificatesBody::from_bytes(body)
+                .ok()?
+                .identity
+                .certificates
+        }
         Kind::SeatTransfer => SeatTransferBody::from_bytes(body).ok()?.certificates,
         _ => return None,
     })

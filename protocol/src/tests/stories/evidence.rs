@@ -99,11 +99,19 @@ fn headers_that_do_not_prove_a_fork_are_refused() {
         encode(&EvidenceBody::new(real.clone(), elsewhere)),
         encode(&swapped),
         encode(&unlike),
-        [encode(&EvidenceBody::new(real.clone(), twin.clone())), vec![0xc0]].concat(),
+        [
+            encode(&EvidenceBody::new(real.clone(), twin.clone())),
+            vec![0xc0],
+        ]
+        .concat(),
     ];
     for (number, body) in bodies.into_iter().enumerate() {
         let refused = world.show(0, post, body);
-        assert_eq!(world.oracle.verdict(&refused), Verdict::Invalid, "body {number}");
+        assert_eq!(
+            world.oracle.verdict(&refused),
+            Verdict::Invalid,
+            "body {number}"
+        );
     }
     let proof = encode(&EvidenceBody::new(real, twin));
     let misplaced = world.show(0, directed, proof.clone());
