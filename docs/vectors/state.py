@@ -2,8 +2,8 @@
 sections 7 and 10 to 13). For vectors.py, which composes the events; shares no code with the
 implementation either, and goes by sets where that goes by indices.
 
-An event here has: bytes, id, kind, lane, writer, h, prev, past (a set of events), frontier (the
-control events among them), body, label, about (a reference), author (the user's name).
+An event here has: bytes, id, kind, control (whether it is in the control lane), lane, writer, seq,
+h, prev, past (a set of events), frontier (the control events among them), body, label, about (a reference), author (the user's name).
 """
 
 REMOVED, LEFT, SUSPENDED, ACTIVE, INVITED = 4, 3, 2, 1, 0
@@ -13,6 +13,7 @@ SEAT_MOVE, SEAT_TRANSFER, INTRODUCE, RETIRE = range(10, 14)
 MERGE = 16
 POST, EDIT, REDACT, REACT, PIN, RECEIPT, FILE = range(33, 40)
 CUT = 41
+EVIDENCE = 44
 
 
 def unpack(data):
@@ -115,8 +116,8 @@ class Standing:
 
 
 class View:
-    def __init__(self, members, effective):
-        self.members, self.effective = members, effective
+    def __init__(self, members, effective, forks):
+        self.members, self.effective, self.forks = members, effective, forks
 
     def active(self):
         return {p for p, standing in self.members.items() if standing.status == ACTIVE}
@@ -185,11 +186,14 @@ class State:
     def author_in(self, view, act):
         if act.kind == CHARTER:
             return self.record(act)[4][3][2]
-        for partner in sorted(view.members):
-            standing = view.members[partner]
-            by_seat = act.kind < 32 and act.kind != MERGE
-            if act.writer == standing.seat if by_seat else act.writer in standing.writers:
-                return partner
+        seats = [p for p in sorted(view.members) if act.writer == view.members[p].seat]
+        writers = [p for p in sorted(view.members) if act.writer in view.members[p].writers]
+        by_seat = act.kind < 32 and act.kind != MERGE
+        authors = seats if by_seat else writers
+        if act.kind == SEAT_TRANSFER:
+            authors = seats + writers
+        if authors:
+            return authors[0]
         raise AssertionError("an event without an author")
 
     def judge(self, act):
@@ -209,6 +213,8 @@ class State:
             return result(MEMBER if view.get(author, INVITED) else NONE)
         if kind == LEAVE:
             return result(SOVEREIGN if me else NONE, revokes=True)
+        if kind == EVIDENCE:
+            return result(SOVEREIGN)
         if kind in (SEALING_KEY, MERGE):
             return result(MEMBER if me else NONE)
         if kind == ENDORSE:
@@ -267,6 +273,8 @@ class State:
             for other in act.past
         )
         named = self.record(endorse)[0] == self.proposed(act)
+        if self.is_void(endorse, self.view(act.frontier).forks):
+            return False
         return judged["rank"] != NONE and named and judged["author"] in owners and not spent
 
     # Effect.
@@ -277,7 +285,29 @@ class State:
             self.views[key] = self.fold(sorted(events, key=by_height))
         return self.views[key]
 
+    def forked(self, evidence):
+        """Lane, writer and position that an evidence event proves to be forked."""
+        header = unpack(self.record(evidence)[0][0])
+        return header[3], header[4], header[5]
+
+    def forks(self, acts):
+        """The earliest proved position of each writer."""
+        forks = {}
+        for act in acts:
+            if act.kind == EVIDENCE:
+                _, writer, seq = self.forked(act)
+                forks[writer] = min(seq, forks.get(writer, seq))
+        return forks
+
+    def is_void(self, act, forks):
+        if act.kind in (CHARTER, EVIDENCE):
+            return False
+        return act.writer in forks and act.seq >= forks[act.writer]
+
     def fold(self, acts):
+        forks = self.forks(acts)
+        acts = [a for a in acts if not self.is_void(a, forks)]
+
         def revoking(events):
             return [a for a in events if self.judged(a)["revokes"] and self.judged(a)["rank"] != NONE]
 
@@ -291,16 +321,16 @@ class State:
         standings = {p: Standing(self, p, effective) for p in partners}
         members = {p: s for p, s in standings.items() if s.status is not None}
         assert len(members) <= 64
-        return View(members, effective)
+        return View(members, effective, forks)
 
     def fold_pass(self, acts, strikers):
         done = []
         for act in acts:
-            if self.takes_effect(act, done, strikers):
+            if act.kind == EVIDENCE or self.takes_effect(act, done, acts, strikers):
                 done.append(act)
         return done
 
-    def takes_effect(self, act, done, strikers):
+    def takes_effect(self, act, done, acts, strikers):
         judged = self.judged(act)
         if judged["rank"] == NONE:
             return False
@@ -317,7 +347,7 @@ class State:
             backing = {
                 self.judged(e)["author"]
                 for e in judged["counting"]
-                if not any(self.strikes(x, act, e) for x in strikers)
+                if e in acts and not any(self.strikes(x, act, e) for x in strikers)
             }
             if role(judged["author"]) != 4 or sum(role(p) == 4 for p in backing) < judged["k"]:
                 return False
@@ -403,6 +433,42 @@ class State:
             if more == standing:
                 return standing
             standing = more
+
+    def marked(self, events, lane):
+        """Those events of a lane that bear the mark of a fork."""
+        proofs = {}
+        for event in events:
+            if event.kind == EVIDENCE:
+                of, writer, seq = self.forked(event)
+                known = proofs.setdefault((of, writer), [seq, set()])
+                known[0] = min(seq, known[0])
+                known[1].add(event)
+        marked = set()
+        for (of, writer), (seq, evidence) in proofs.items():
+            own = [e for e in events if e.lane == lane and e.writer == writer]
+            if of == lane:
+                marked |= {e for e in own if e.seq >= seq}
+            elif self.bears_on(of, lane):
+                signs = evidence | {e for e in events if (e.lane, e.writer) == (of, writer) and e.seq >= seq}
+                author = {e.id: self.author(self.log(e)[0]) for e in events if e.lane == lane}
+                marked |= {
+                    e
+                    for e in own
+                    if not any(
+                        v.lane == lane and author[v.id] != author[e.id] and e in v.past and not signs & v.past
+                        for v in events
+                    )
+                }
+        return marked
+
+    def bears_on(self, of, lane):
+        """Whether all who read a lane, now and later, read another."""
+        (wide, readers), (form, audience) = self.lanes[of], self.lanes[lane]
+        if wide == "control":
+            return True
+        if self.charter[6] == 2 and (wide == "open" or form == "open"):
+            return wide == "open"
+        return audience <= readers
 
     def cut_events(self, act, partner, heads, view):
         """The events that belong to some writer's cut for an ending."""

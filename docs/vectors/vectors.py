@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from state import CUT, State
+from state import CUT, EVIDENCE, State, unpack
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = "docs/vectors/vectors.py"
@@ -374,7 +374,7 @@ KINDS = {
     "charter": 1, "accept": 2, "invite": 3, "grant": 4, "remove": 5, "suspend": 6, "leave": 7,
     "sealing-key": 8, "endorse": 9, "seat-move": 10, "seat-transfer": 11, "introduce": 12,
     "retire": 13, "merge": 16, "key": 32, "post": 33, "edit": 34, "redact": 35, "react": 36,
-    "pin": 37, "receipt": 38, "file": 39, "cut": CUT,
+    "pin": 37, "receipt": 38, "file": 39, "cut": CUT, "evidence": EVIDENCE,
 }  # fmt: skip
 FIELDS = [
     "version", "suite", "channel", "lane", "writer", "seq", "prev", "deps", "control_heads",
@@ -390,12 +390,13 @@ def lane_id(channel, form, partners):
 class Event:
     """A composed event, and what its past makes of its time and height."""
 
-    def __init__(self, header, body, signer, prev, deps, heads, inputs):
+    def __init__(self, header, body, signer, prev, deps, heads, inputs, control):
+        self.control = header["lane"] == control
         self.header, self.body, self.inputs = header, body, inputs
         self.prev = prev
         self.parents = parents = ([prev] if prev else []) + deps
         self.past = {event for near in parents + heads for event in near.past | {near}}
-        self.frontier = {event for event in self.past if event.kind < 32}
+        self.frontier = {event for event in self.past if event.control}
         self.author, self.about, self.label = header["author"], header["about"], header["label"]
         self.signing_seed = signer.signing_seed
         self.bytes = msgpack([header[field] for field in FIELDS])
@@ -488,10 +489,20 @@ class World:
             body, sealing = self.seal(header, *seal)
             inputs = {"sealing": sealing}
         header["body_len"], header["body_hash"] = len(body), H("comity/v1/body", body)
-        event = Event(header, body, signer, prev, deps, heads, inputs)
+        event = Event(header, body, signer, prev, deps, heads, inputs, self.control)
         self.events.append(event)
         self.names.append(name)
         return event
+
+    def evidence(self, name, by, of, **more):
+        """Evidence that the signer of an event signed another one for its position."""
+        event = self.named(of)
+        twin = msgpack([{**event.header, "claimed_ms": 7}[field] for field in FIELDS])
+        digest = H("comity/v1/event", twin)
+        pairs = [(event.id, [event.bytes, event.signature])]
+        pairs.append((digest, [twin, sign(event.signing_seed, "comity/v1/event-signature", digest)]))
+        body = msgpack([signed for _, signed in sorted(pairs)])
+        return self.event(name, by, "evidence", event.lane, body=body, **more)
 
     def seal(self, header, key_event, plaintext):
         """Seals a body, filling in what the header says of it."""
@@ -919,6 +930,59 @@ def disputes(world):
     return {"control": c}, [name for name in world.names[3:]]
 
 
+def forks(world):
+    """What evidence proves, voids and marks. The second event of a position is in the evidence alone."""
+    p = world.partners
+    world.found("alfa", nonce="forks nonce", quorum=2)
+    c = world.control
+    invite, accept, endorse = control_acts(world)
+
+    def act(name, by, kind, *fields, deps=()):
+        world.event(name, by, kind, c, body=msgpack(list(fields)), deps=deps)
+
+    def say(name, by, lane, key, deps=(), heads=(), **more):
+        seal = (key, message(name))
+        world.event(name, by, "post", lane, author="anna", deps=deps, heads=heads, seal=seal, **more)
+
+    endorse("alfa for bravo", "alfa", "invite", msgpack(p["bravo"].identity), 4)
+    invite("invite bravo", "alfa", "bravo", "owner", ["alfa for bravo"])
+    invite("invite charlie", "alfa", "charlie", "contributor")
+    invite("invite delta", "alfa", "delta", "contributor")
+    accept("bravo accepts", "bravo", deps=["invite delta"])
+    accept("charlie accepts", "charlie", deps=["bravo accepts"])
+    accept("delta accepts", "delta", deps=["charlie accepts"])
+    four = world.lane("open", ["alfa", "bravo", "charlie", "delta"])
+    pair = world.lane("directed", ["alfa", "bravo"])
+    members = ["alfa", "bravo", "charlie", "delta"]
+
+    # Bravo writes in both lanes; alfa has seen the first of two in the narrower one.
+    world.key_event("bravo's key", "bravo", four, members, heads=["delta accepts"])
+    say("bravo to all", "bravo", four, "bravo's key")
+    world.key_event("bravo's key for alfa", "bravo", pair, ["alfa", "bravo"], deps=["bravo to all"])
+    say("bravo to alfa", "bravo", pair, "bravo's key for alfa")
+    world.key_event("alfa's key for bravo", "alfa", pair, ["alfa", "bravo"], deps=["bravo to alfa"])
+    say("bravo to alfa again", "bravo", pair, "bravo's key for alfa")
+
+    # A quorum of alfa and bravo makes charlie an owner; with the proof one of them is left.
+    endorse("alfa for charlie", "alfa", "grant", p["charlie"].id, 4, deps=["delta accepts"])
+    endorse("bravo for charlie", "bravo", "grant", p["charlie"].id, 4, deps=["alfa for charlie"])
+    both = sorted(world.named(name).id for name in ("alfa for charlie", "bravo for charlie"))
+    act("charlie an owner", "alfa", "grant", p["charlie"].id, 4, both, deps=["bravo for charlie"])
+    act("delta an observer", "bravo", "grant", p["delta"].id, 1, [], deps=["charlie an owner"])
+    world.evidence("a later fork", "delta", "delta an observer", deps=["delta an observer"])
+    world.evidence("an earlier fork", "charlie", "bravo for charlie", deps=["delta an observer"])
+    act("charlie lowered", "alfa", "grant", p["charlie"].id, 1, [], deps=["a later fork", "an earlier fork"])
+
+    # Who was proved a forker writes on, and forks the lane of all too.
+    say("bravo goes on", "bravo", four, "bravo's key")
+    world.key_event("alfa's key", "alfa", four, members, deps=["bravo goes on"], heads=["charlie lowered"])
+    world.evidence("a fork in the open lane", "delta", "bravo to all", deps=["alfa's key"])
+    say("alfa to all", "alfa", four, "alfa's key", deps=["a fork in the open lane"])
+    moments = ["bravo to alfa again", "delta an observer", "a later fork", "an earlier fork",
+               "charlie lowered", "bravo goes on", "alfa to all"]  # fmt: skip
+    return {"control": c, "four": four, "pair": pair}, moments
+
+
 def given_key(world, key_event, recipient):
     """A secret that one reader gives to another."""
     partner, opened = world.partners[recipient], world.named(key_event)
@@ -958,7 +1022,7 @@ def moment(world, lanes, upto):
     """The digests once the history has come to an event, as whoever holds just that computes them."""
     events = world.events[: world.names.index(upto) + 1]
     state = world.state
-    view = state.view({e for e in events if e.kind < 32})
+    view = state.view({e for e in events if e.control})
     active = view.active()
     # Nodes compare the lanes that all present members read.
     joined = {"timeline": b"", "state": b""}
@@ -978,7 +1042,9 @@ def moment(world, lanes, upto):
             flagged = [e for e in messages if e not in standing]
             redactions = [e for e in messages if e.kind == 35 and e in standing]
             redacted = {state.target(e, events) for e in redactions} - {None}
-            content = [sorted(e.id for e in redacted), sorted(e.id for e in flagged)]
+            marked = state.marked(events, lane)
+            forked = [e for e in messages if e in marked]
+            content = [sorted(e.id for e in some) for some in (redacted, flagged, forked)]
             common = active <= state.readers(lane, active)
         shown = sorted((e for e in messages if e not in redacted and e not in flagged), key=Event.timeline_key)
         listed = heads(world, events, lane)
@@ -1129,7 +1195,8 @@ def bodies(world):
     """A body of every form, of version 1 and reserved."""
     bravo = world.partners["bravo"]
     one, two = world.events[0], world.events[1]
-    signed = [[e.bytes, e.signature] for e in (one, two)]
+    twin = World.evidence(world, "twin", "alfa", world.names[1]).body
+    world.events.pop(), world.names.pop()
     a, b, x = H("comity/v1/test", b"a"), H("comity/v1/test", b"b"), H("comity/v1/test", b"x")
     full = [
         1, 1, "name.with-all_3", x, bravo.identity, x_wing_public(bravo.sealing_seed), 1, 2, 64,
@@ -1150,7 +1217,6 @@ def bodies(world):
         ("key", [None, None, x, [[bravo.id, a, bytes(1168)]]]),
         ("ack", [7, x]),
         ("floor", [3, x]),
-        ("evidence", signed),
         ("message", ["text \u202e with *any* Unicode: e\u0301, \U0001f600"]),
         ("message", [""]),
         ("redact", ["a reason"]),
@@ -1164,7 +1230,8 @@ def bodies(world):
         ("file", ["plan.pdf", "application/pdf", 1100000, x, [a, b]]),
         ("roster", [[["bo.larsen", "Bo Larsen", True]]]),
     ]
-    return [{"form": form, "bytes": msgpack(value)} for form, value in samples]
+    out = [{"form": form, "bytes": msgpack(value)} for form, value in samples]
+    return out + [{"form": "evidence", "bytes": twin}]
 
 
 # --- Chunks -----------------------------------------------------------------------------------
@@ -1366,6 +1433,17 @@ def refused(world):
     x, wrap = bytes(32), [bravo.id, bytes(32), bytes(1168)]
     other = [world.partners["alfa"].id, bytes(32), bytes(1168)]
     pair = sorted([wrap, other])
+    first, second = [[e.bytes, e.signature] for e in world.events[:2]]
+    twin = World.evidence(world, "twin", "alfa", world.names[1]).body
+    world.events.pop(), world.names.pop()
+    pairs = unpack(twin)
+    bad("evidence", "of two positions", msgpack([first, second]))
+    bad("evidence", "out of order", msgpack(pairs[::-1]))
+    bad("evidence", "one event twice", msgpack([pairs[0], pairs[0]]))
+    bad("evidence", "one header", msgpack(pairs[:1]))
+    bad("evidence", "a signature of 63 bytes", msgpack([pairs[0], [pairs[1][0], pairs[1][1][:63]]]))
+    bad("evidence", "a byte after a header", msgpack([pairs[0], [pairs[1][0] + b"\xc0", pairs[1][1]]]))
+    bad("evidence", "headers of lists", msgpack([[[], x], [[], x]]))
     bad("key", "no wrap", msgpack([None, [], x, []]))
     bad("key", "33 wraps", msgpack([None, [], x, [[be(n, 32), x, bytes(1168)] for n in range(33)]]))
     bad("key", "unsorted wraps", msgpack([None, [], x, [pair[1], pair[0]]]))
@@ -1524,7 +1602,7 @@ def documents():
     people = [Partner(name).vector() for name in world.partners]
     moments = [moment(world, lanes, upto) for upto in ("edit", "post to three", "last post")]
     events = [event.vector(name) for name, event in zip(world.names, world.events)]
-    further = {"coalition": coalition, "whole history": whole_history, "disputes": disputes}
+    further = {"coalition": coalition, "whole history": whole_history, "disputes": disputes, "forks": forks}
     worlds = {name: World() for name in further}
     told = {name: tell(worlds[name]) for name, tell in further.items()}
     given = given_key(worlds["whole history"], "bravo's key", "charlie")

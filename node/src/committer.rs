@@ -8,9 +8,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use comity_protocol::evidence::SignedHeader;
 use comity_protocol::id::PartnerId;
-use comity_protocol::replica::{CommandError, SendPiece, SendRange, StreamClass, Written};
-use comity_protocol::rows::{Row, Table};
+use comity_protocol::replica::{
+    CommandError, Recall, SendPiece, SendRange, StreamClass, Written,
+};
+use comity_protocol::rows::{self, Row, Table};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroize as _;
 
@@ -42,6 +45,11 @@ pub enum Effect {
         piece: SendPiece,
         link: u64,
     },
+    /// An event of the log with this number is to be read back.
+    Recall {
+        recall: Recall,
+        number: u32,
+    },
     Done {
         reply: oneshot::Sender<Result<Written, CommandError>>,
         result: Result<Written, CommandError>,
@@ -67,6 +75,11 @@ pub enum Feedback {
     Congested { peer: PartnerId, link: u64 },
     /// Frames for the peer are sent again.
     Resumed { peer: PartnerId, link: u64 },
+    /// What the machine asked for again, if it is stored.
+    Recalled {
+        recall: Recall,
+        found: Option<SignedHeader>,
+    },
     /// The store failed: the node must stop.
     Failed(String),
 }
@@ -163,12 +176,27 @@ impl Committer {
                 link,
             } => self.ranges.push(range, number, link),
             Effect::SendPiece { piece, link } => self.pieces.push(piece, link),
+            Effect::Recall { recall, number } => self.recall(recall, number),
             Effect::Quiet { peer, link } => self.release(peer, link, |hold| hold.quiet = true),
             Effect::Drained { peer, link } => self.release(peer, link, |hold| hold.drained = true),
             // Whoever asked may have gone; the write stands.
             Effect::Done { reply, result } => drop(reply.send(result)),
             Effect::Barrier(reached) => drop(reached.send(())),
         }
+    }
+
+    fn recall(&self, recall: Recall, number: u32) {
+        let key = rows::event_key(number, recall.seq, &recall.id);
+        let stored = match self.store.get(Table::Events, &key) {
+            Ok(value) => value.and_then(|value| rows::read_event(&value).ok()),
+            Err(error) => {
+                tracing::error!(%error, "cannot read an event from the store");
+                None
+            }
+        };
+        let found = stored.map(|stored| SignedHeader::of(&stored.event));
+        // The driver is gone only when the node stops.
+        let _ = self.feedback.send(Feedback::Recalled { recall, found });
     }
 
     fn send(&mut self, peer: PartnerId, link: u64, class: StreamClass, bytes: Vec<u8>) {

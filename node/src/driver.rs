@@ -411,6 +411,9 @@ impl Driver {
             }
             // Of a link that has ended since.
             Feedback::Congested { .. } | Feedback::Resumed { .. } => {}
+            Feedback::Recalled { recall, found } => {
+                self.handle(Input::Recalled { recall, found });
+            }
             Feedback::Failed(error) => return Err(error),
         }
         Ok(())
@@ -555,6 +558,10 @@ impl Driver {
                     });
                 }
             }
+            Output::Recall(recall) => self.group.push(Effect::Recall {
+                recall,
+                number: self.replica.log_number(&recall.log).unwrap_or(u32::MAX),
+            }),
             Output::SendPiece(piece) => {
                 if let Some(&link) = self.links.get(&piece.peer) {
                     self.group.push(Effect::SendPiece { piece, link });
@@ -594,6 +601,20 @@ impl Driver {
                 let text =
                     format!("channel {channel}: event {id} is a second one for its position");
                 self.incident("fork", &peer, text);
+            }
+            Notice::Equivocation {
+                channel,
+                evidence,
+                by,
+                partner,
+                forked,
+            } => {
+                let text = format!(
+                    "channel {channel}: event {evidence} of partner {by} proves that writer {} signed \
+                     two events for position {} of lane {}",
+                    forked.writer, forked.seq, forked.lane
+                );
+                self.incident("equivocation", &partner, text);
             }
             Notice::BadKey { channel, id, why } => {
                 let own = self.replica.partner();
@@ -635,8 +656,8 @@ impl Driver {
             Notice::OwnLogAhead { channel, seq, peer } => {
                 let text = format!(
                     "channel {channel}: it holds an event of this node's own, position {seq}, that \
-                     the node does not: the store was restored from an old copy; nothing more is \
-                     written in the channel"
+                     the node does not: the store was restored from an old copy; the writer of that \
+                     event is never used again"
                 );
                 self.incident("own_log_ahead", &peer, text);
             }

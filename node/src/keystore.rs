@@ -227,6 +227,7 @@ pub fn load(store: &Store) -> Result<Keys, KeyFileError> {
         .map(|seed| Ok(SealingKey::from_seed(&*seed.seed()?)));
     let own = Own {
         signing: SigningKey::from_seed(&*keys.signing_seed.seed()?),
+        spares: Vec::new(),
         sealing: sealing.collect::<Result<_, KeyFileError>>()?,
         identity: keys.identity,
         seed: Entropy::new(random::bytes()),

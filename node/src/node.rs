@@ -268,32 +268,26 @@ fn transport_config(config: &Config) -> TransportConfig {
 
 #[cfg(test)]
 mod tests {
-    use comity_protocol::codec::Canonical as _;
-    use comity_protocol::id::ChannelId;
     use comity_protocol::identity::Name;
-    use comity_protocol::rows::{ChannelNote, Row};
+    use comity_protocol::rows::spent_row;
 
     use super::*;
     use crate::config::KeySource;
 
     #[test]
-    fn a_node_remembers_that_it_was_restored_from_an_old_copy() {
+    fn a_node_remembers_which_of_its_writers_it_never_uses_again() {
         let dir = tempfile::tempdir().unwrap();
         let name = Name::try_from("alpha".to_string()).unwrap();
         let storage = KeySource::default();
         keystore::create(dir.path(), name, 0).unwrap();
         let store = keystore::open_store(dir.path(), &storage).unwrap();
-        let channel = ChannelId([7; 32]);
-        let note = ChannelNote {
-            offered_by: None,
-            restored: true,
-        };
-        let row = Row::put(Table::Channels, channel.0.to_vec(), note.to_bytes());
-        store.write(&[row]).unwrap();
+        let own = keystore::load(&store).unwrap().own;
+        let writer = restore(own, &store).unwrap().writer();
+        store.write(&[spent_row(&writer)]).unwrap();
 
         let own = keystore::load(&store).unwrap().own;
         let replica = restore(own, &store).unwrap();
 
-        assert_eq!(replica.behind_self().collect::<Vec<_>>(), [&channel]);
+        assert_eq!(replica.spent_writers().collect::<Vec<_>>(), [&writer]);
     }
 }

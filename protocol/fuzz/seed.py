@@ -35,6 +35,13 @@ def bodies():
             seed(refused["form"], bytes.fromhex(refused["bytes"]))
 
 
+def proofs():
+    for history in vectors("histories")["histories"]:
+        for event in history["events"]:
+            if event["header"]["kind"] == 44:
+                seed("evidence", bytes.fromhex(event["body"]))
+
+
 def partners():
     for partner in vectors("identity")["partners"]:
         seed("identity", bytes.fromhex(partner["identity"]))
@@ -74,8 +81,8 @@ def rows():
             row = bytes([0x94, height]) + bin8(bytes.fromhex(event["signature"]))
             seed("event-row", row + binary(header) + binary(body))
     seed("log-row", b"\0\0\0\1\x93" + bin8(b"\1" * 32) + bin8(b"\2" * 32) + bin8(b"\3" * 32))
-    seed("channel-note", b"\x92\xc0\xc2")
-    seed("channel-note", b"\x92" + bin8(b"\1" * 32) + b"\xc3")
+    seed("channel-note", b"\x91\xc0")
+    seed("channel-note", b"\x91" + bin8(b"\1" * 32))
 
 
 def requests():
@@ -92,6 +99,6 @@ def requests():
         seed("admin-request", json.dumps(line).encode())
 
 
-for part in (events, bodies, partners, frames, peering, rows, requests):
+for part in (events, bodies, proofs, partners, frames, peering, rows, requests):
     part()
 print(sum(COUNTS.values()), "samples of", len(COUNTS), "targets")

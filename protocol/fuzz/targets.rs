@@ -6,6 +6,7 @@
 use comity_protocol::body::*;
 use comity_protocol::codec::Canonical;
 use comity_protocol::event::{Event, Header};
+use comity_protocol::evidence::EvidenceBody;
 use comity_protocol::id::Signature;
 use comity_protocol::identity::{CertificateList, Identity};
 use comity_protocol::peering::{PeeringFile, SignedPeeringFile};
@@ -30,7 +31,7 @@ pub const TARGETS: &[Target] = &[
     ("key", one::<KeyBody>),
     ("ack", one::<AckBody>),
     ("floor", one::<FloorBody>),
-    ("evidence", one::<EvidenceBody>),
+    ("evidence", evidence),
     ("message", one::<MessageBody>),
     ("redact", one::<RedactBody>),
     ("react", one::<ReactBody>),
@@ -103,6 +104,17 @@ fn signed_peering_file(bytes: &[u8]) -> bool {
 /// What people carry: the file within its lines of text.
 fn armour(bytes: &[u8]) -> bool {
     pem::parse(bytes).is_ok_and(|pem| signed_peering_file(pem.contents()))
+}
+
+/// What it takes names a position, and its headers have but one order.
+fn evidence(bytes: &[u8]) -> bool {
+    let taken = one::<EvidenceBody>(bytes);
+    if let Ok(body) = EvidenceBody::from_bytes(bytes) {
+        assert!(body.forked().is_ok_and(|forked| forked.seq >= 1));
+        let again = EvidenceBody::new(body.second.clone(), body.first.clone());
+        assert_eq!(again, body, "the headers have two orders");
+    }
+    taken
 }
 
 fn frame(bytes: &[u8]) -> bool {

@@ -13,6 +13,7 @@ use crate::acceptance::{self, Placement, Refusal};
 use crate::authority::{self, Act, ControlEvent, Controls, Quorum, View};
 use crate::body::Charter;
 use crate::event::{Event, Kind, Label, Reference, UserName};
+use crate::evidence::{self, Forked, Proof, SignedHeader};
 use crate::flags;
 use crate::graph::{ChainIx, EMPTY_FRONTIER, Entry, FrontierIx, Graph, Pos};
 use crate::id::{ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, WriterId};
@@ -58,8 +59,8 @@ pub struct Outcome {
     pub invalid: Vec<(EventId, Option<PartnerId>, &'static str)>,
     /// Older parked events of the same peer that gave way.
     pub evicted: usize,
-    /// A second event for one position, not cited by anybody yet.
-    pub fork: bool,
+    /// Second events for one position, not cited by anybody yet: where, and the event's header.
+    pub forks: Vec<(Forked, SignedHeader)>,
 }
 
 /// An epoch that a writer opened in a lane.
@@ -97,6 +98,8 @@ pub struct Channel {
     pub(crate) lanes: BTreeMap<LaneId, Arc<Lane>>,
     identities: BTreeMap<PartnerId, Identity>,
     writers: BTreeMap<WriterId, (PartnerId, crypto::PublicKey)>,
+    /// The control events that introduced each writer, whether or not they have effect.
+    introductions: BTreeMap<WriterId, Vec<Pos>>,
     pub(crate) epochs: BTreeMap<ChainIx, Vec<Epoch>>,
     /// By the last part of its key event: an epoch's lane and commitment.
     epochs_by_id: BTreeMap<EventId, (LaneId, Hash)>,
@@ -114,6 +117,10 @@ pub struct Channel {
     flagged: BTreeSet<Pos>,
     /// Per lane, the ranges that `flagged` was made of.
     fallen: BTreeMap<LaneId, flags::Fallen>,
+    /// By lane and writer, what evidence there proves.
+    proofs: BTreeMap<(LaneId, WriterId), Proof>,
+    /// Per lane, what writers that were proved to have forked a log wrote from then on.
+    forked: BTreeMap<LaneId, flags::Fallen>,
     pub(crate) parking: Parking,
     posts: u64,
     /// File references, by id.
@@ -138,6 +145,7 @@ impl Channel {
             lanes: BTreeMap::new(),
             identities: BTreeMap::new(),
             writers: BTreeMap::new(),
+            introductions: BTreeMap::new(),
             epochs: BTreeMap::new(),
             epochs_by_id: BTreeMap::new(),
             key_parts: BTreeMap::new(),
@@ -150,6 +158,8 @@ impl Channel {
             redacted: BTreeSet::new(),
             flagged: BTreeSet::new(),
             fallen: BTreeMap::new(),
+            proofs: BTreeMap::new(),
+            forked: BTreeMap::new(),
             parking: Parking::default(),
             posts: 0,
             files: BTreeMap::new(),
@@ -187,7 +197,13 @@ impl Channel {
                     self.park(event, from, missing, offered, &mut outcome, &mut work)
                 }
                 Err(Refusal::Fork) => {
-                    outcome.fork = true;
+                    let header = &event.header;
+                    let forked = Forked {
+                        lane: header.lane,
+                        writer: header.writer,
+                        seq: header.seq,
+                    };
+                    outcome.forks.push((forked, SignedHeader::of(&event)));
                     if from.is_some() {
                         self.park(event, from, Vec::new(), offered, &mut outcome, &mut work);
                     }
@@ -210,6 +226,32 @@ impl Channel {
     /// Ends restoring.
     pub fn restored(&mut self) {
         self.flag_all();
+        self.mark_all();
+    }
+
+    /// Finds anew, in every lane, what was written by whoever forked a log.
+    fn mark_all(&mut self) {
+        if self.restoring {
+            return;
+        }
+        let lanes: Vec<LaneId> = self.lanes.keys().copied().collect();
+        for lane in lanes {
+            let marked = evidence::marked(self, lane);
+            self.forked.insert(lane, marked);
+        }
+    }
+
+    fn prove(&mut self, forked: Forked, evidence: Pos) {
+        let proof = self
+            .proofs
+            .entry((forked.lane, forked.writer))
+            .or_insert(Proof {
+                seq: forked.seq,
+                evidence: Vec::new(),
+            });
+        proof.seq = proof.seq.min(forked.seq);
+        proof.evidence.push(evidence);
+        self.mark_all();
     }
 
     /// Finds anew, in every lane, which messages of former members nobody vouches for.
@@ -360,8 +402,16 @@ impl Channel {
         if header.kind().is_sealed() {
             self.accept_message(pos, header.kind(), placement.about);
         }
-        if !control {
+        if header.lane != self.control_lane {
             self.flag_after(pos);
+        }
+        match placement.forked {
+            Some(forked) => self.prove(forked, pos),
+            None if !self.proofs.is_empty() && !self.restoring => {
+                let marked = evidence::marked(self, header.lane);
+                self.forked.insert(header.lane, marked);
+            }
+            None => {}
         }
         Accepted {
             event,
@@ -384,6 +434,7 @@ impl Channel {
             let partner = introduction.partner;
             for (writer, key) in introduction.writers {
                 self.writers.entry(writer).or_insert((partner, key));
+                self.introductions.entry(writer).or_default().push(pos);
             }
             if let Some(identity) = introduction.identity {
                 self.identities.entry(partner).or_insert(identity);
@@ -531,6 +582,38 @@ impl Channel {
             .map(|(_, key)| KeyBytes(key.to_bytes()))
     }
 
+    /// The key of a writer that an event of this control frontier introduced.
+    pub(crate) fn introduced_key(
+        &self,
+        writer: &WriterId,
+        frontier: FrontierIx,
+    ) -> Option<crypto::PublicKey> {
+        let introductions = self.introductions.get(writer)?;
+        let mut introductions = introductions.iter();
+        introductions
+            .any(|pos| self.graph.frontier_holds(frontier, *pos))
+            .then(|| self.writers.get(writer).map(|(_, key)| *key))?
+    }
+
+    pub(crate) fn proofs(&self) -> impl Iterator<Item = (&(LaneId, WriterId), &Proof)> {
+        self.proofs.iter()
+    }
+
+    /// Whether a writer is proved to have forked a log of any lane.
+    pub fn is_proved(&self, writer: &WriterId) -> bool {
+        self.proofs.keys().any(|(_, proved)| proved == writer)
+    }
+
+    /// The control event with the greatest height: what has most of the others in its past.
+    pub fn last_control_event(&self) -> Option<EventId> {
+        self.controls.events().last().map(|event| event.id)
+    }
+
+    /// The earliest position at which a writer is proved to have forked its log of a lane.
+    pub fn proved(&self, lane: LaneId, writer: WriterId) -> Option<u64> {
+        self.proofs.get(&(lane, writer)).map(|proof| proof.seq)
+    }
+
     /// The partner that a known writer writes for.
     pub fn writer_partner(&self, writer: &WriterId) -> Option<PartnerId> {
         self.writers.get(writer).map(|(partner, _)| *partner)
@@ -621,6 +704,13 @@ impl Channel {
     /// membership had ended, and no remaining member vouches that it was there before.
     pub fn is_flagged(&self, pos: Pos) -> bool {
         self.flagged.contains(&pos)
+    }
+
+    /// Whether a message bears a mark: its writer was proved to have forked a log, in this lane or
+    /// in a wider one, and nobody shows that the message is older.
+    pub fn is_forked(&self, pos: Pos) -> bool {
+        let marked = self.forked.get(&self.lane_of(pos));
+        marked.is_some_and(|marked| marked.holds(pos))
     }
 
     /// Whether a redaction that stands in `lane` is about a message. Digests count these alone: a
@@ -737,7 +827,12 @@ impl Channel {
         let flagged = flagged.filter(|pos| self.lane_of(**pos) == lane);
         let redacted: BTreeSet<EventId> = redacted.map(id).collect();
         let flagged: BTreeSet<EventId> = flagged.map(id).collect();
-        crate::codec::encode(&(redacted, flagged))
+        let marked = self.forked.get(&lane);
+        let marked = marked.map(flags::Fallen::positions).unwrap_or_default();
+        let messages = marked.iter();
+        let messages = messages.filter(|pos| self.graph.entry(**pos).kind.is_sealed());
+        let forked: BTreeSet<EventId> = messages.map(id).collect();
+        crate::codec::encode(&(redacted, flagged, forked))
     }
 }
 

@@ -173,6 +173,27 @@ impl Channel {
         Ok(())
     }
 
+    /// Writes and accepts evidence in the lane of a fork, after the merges and the cut without
+    /// which it could not stand there. What was accepted is in `written`, also where an error
+    /// follows.
+    pub fn write_evidence(
+        &mut self,
+        author: &Author<'_>,
+        lane: LaneId,
+        body: Vec<u8>,
+        now: WallTime,
+        written: &mut Vec<Accepted>,
+    ) -> Result<(), ComposeError> {
+        self.write_merges(author, now, written)?;
+        self.write_cut(author, lane, now, written)?;
+        let heads = self.heads(author, lane, &[lane], None);
+        let mut header = self.header(author, lane, &heads, Kind::Evidence, now);
+        header.body_len = body.len() as u32;
+        header.body_hash = Hash(crypto::body_hash(&body));
+        written.push(self.write(Event::sign(header, body, author.key)?)?);
+        Ok(())
+    }
+
     fn write_cut(
         &mut self,
         author: &Author<'_>,
@@ -300,7 +321,7 @@ impl Channel {
     /// The own event goes through the same gate as everyone's.
     fn write(&mut self, event: Event) -> Result<Accepted, ComposeError> {
         let mut outcome = self.offer(event, None);
-        if outcome.fork {
+        if !outcome.forks.is_empty() {
             return Err(ComposeError::Refused("its position is taken"));
         }
         if let Some((_, _, why)) = outcome.invalid.pop() {

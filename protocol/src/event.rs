@@ -260,18 +260,19 @@ impl Kind {
     pub fn in_version_1(self) -> bool {
         !matches!(
             self,
-            Kind::Certificates
-                | Kind::Retention
-                | Kind::Roster
-                | Kind::Ack
-                | Kind::Floor
-                | Kind::Evidence
+            Kind::Certificates | Kind::Retention | Kind::Roster | Kind::Ack | Kind::Floor
         )
     }
 
-    /// Whether the event belongs in the control lane.
+    /// Whether the event is an act of the control lane.
     pub fn is_control_act(self) -> bool {
         self <= Kind::Merge
+    }
+
+    /// Whether the event may stand in the control lane, or in another one. Evidence stands where
+    /// the fork is.
+    pub fn belongs_in(self, control_lane: bool) -> bool {
+        self == Kind::Evidence || self.is_control_act() == control_lane
     }
 
     /// Whether the body is sealed; the others' bodies are public, as acceptance needs them.

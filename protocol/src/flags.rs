@@ -33,7 +33,7 @@ pub(crate) fn bears_on_flags(channel: &Channel, pos: Pos) -> bool {
 pub(crate) struct Fallen(BTreeMap<ChainIx, Vec<(u64, u64)>>);
 
 impl Fallen {
-    fn add(&mut self, chain: ChainIx, from: u64, to: u64) {
+    pub(crate) fn add(&mut self, chain: ChainIx, from: u64, to: u64) {
         if from > to {
             return;
         }
@@ -51,6 +51,19 @@ impl Fallen {
             }
         }
         *ranges = apart;
+    }
+
+    pub(crate) fn holds(&self, pos: Pos) -> bool {
+        let ranges = self.0.get(&pos.chain).map_or(&[][..], Vec::as_slice);
+        let after = ranges.partition_point(|(from, _)| *from <= pos.seq);
+        after
+            .checked_sub(1)
+            .is_some_and(|last| pos.seq <= ranges[last].1)
+    }
+
+    /// All positions, ascending.
+    pub(crate) fn positions(&self) -> BTreeSet<Pos> {
+        self.without(&Fallen::default())
     }
 
     /// The positions that are in one of the two and not in the other, ascending.
@@ -173,7 +186,7 @@ impl<'a> Lane<'a> {
         };
         for &chain in &self.chains {
             let held = self.channel.graph.chain(chain);
-            let author = self.author_of_log(chain);
+            let author = author_of_log(self.channel, chain);
             let unaware = match strike {
                 Strike::Ending(ending) => self.unaware(chain, ending.pos),
                 Strike::NoStanding(_) => held.head(),
@@ -194,16 +207,6 @@ impl<'a> Lane<'a> {
             };
             self.vouches.insert((chain, number), upto);
         }
-    }
-
-    /// Of a log the author of its first event counts, on every branch.
-    fn author_of_log(&self, chain: ChainIx) -> PartnerId {
-        let mut chain = chain;
-        while let Some(base) = self.channel.graph.chain(chain).base {
-            chain = base.chain;
-        }
-        let seq = self.channel.graph.chain(chain).first;
-        self.channel.author(Pos { chain, seq }).partner
     }
 
     /// The last position of a chain that does not know of a control event; the one before the
@@ -321,6 +324,16 @@ impl<'a> Lane<'a> {
         }
         None
     }
+}
+
+/// Of a log the author of its first event counts, on every branch.
+pub(crate) fn author_of_log(channel: &Channel, chain: ChainIx) -> PartnerId {
+    let mut chain = chain;
+    while let Some(base) = channel.graph.chain(chain).base {
+        chain = base.chain;
+    }
+    let seq = channel.graph.chain(chain).first;
+    channel.author(Pos { chain, seq }).partner
 }
 
 fn is_cut_under(entry: &Entry, frontier: FrontierIx) -> bool {

@@ -11,6 +11,7 @@ pub mod channel;
 pub mod codec;
 pub mod compose;
 pub mod event;
+pub mod evidence;
 pub mod files;
 mod flags;
 pub mod giving;

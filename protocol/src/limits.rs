@@ -75,6 +75,11 @@ pub const LANES_SHOWN: usize = 65_536;
 pub const LANES_PER_WRITER: u64 = 64;
 /// Control events of a partner in a day: each makes every later view dearer, for ever.
 pub const CONTROL_EVENTS_PER_DAY: u64 = 1_000;
+/// Forks that wait for the store to be proved: each holds two headers at most.
+pub const SUSPECTS: usize = 64;
+/// Evidence that this node writes in a channel in a day: a liar that forks its log ever earlier
+/// does not make others write without end.
+pub const EVIDENCE_PER_DAY: u64 = 64;
 /// Secrets asked for or given in one frame.
 pub const KEYS_PER_FRAME: usize = 32;
 /// Secrets given to one peer within [`GIVING_MS`]: each costs an X-Wing encapsulation of 150 µs,

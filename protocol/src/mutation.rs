@@ -42,6 +42,14 @@ pub enum Mutation {
     SeatNotDemanded,
     /// A seat transfer has effect whatever its list's number.
     TransferNumberUnchecked,
+    /// What a writer did in control after it forked its log has effect.
+    ForkedActsStand,
+    /// Of several pieces of evidence the latest fork counts.
+    LatestForkCounts,
+    /// The signatures in evidence are not looked at.
+    EvidenceUnverified,
+    /// What a writer wrote after it forked its log bears no mark.
+    ForkedUnmarked,
 }
 
 thread_local! {

@@ -64,6 +64,8 @@ pub struct Quotas {
     lanes: BTreeMap<(ChannelId, WriterId), Day>,
     control: BTreeMap<(ChannelId, PartnerId), Day>,
     bytes: BTreeMap<(ChannelId, PartnerId), Day>,
+    /// Evidence that this node wrote.
+    evidence: BTreeMap<ChannelId, Day>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -104,6 +106,17 @@ impl Quotas {
         }
         let bytes = used(self.bytes.get(&of_partner)).saturating_add(charge.bytes);
         (charge.budget > 0 && !charge.control && bytes > charge.budget).then_some(Limit::ByteBudget)
+    }
+
+    /// Charges a piece of evidence that this node is about to write; false where it has written
+    /// enough for today.
+    pub fn may_prove(&mut self, channel: ChannelId, now: Instant) -> bool {
+        let day = self.evidence.entry(channel).or_default();
+        let may = day.used(now) < limits::EVIDENCE_PER_DAY;
+        if may {
+            day.add(1, now);
+        }
+        may
     }
 
     /// Charges an event that was taken.

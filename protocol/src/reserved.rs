@@ -1,11 +1,10 @@
 //! Bodies of kinds whose form is fixed now and which no channel of version 1 accepts.
 
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 use crate::codec::Canonical;
 use crate::event::UserName;
-use crate::id::{Hash, Signature};
+use crate::id::Hash;
 use crate::limits;
 
 /// Own data is kept for fewer days ([`crate::event::Kind::Retention`]).
@@ -61,23 +60,4 @@ pub struct FloorBody {
 impl Canonical for FloorBody {
     const NAME: &'static str = "floor";
     const LIMIT: usize = 64;
-}
-
-/// Two signed headers for one position ([`crate::event::Kind::Evidence`]).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EvidenceBody {
-    pub first: SignedHeader,
-    pub second: SignedHeader,
-}
-
-/// A header and its signature, as evidence carries them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignedHeader {
-    pub header: ByteBuf,
-    pub signature: Signature,
-}
-
-impl Canonical for EvidenceBody {
-    const NAME: &'static str = "evidence";
-    const LIMIT: usize = 2 * limits::HEADER_BYTES + 256;
 }

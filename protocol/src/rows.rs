@@ -37,10 +37,12 @@ pub enum Table {
     Chunks,
     /// Files that are being handed over and have no reference yet, by where their chunks are kept.
     Uploads,
+    /// Own writers that are never used again, by writer id.
+    Writers,
 }
 
 impl Table {
-    pub const ALL: [Table; 11] = [
+    pub const ALL: [Table; 12] = [
         Table::Meta,
         Table::Pacts,
         Table::Channels,
@@ -52,15 +54,17 @@ impl Table {
         Table::Files,
         Table::Chunks,
         Table::Uploads,
+        Table::Writers,
     ];
 
     /// Those from which the machine is put together again.
-    pub const OF_THE_MACHINE: [Table; 5] = [
+    pub const OF_THE_MACHINE: [Table; 6] = [
         Table::Channels,
         Table::Logs,
         Table::Secrets,
         Table::Events,
         Table::Files,
+        Table::Writers,
     ];
 
     pub fn name(self) -> &'static str {
@@ -76,6 +80,7 @@ impl Table {
             Table::Files => "files",
             Table::Chunks => "chunks",
             Table::Uploads => "uploads",
+            Table::Writers => "writers",
         }
     }
 
@@ -144,9 +149,6 @@ impl Canonical for EventRow {
 pub struct ChannelNote {
     /// The peer that first told of it; absent for own channels.
     pub offered_by: Option<PartnerId>,
-    /// A peer showed an event of this node's own that the node did not hold: the store was
-    /// restored from an old copy, and nothing more may be written in the channel.
-    pub restored: bool,
 }
 
 impl Canonical for ChannelNote {
@@ -257,6 +259,11 @@ pub fn read_event(value: &[u8]) -> Result<StoredEvent, Malformed> {
     let row = EventRow::from_bytes(value)?;
     let event = Event::from_parts(row.header.into_vec(), row.signature, row.body.into_vec())?;
     Ok(StoredEvent { event, h: row.h })
+}
+
+/// The row that says that a writer of this node is never used again.
+pub fn spent_row(writer: &WriterId) -> Row {
+    Row::put(Table::Writers, writer.0.to_vec(), vec![1])
 }
 
 /// The row that stores an epoch's secret.

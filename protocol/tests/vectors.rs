@@ -13,6 +13,7 @@ use comity_protocol::body::{
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::{Canonical, Malformed, encode};
 use comity_protocol::event::{Category, Event, Header, Label, Reference, UserName};
+use comity_protocol::evidence::EvidenceBody;
 use comity_protocol::files::{FileKey, chunk_count, chunk_len};
 use comity_protocol::id::{
     ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, Signature, WriterId,
@@ -24,7 +25,7 @@ use comity_protocol::keys::{self, GivenContext, Keyring, WrapContext};
 use comity_protocol::lane::{LaneForm, lane_id};
 use comity_protocol::limits;
 use comity_protocol::peering::{self, PeeringFile, SignedPeeringFile};
-use comity_protocol::reserved::{AckBody, EvidenceBody, FloorBody, RetentionBody, RosterBody};
+use comity_protocol::reserved::{AckBody, FloorBody, RetentionBody, RosterBody};
 use comity_protocol::sync::heads;
 use comity_protocol::wire::{
     AskHeads, AskKeys, AskPiece, Events, Frame, GivenKey, Have, HaveLane, Head, Heads, Hello, Keys,
@@ -170,7 +171,7 @@ fn bodies_of_every_form() {
     }
     pinned(
         &bodies,
-        "21979cc1e036aed666cf30aa9d3a010046f798354a9ca09018e9ddcbdac972c9",
+        "6e372591148789ce33566c463287166f250afd9e1c581f2e69043112b46980b2",
     );
 }
 
@@ -286,7 +287,7 @@ fn what_is_not_canonical_or_breaks_a_rule_is_refused() {
     }
     pinned(
         &refused,
-        "1af02188dbf03df8201ab8062a575da6255137e24499e514a14a003504097271",
+        "c4bd5385fb3062347a4bdda8337670ed982f7ad55e01197f5d160266e9e80bb5",
     );
 }
 

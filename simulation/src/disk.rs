@@ -8,7 +8,7 @@ use comity_protocol::rows::{self, Row, Table};
 use comity_protocol::wire::LogId;
 
 /// The synced rows of one partner.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Disk {
     rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
 }

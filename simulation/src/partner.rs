@@ -4,20 +4,29 @@ use std::collections::{BTreeMap, VecDeque};
 
 use comity_crypto::{SealingKey, SigningKey};
 use comity_protocol::id::{Hash, KeyBytes, PartnerId};
-use comity_protocol::identity::{Identity, Name, NodeCertificate, next_root_hash, partner_id};
+use comity_protocol::identity::{
+    CertificateList, Identity, Name, NodeCertificate, next_root_hash, partner_id,
+};
 use comity_protocol::keys::Entropy;
-use comity_protocol::replica::{Output, Own, Replica, Restore, StreamClass};
+use comity_protocol::replica::{LostSeat, Output, Own, Replica, Restore, StreamClass, Transfer};
 use comity_protocol::wire::Packer;
 
 use crate::chance::Chance;
 use crate::disk::Disk;
 use crate::hostile::Captive;
 
+/// Domain tag of what is drawn for spare writers.
+const TAG_SPARE: &str = "comity/v1/test";
+
 /// A partner of the simulated mesh.
 pub struct Partner {
     pub id: PartnerId,
     pub identity: Identity,
     seeds: Seeds,
+    /// Keys of further writers, for after a restore.
+    spares: Vec<[u8; 32]>,
+    /// Its disk was put back from a backup, and the process is told so when it starts.
+    pub from_backup: bool,
     /// In hostile hands: what it sends is made by hand.
     pub seized: bool,
     /// Absent while the process is down.
@@ -73,6 +82,8 @@ impl Partner {
             id,
             identity,
             seeds,
+            spares: Vec::new(),
+            from_backup: false,
             seized: false,
             replica: None,
             disk: Disk::default(),
@@ -91,6 +102,7 @@ impl Partner {
         let mut restore = Restore::new(Own {
             identity: self.identity.clone(),
             signing: SigningKey::from_seed(&self.seeds.signing),
+            spares: self.spares.iter().map(SigningKey::from_seed).collect(),
             sealing: vec![SealingKey::from_seed(&self.seeds.sealing)],
             seed: Entropy::new(self.seeds.replica),
         });
@@ -99,12 +111,56 @@ impl Partner {
                 .row(table, key, value)
                 .expect("what was stored reads back");
         }
+        if std::mem::take(&mut self.from_backup) {
+            restore.from_backup();
+        }
         self.replica = Some(
             restore
                 .finish()
                 .expect("what was accepted is accepted again"),
         );
         self.life += 1;
+    }
+
+    /// Gives it a further writer, of which all channels know that it is invited to from now on.
+    pub fn add_spare(&mut self) {
+        let spare = comity_crypto::hash(TAG_SPARE, &[&self.seeds.signing]);
+        self.spares.push(spare);
+        let root = SigningKey::from_seed(&self.seeds.root);
+        let mut nodes = self.identity.certificates.nodes.clone();
+        nodes.push(self.certificate(&spare));
+        let (name, next) = (self.identity.name.clone(), self.identity.next_root);
+        let number = self.identity.certificates.number + 1;
+        self.identity = Identity::sign(name, &root, next, number, nodes);
+        self.start();
+    }
+
+    fn certificate(&self, seed: &[u8; 32]) -> NodeCertificate {
+        let key = SigningKey::from_seed(seed);
+        let pin = Hash(comity_crypto::hash(TAG_SPARE, &[seed]));
+        NodeCertificate::new(self.id, &key, pin, self.identity.name.clone(), 0..u64::MAX)
+    }
+
+    /// What its root signs to give a lost seat to its spare.
+    pub fn sign_transfer(&self, lost: &LostSeat) -> Transfer {
+        let root = SigningKey::from_seed(&self.seeds.root);
+        let certificates = CertificateList {
+            number: lost.number + 1,
+            nodes: self
+                .spares
+                .iter()
+                .map(|seed| self.certificate(seed))
+                .collect(),
+            ..self.identity.certificates.clone()
+        };
+        let (channel, writer, after) = (lost.channel, lost.writer, lost.after);
+        let root_signature = certificates.sign_seat_transfer(&root, channel, writer, after);
+        Transfer {
+            certificates,
+            seat: writer,
+            after,
+            root_signature,
+        }
     }
 
     /// Whether something answers at this end of a link.

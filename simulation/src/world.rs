@@ -6,13 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use comity_protocol::authority::Status;
 use comity_protocol::event::{Precedence, TAG_EVENT_SIGNATURE, UserName};
+use comity_protocol::evidence::SignedHeader;
 use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::keys::Entropy;
 use comity_protocol::lane::History;
 use comity_protocol::replica::{
-    Command, CommandError, Draft, Input, Notice, Output, Replica, SendRange, StreamClass, Written,
+    Command, CommandError, Draft, Input, Notice, Output, Recall, Replica, SendRange, StreamClass,
+    Written,
 };
-use comity_protocol::rows::Row;
+use comity_protocol::rows::{self, Row, Table};
 use comity_protocol::time::{Instant, Now, WallTime};
 use comity_protocol::wire::{Events, Frame, LogId, RangeEnd};
 
@@ -741,6 +743,7 @@ impl World {
                 self.send(partner, peer, class, bytes);
             }
             Waiting::Other(Output::SendRange(range)) => self.send_range(partner, range),
+            Waiting::Other(Output::Recall(recall)) => self.recall(partner, recall),
             Waiting::Other(Output::SendPiece(piece)) => self.send_piece(partner, piece),
             Waiting::Other(Output::Done { ticket, result }) => {
                 if let (Some(by), Ok(written)) = (self.open_posts.remove(&ticket), &result) {
@@ -817,6 +820,19 @@ impl World {
                 bytes,
             },
         );
+    }
+
+    fn recall(&mut self, partner: usize, recall: Recall) {
+        let number = self
+            .replica(partner)
+            .and_then(|replica| replica.log_number(&recall.log));
+        let disk = &self.partners[partner].disk;
+        let stored = number.and_then(|number| {
+            let key = rows::event_key(number, recall.seq, &recall.id);
+            rows::read_event(&disk.get(Table::Events, &key)?).ok()
+        });
+        let found = stored.map(|stored| SignedHeader::of(&stored.event));
+        self.handle(partner, Input::Recalled { recall, found });
     }
 
     fn send_range(&mut self, from: usize, range: SendRange) {

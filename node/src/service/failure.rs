@@ -269,6 +269,11 @@ pub fn command(error: CommandError) -> ApiError {
             text,
             "nothing more is written here, so that no position is signed twice; see docs/operations.md",
         ),
+        CommandError::SeatLost => operator(
+            "seat_lost",
+            text,
+            "sign a seat transfer with the root key; see docs/operations.md, 'After restoring a backup'",
+        ),
         CommandError::NotAFile(_) => user(
             "not_a_file",
             text,

@@ -47,7 +47,7 @@ pub async fn status(node: &Node) -> Result<NodeStatus, ApiError> {
     let mut warnings = Vec::new();
     if counts.behind_self {
         warnings.push(
-            "peers hold more of this node's own log than this node: restored from an old copy"
+            "this node may not write in a channel: its store was restored from an old copy"
                 .to_string(),
         );
     }

@@ -14,6 +14,7 @@ use crate::body::{
 use crate::channel::Channel;
 use crate::codec::{Canonical, Malformed};
 use crate::event::{Event, Kind};
+use crate::evidence::{self, Forked};
 use crate::graph::FrontierIx;
 use crate::id::{ChannelId, PartnerId, WriterId};
 use crate::identity::Identity;
@@ -96,6 +97,14 @@ pub(super) fn place(
         member,
         "by a partner that is no member in the event's own past",
     )?;
+    let forked = match act {
+        Act::Evidence { writer, seq } => Some(Forked {
+            lane: event.header.lane,
+            writer,
+            seq,
+        }),
+        _ => None,
+    };
     let lane = Lane {
         form: LaneForm::Control,
         audience: BTreeSet::new(),
@@ -103,6 +112,7 @@ pub(super) fn place(
     Ok(Placement {
         act: Some(act),
         lane: Some(lane),
+        forked,
         ..empty_placement(view, author)
     })
 }
@@ -117,7 +127,12 @@ fn author_of_act(event: &Event, act: &Act, view: &View) -> Result<PartnerId, Ref
         Act::Charter { .. } => charter_of(event)
             .map(|charter| charter.creator.partner())
             .map_err(|_| Refusal::Invalid(BODY)),
-        Act::Merge => author_of(view, writer),
+        Act::Merge | Act::Evidence { .. } => author_of(view, writer),
+        // The root's word, whoever carries it.
+        Act::SeatTransfer { .. } => match view.seat_of(writer) {
+            Some(partner) => Ok(partner),
+            None => author_of(view, writer),
+        },
         _ => view.seat_of(writer).ok_or(Refusal::Invalid(
             "by a writer that is no partner's seat in the event's own past",
         )),
@@ -177,6 +192,10 @@ fn act_of(channel: &Channel, event: &Event, past: (FrontierIx, &View)) -> Result
             })
         }
         Kind::SeatTransfer => seat_transfer(channel, event, past),
+        Kind::Evidence => {
+            let Forked { writer, seq, .. } = evidence::place(channel, event, past.0)?;
+            Ok(Act::Evidence { writer, seq })
+        }
         _ => Err(Refusal::Invalid(
             "a kind that the charter's version does not know",
         )),

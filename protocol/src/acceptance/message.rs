@@ -10,6 +10,7 @@ use crate::body::{EmptyBody, KeyBody, Role};
 use crate::channel::Channel;
 use crate::codec::Canonical;
 use crate::event::{Event, Kind};
+use crate::evidence;
 use crate::graph::{FrontierIx, Pos};
 use crate::id::{PartnerId, WriterId};
 use crate::lane::{Lane, LaneForm, lane_id};
@@ -19,7 +20,7 @@ use crate::mutation::{self, Mutation};
 /// The least role that may write a kind.
 pub(crate) fn least_role(kind: Kind) -> Role {
     match kind {
-        Kind::Key | Kind::Receipt | Kind::Cut => Role::Observer,
+        Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence => Role::Observer,
         _ => Role::Contributor,
     }
 }
@@ -52,7 +53,7 @@ pub(super) fn place(
     // What was checked for the event before needs no second look under the same view.
     let follows = past.prev.filter(|prev| {
         let prev = channel.graph.entry(*prev);
-        prev.frontier == frontier && prev.kind != Kind::Cut
+        prev.frontier == frontier && !may_be_late(prev.kind)
     });
     if follows.is_none() {
         demand_open_to_its_readers(&lane, kind, author, view)?;
@@ -69,6 +70,9 @@ pub(super) fn place(
         None if kind == Kind::Cut => {
             let body = EmptyBody::from_bytes(&event.body);
             invalid(body, "a body that does not fit its kind")?;
+        }
+        None if kind == Kind::Evidence => {
+            placement.forked = Some(evidence::place(channel, event, frontier)?);
         }
         None => epoch::demand_current(channel, event, past.prev, follows, &lane, view)?,
     }
@@ -125,6 +129,11 @@ fn is_named(channel: &Channel, event: &Event, past: &Past) -> bool {
     past.prev.is_some() || past.deps.iter().any(own_lane)
 }
 
+/// Whether a kind may still be written in a lane that is closed.
+fn may_be_late(kind: Kind) -> bool {
+    matches!(kind, Kind::Cut | Kind::Evidence)
+}
+
 fn demand_open_to_its_readers(
     lane: &Lane,
     kind: Kind,
@@ -135,7 +144,7 @@ fn demand_open_to_its_readers(
         lane.audience.contains(&author),
         "by a partner that is no reader of the lane",
     )?;
-    if kind == Kind::Cut {
+    if may_be_late(kind) {
         return Ok(());
     }
     #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::authority::{Act, View};
 use crate::channel::{Channel, Epoch, KeyPart};
 use crate::codec::Malformed;
 use crate::event::{Event, Header, Reference};
+use crate::evidence::Forked;
 use crate::graph::{FrontierIx, Pos};
 use crate::id::{LaneId, PartnerId, WriterId};
 use crate::lane::Lane;
@@ -54,6 +55,8 @@ pub struct Placement {
     pub(crate) act: Option<Act>,
     pub(crate) epoch: Option<Epoch>,
     pub(crate) key_part: Option<KeyPart>,
+    /// The fork that the event proves.
+    pub(crate) forked: Option<Forked>,
     /// The event that this one is about, where it has effect on it.
     pub(crate) about: Option<Pos>,
 }
@@ -74,15 +77,16 @@ pub fn place(channel: &mut Channel, event: &Event) -> Result<Placement, Refusal>
         kind.in_version_1(),
         "a kind that the charter's version does not know",
     )?;
+    let in_control = header.lane == channel.control_lane;
     demand(
-        kind.is_control_act() == (header.lane == channel.control_lane),
+        kind.belongs_in(in_control),
         "a kind that does not belong in its lane",
     )?;
     let past = Past::resolve(channel, event)?;
     past.demand_no_redundant_head(channel)?;
     let frontier = past.frontier(channel);
     let view = channel.view(frontier);
-    let mut placement = if kind.is_control_act() {
+    let mut placement = if in_control {
         control::place(channel, event, (frontier, &view))?
     } else {
         message::place(channel, event, &past, frontier, &view)?
@@ -300,6 +304,7 @@ fn empty_placement(view: &Arc<View>, author: PartnerId) -> Placement {
         act: None,
         epoch: None,
         key_part: None,
+        forked: None,
         about: None,
     }
 }

@@ -1,5 +1,6 @@
 //! What a control event does, as its public body says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use comity_crypto as crypto;
@@ -11,6 +12,8 @@ use crate::event::Kind;
 use crate::graph::{FrontierIx, Graph, Pos};
 use crate::id::{ChannelId, EventId, Hash, PartnerId, WriterId};
 use crate::identity::CertificateList;
+#[cfg(test)]
+use crate::mutation::{self, Mutation};
 
 /// Domain tag of what an endorsement names.
 pub const TAG_PROPOSAL: &str = "comity/v1/proposal";
@@ -69,6 +72,11 @@ pub enum Act {
         writer: WriterId,
     },
     Merge,
+    /// Proves that a writer forked its log of the control lane at this position.
+    Evidence {
+        writer: WriterId,
+        seq: u64,
+    },
 }
 
 /// A certificate list as authority needs it.
@@ -227,6 +235,20 @@ impl ControlEvent {
     /// The partner on whose standing the act bears.
     pub(super) fn concerns(&self) -> PartnerId {
         self.act.names().unwrap_or(self.author)
+    }
+
+    /// Whether evidence voids the act, given from which position on each proved writer's acts are
+    /// void. A charter stays: the channel's id is its hash, and there is no other. Evidence stays:
+    /// it proves itself.
+    pub(super) fn is_void(&self, forks: &BTreeMap<WriterId, u64>) -> bool {
+        #[cfg(test)]
+        if mutation::is(Mutation::ForkedActsStand) {
+            return false;
+        }
+        !matches!(self.act, Act::Charter { .. } | Act::Evidence { .. })
+            && forks
+                .get(&self.writer)
+                .is_some_and(|fork| self.pos.seq >= *fork)
     }
 
     pub(super) fn place(&self) -> Place {

@@ -33,10 +33,14 @@ pub(super) fn fold_with_acts(
     controls: &Controls,
     frontier: FrontierIx,
 ) -> (View, BTreeMap<PartnerId, Acts>) {
+    let mut held = controls.within(graph, frontier);
+    let forks = forks(&held);
+    held.retain(|event| !event.is_void(&forks));
     let fold = Fold {
         graph,
         controls,
-        held: controls.within(graph, frontier),
+        held,
+        forks,
     };
     let passed = fold.settle();
     (fold.view(&passed), passed.partners)
@@ -52,7 +56,7 @@ pub(super) fn extend(
     event: &Arc<ControlEvent>,
 ) -> View {
     let mut view = view.clone();
-    if event.judged.rank == Rank::None {
+    if event.judged.rank == Rank::None || event.is_void(&view.forks) {
         return view;
     }
     acts.entry(event.concerns()).or_default().push(event);
@@ -63,11 +67,30 @@ pub(super) fn extend(
     view
 }
 
+/// From which position on the acts of each proved writer are void: the earliest that is proved.
+/// Evidence counts whatever has become of its author since.
+fn forks(held: &[&Arc<ControlEvent>]) -> BTreeMap<WriterId, u64> {
+    let mut forks = BTreeMap::new();
+    for event in held {
+        if let Act::Evidence { writer, seq } = event.act {
+            let fork = forks.entry(writer).or_insert(seq);
+            #[cfg(test)]
+            if mutation::is(Mutation::LatestForkCounts) {
+                *fork = seq.max(*fork);
+                continue;
+            }
+            *fork = seq.min(*fork);
+        }
+    }
+    forks
+}
+
 struct Fold<'a> {
     graph: &'a Graph,
     controls: &'a Controls,
-    /// In an order that extends causality.
+    /// In an order that extends causality; what evidence voids is left out.
     held: Vec<&'a Arc<ControlEvent>>,
+    forks: BTreeMap<WriterId, u64>,
 }
 
 /// What one pass came to: for each event held whether it took effect, and what the effective
@@ -119,9 +142,11 @@ impl<'a> Fold<'a> {
         let mut partners: BTreeMap<PartnerId, Acts> = BTreeMap::new();
         let mut effective = Vec::with_capacity(self.held.len());
         for event in &self.held {
-            let stands = event.judged.rank > Rank::None
-                && self.allowed(event, &partners, &strikes)
-                && !strikes.hit(event);
+            let proves = matches!(event.act, Act::Evidence { .. });
+            let stands = proves
+                || event.judged.rank > Rank::None
+                    && self.allowed(event, &partners, &strikes)
+                    && !strikes.hit(event);
             if stands {
                 partners.entry(event.concerns()).or_default().push(event);
             }
@@ -155,7 +180,9 @@ impl<'a> Fold<'a> {
                     role(endorser) == Some(Role::Owner)
                         && endorsements.iter().any(|endorsement| {
                             let endorsement = self.controls.at(endorsement);
-                            endorsement.is_some_and(|one| !strikes.strike(one, &event.judged))
+                            endorsement.is_some_and(|one| {
+                                !one.is_void(&self.forks) && !strikes.strike(one, &event.judged)
+                            })
                         })
                 };
                 role(&event.author) == Some(Role::Owner)
@@ -177,6 +204,7 @@ impl<'a> Fold<'a> {
             members: members(self.graph, &passed.partners),
             effective: effective.iter().map(|event| event.pos).collect(),
             endings,
+            forks: self.forks.clone(),
         }
     }
 }

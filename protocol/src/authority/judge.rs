@@ -109,6 +109,7 @@ pub fn judge(view: &View, author: &PartnerId, act: &Act) -> Judgement {
             Judgement::of(Rank::Member, status == Some(Status::Invited))
         }
         Act::Leave => Judgement::of(Rank::Sovereign, own.is_some()).revoking(true),
+        Act::Evidence { .. } => Judgement::of(Rank::Sovereign, true),
         Act::SealingKey { .. } | Act::Merge => Judgement::of(Rank::Member, own.is_some()),
         Act::Endorse { .. } => Judgement::of(Rank::Member, role == Some(Role::Owner)),
         Act::SeatMove { .. }

@@ -55,7 +55,8 @@ impl Controls {
         let event = Arc::new(event);
         self.insert(event.clone());
         let follows_on_all = event.frontier == before && self.latest.0 == before;
-        if follows_on_all && event.judged.rank != Rank::Quorum {
+        let proves = matches!(event.act, Act::Evidence { .. });
+        if follows_on_all && event.judged.rank != Rank::Quorum && !proves {
             self.latest.0 = after;
             return fold::extend(graph, &mut self.latest.1, view, &event);
         }
@@ -93,7 +94,13 @@ impl Controls {
             let listed = proposed.endorsements.iter();
             let backing = Backing {
                 needed: judge::needed(quorum, owners.len()),
-                endorsers: self.endorsers(graph, frontier, &owners, &proposed.proposal, listed),
+                endorsers: self.endorsers(
+                    graph,
+                    (frontier, view),
+                    &owners,
+                    &proposed.proposal,
+                    listed,
+                ),
             };
             let endorsers = backing.endorsers.len();
             #[cfg(test)]
@@ -127,7 +134,8 @@ impl Controls {
         let proposed = act.proposed()?;
         let owners = judge::owners(view, act, judge(view, author, act).revokes);
         let listed = self.heights.keys();
-        let endorsers = self.endorsers(graph, frontier, &owners, &proposed.proposal, listed);
+        let past = (frontier, view);
+        let endorsers = self.endorsers(graph, past, &owners, &proposed.proposal, listed);
         // The latest of a partner's: what struck an earlier one may be over.
         let latest = |(partner, counted): &(PartnerId, Vec<Place>)| {
             let (_, endorsement) = counted.iter().max()?;
@@ -146,7 +154,7 @@ impl Controls {
     fn endorsers<'a>(
         &self,
         graph: &Graph,
-        frontier: FrontierIx,
+        (frontier, view): (FrontierIx, &View),
         owners: &BTreeSet<PartnerId>,
         proposal: &Hash,
         listed: impl Iterator<Item = &'a EventId>,
@@ -167,6 +175,7 @@ impl Controls {
             };
             let counts = names_it
                 && event.judged.rank > Rank::None
+                && !event.is_void(&view.forks)
                 && owners.contains(&event.author)
                 && graph.frontier_holds(frontier, event.pos)
                 && !spent.iter().any(|act| graph.frontier_holds(frontier, *act));

@@ -82,7 +82,7 @@ impl Acts {
             }
             Act::WriterIntroduce { .. } => self.lists.push(event.clone()),
             Act::WriterRetire { writer } => self.losses.push((event.clone(), *writer)),
-            Act::SealingKey { .. } | Act::Endorse { .. } | Act::Merge => {}
+            Act::SealingKey { .. } | Act::Endorse { .. } | Act::Merge | Act::Evidence { .. } => {}
         }
         if event.act.sealing_key().is_some() {
             self.keys.push(event);

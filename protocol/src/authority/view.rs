@@ -17,6 +17,9 @@ pub struct View {
     pub effective: BTreeSet<Pos>,
     /// Of these, the ones that end a membership or displace a writer, by their positions.
     pub endings: Vec<Ending>,
+    /// The writers that are proved to have forked their log of the control lane, and from which
+    /// position on their acts are void.
+    pub forks: BTreeMap<WriterId, u64>,
 }
 
 /// What a partner is in a channel.

@@ -8,8 +8,8 @@ use super::{Notice, Output, Replica, StreamClass, VerifyItem};
 use crate::acceptance;
 use crate::authority::Status;
 use crate::channel::{Accepted, Channel, Outcome};
-use crate::compose::Author;
 use crate::event::{Event, Kind, Reference};
+use crate::evidence::{Forked, SignedHeader};
 use crate::id::{ChannelId, EventId, LaneId, PartnerId};
 use crate::keys::opens_epoch;
 use crate::limits;
@@ -229,28 +229,6 @@ impl Replica {
         }
     }
 
-    /// An event of this very node, validly signed, that it does not hold: it was restored from an
-    /// old copy. It must never write in these logs again, or it signs positions twice.
-    fn notice_own_log(&mut self, event: &Event, peer: PartnerId) {
-        let header = &event.header;
-        let channel = header.channel;
-        let held = self.channels.get(&channel).is_some_and(|channel| {
-            channel
-                .graph()
-                .find(header.lane, header.writer, header.seq, &event.id)
-                .is_some()
-        });
-        let known = self.notes.get(&channel).is_some_and(|note| note.restored);
-        if header.writer == self.writer && !held && !known {
-            self.note(channel, |note| note.restored = true);
-            self.notify(Notice::OwnLogAhead {
-                channel,
-                seq: header.seq,
-                peer,
-            });
-        }
-    }
-
     fn offer(&mut self, event: Event, peer: PartnerId, now: Now) {
         let (channel_id, lane) = (event.header.channel, event.header.lane);
         let id = event.id;
@@ -260,34 +238,38 @@ impl Replica {
         let Some(channel) = self.channels.get_mut(&channel_id) else {
             return;
         };
-        let charge = charge(channel, &event).filter(|charge| charge.writer != self.writer);
+        let charge = charge(channel, &event).filter(|charge| charge.partner != self.partner);
         if let Some(charge) = &charge
             && !channel.parking.cited_by_another(&event)
             && let Some(limit) = self.quotas.exceeded(charge, now.instant)
         {
             return self.postpone(&event, peer, charge.partner, limit, now);
         }
-        let outcome = channel.offer(event, Some(peer));
+        let mut outcome = channel.offer(event, Some(peer));
         // What waited for it is charged too, or whoever sends backwards would pay for the first
         // alone.
         let taken = outcome.accepted.iter();
         for charge in taken.filter_map(|taken| charge_taken(channel, taken)) {
-            if charge.writer != self.writer {
+            if charge.partner != self.partner {
                 self.quotas.take(&charge, now.instant);
             }
         }
         self.ask_for(channel_id, lane, &outcome.missing, peer, now);
-        if outcome.fork {
+        if !outcome.forks.is_empty() {
             self.notify(Notice::Fork {
                 channel: channel_id,
                 id,
                 peer,
             });
         }
-        if outcome.fork || !outcome.missing.is_empty() {
+        if !outcome.forks.is_empty() || !outcome.missing.is_empty() {
             self.bound_parking(channel_id, peer);
         }
+        let forks = std::mem::take(&mut outcome.forks);
         self.settle(channel_id, outcome, Vec::new(), now);
+        for (forked, signed) in forks {
+            self.suspect(channel_id, forked, signed);
+        }
     }
 
     /// An event over a quota is dropped, and its log asked for again after a while.
@@ -334,7 +316,8 @@ impl Replica {
         extra: Vec<Row>,
         now: Now,
     ) {
-        if outcome.accepted.iter().any(|accepted| accepted.control) {
+        let control = outcome.accepted.iter().any(|accepted| accepted.control);
+        if control {
             self.cut(channel_id, &mut outcome, now);
         }
         for (id, peer, why) in outcome.invalid {
@@ -371,19 +354,19 @@ impl Replica {
         for id in own {
             self.release(channel_id, &id, now);
         }
+        if control {
+            self.introduce_spares(channel_id, now);
+        }
     }
 
     /// The moment a membership ends, what is held of the former member is vouched for, in the same
     /// write: nothing that comes later is.
     fn cut(&mut self, id: ChannelId, outcome: &mut Outcome, now: Now) {
-        let whole = self.notes.get(&id).is_none_or(|note| !note.restored);
-        let Some(channel) = self.channels.get_mut(&id).filter(|_| whole) else {
+        let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
-        let author = Author {
-            partner: self.partner,
-            writer: self.writer,
-            key: &self.own.signing,
+        let Some(author) = self.writers.author(channel) else {
+            return;
         };
         if let Err(error) = channel.write_cuts(&author, now.wall, &mut outcome.accepted) {
             self.notify(Notice::Refused {
@@ -440,9 +423,16 @@ impl Replica {
             return;
         };
         let event = &accepted.event;
+        let mut branch = None;
         if let Some(peer) = accepted.from
             && begins_branch(channel, &accepted)
         {
+            let forked = Forked {
+                lane: event.header.lane,
+                writer: event.header.writer,
+                seq: event.header.seq,
+            };
+            branch = Some((forked, SignedHeader::of(event)));
             self.out.push_back(Output::Notify(Notice::Fork {
                 channel: channel_id,
                 id: event.id,
@@ -451,13 +441,17 @@ impl Replica {
         }
         self.sync
             .accepted(event, accepted.from, channel, now.instant, &mut self.out);
-        let own = event.header.writer == self.writer;
+        let own = accepted.from.is_none();
         self.out.push_back(Output::Notify(Notice::Accepted {
             channel: channel_id,
             id: event.id,
             kind: event.header.kind(),
             own,
         }));
+        if let Some((forked, signed)) = branch {
+            self.suspect(channel_id, forked, signed);
+        }
+        self.notice_evidence(channel_id, &accepted);
         if accepted.control {
             self.sync.control_changed(channel_id, now.instant);
             self.asking.readers_changed(channel_id);

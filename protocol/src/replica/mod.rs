@@ -5,12 +5,14 @@
 //! output acts, so that nothing is sent or acknowledged that a crash could take back. The machine
 //! reads no clock and draws no randomness; both are arguments.
 
+mod evidence;
 mod files;
 mod incoming;
 mod keys;
 mod orders;
 mod restore;
 mod roles;
+mod writers;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -18,6 +20,7 @@ use comity_crypto as crypto;
 
 use crate::channel::Channel;
 use crate::event::{Event, Kind, Precedence};
+use crate::evidence::{Forked, SignedHeader};
 use crate::files::{Fetches, Held};
 use crate::giving::{Asking, Given};
 use crate::id::{ChannelId, EventId, PartnerId, Signature, WriterId};
@@ -29,15 +32,24 @@ use crate::sync::Sync;
 use crate::time::{Instant, Now};
 use crate::wire::LogId;
 
+pub use evidence::Recall;
 pub use files::SendPiece;
 pub use orders::{Command, CommandError, Draft, EventRef, ReceiptState, Written};
 pub use restore::Restore;
 pub use roles::{OpenProposal, Proposal, Transfer};
+pub use writers::LostSeat;
+
+use evidence::Suspects;
+use writers::Writers;
 
 /// Who this replica is, and the keys it acts with.
 pub struct Own {
     pub identity: Identity,
+    /// The key of the writer in use.
     pub signing: crypto::SigningKey,
+    /// Keys of further writers of this node, for after a restore; none that may have been used
+    /// since the backup that is put back.
+    pub spares: Vec<crypto::SigningKey>,
     /// The last one is current.
     pub sealing: Vec<crypto::SealingKey>,
     /// Randomness for what peers make this replica do, drawn anew at every start.
@@ -102,6 +114,11 @@ pub enum Input {
         batch: u64,
         valid: Vec<bool>,
     },
+    /// The answer to [`Output::Recall`]: the event's header and signature, if it is stored.
+    Recalled {
+        recall: Recall,
+        found: Option<SignedHeader>,
+    },
     /// The time asked for by [`Output::WakeAt`] has come.
     Wake,
 }
@@ -129,6 +146,8 @@ pub enum Output {
     SendRange(SendRange),
     /// Answer a question for a piece of a file, on the files stream.
     SendPiece(SendPiece),
+    /// Read an event that was appended; answer with [`Input::Recalled`].
+    Recall(Recall),
     Notify(Notice),
     Done {
         ticket: u64,
@@ -183,6 +202,17 @@ pub enum Notice {
         id: EventId,
         peer: PartnerId,
     },
+    /// A member proved that a writer signed two events for one position.
+    Equivocation {
+        channel: ChannelId,
+        /// The evidence event.
+        evidence: EventId,
+        /// Who wrote it.
+        by: PartnerId,
+        /// Whose writer it is.
+        partner: PartnerId,
+        forked: Forked,
+    },
     /// A key event whose wrap for this partner is bad.
     BadKey {
         channel: ChannelId,
@@ -211,7 +241,7 @@ pub enum Notice {
     },
     /// A peer did not send the piece of a file that it was asked for.
     PieceLate { peer: PartnerId },
-    /// A peer shows more of this node's own log than is here.
+    /// A peer shows more of this node's own log than is here: the writer is not used again.
     OwnLogAhead {
         channel: ChannelId,
         seq: u64,
@@ -223,7 +253,7 @@ pub enum Notice {
 pub struct Replica {
     own: Own,
     partner: PartnerId,
-    writer: WriterId,
+    writers: Writers,
     channels: BTreeMap<ChannelId, Channel>,
     keyring: Keyring,
     numbers: LogNumbers,
@@ -235,6 +265,7 @@ pub struct Replica {
     held: Held,
     fetches: Fetches,
     quotas: Quotas,
+    suspects: Suspects,
     /// How often each limit was met since the start.
     met: BTreeMap<Limit, u64>,
     verifying: BTreeMap<u64, Vec<(Event, PartnerId)>>,
@@ -251,8 +282,7 @@ impl Replica {
     /// A replica that holds nothing yet; see [`Restore`] for one that does.
     pub fn new(own: Own) -> Replica {
         let partner = own.identity.partner();
-        let signing = crate::id::KeyBytes(own.signing.public().to_bytes());
-        let writer = crate::identity::writer_id(&signing);
+        let writers = Writers::new(&own);
         let sealing = own
             .sealing
             .iter()
@@ -261,16 +291,17 @@ impl Replica {
         Replica {
             own,
             partner,
-            writer,
+            writers,
             channels: BTreeMap::new(),
             keyring: Keyring::new(partner, sealing),
             numbers: LogNumbers::default(),
-            sync: Sync::new(partner, writer),
+            sync: Sync::new(partner),
             asking: Asking::default(),
             given: Given::default(),
             held: Held::default(),
             fetches: Fetches::default(),
             quotas: Quotas::default(),
+            suspects: Suspects::default(),
             met: BTreeMap::new(),
             verifying: BTreeMap::new(),
             verifying_bytes: BTreeMap::new(),
@@ -285,8 +316,9 @@ impl Replica {
         self.partner
     }
 
+    /// The writer that this node uses as long as nothing has happened to it.
     pub fn writer(&self) -> WriterId {
-        self.writer
+        self.writers.first()
     }
 
     pub fn identity(&self) -> &Identity {
@@ -310,14 +342,6 @@ impl Replica {
     /// Events that a connected peer is known to lack.
     pub fn lag(&self, peer: &PartnerId) -> u64 {
         self.sync.lag(peer, &self.channels)
-    }
-
-    /// Channels whose own log was found shorter here than at a peer.
-    pub fn behind_self(&self) -> impl Iterator<Item = &ChannelId> {
-        self.notes
-            .iter()
-            .filter(|(_, note)| note.restored)
-            .map(|(channel, _)| channel)
     }
 
     /// How often peers came up against each limit since the start.
@@ -381,6 +405,7 @@ impl Replica {
                 self.fetches.drained(&peer);
             }
             Input::Verified { batch, valid } => self.verified(batch, &valid, now),
+            Input::Recalled { recall, found } => self.recalled(recall, found, now),
             Input::Wake => {}
         }
         let sync = self.sync.tick(&self.channels, now.instant, &mut self.out);

@@ -15,7 +15,7 @@ use crate::body::{
 };
 use crate::channel::{Channel, Outcome};
 use crate::codec::{Canonical, encode};
-use crate::compose::{Author, ComposeError, Message};
+use crate::compose::{ComposeError, Message};
 use crate::event::{Kind, Label, Precedence, UserName};
 use crate::files::Place;
 use crate::graph::Pos;
@@ -205,8 +205,14 @@ pub enum CommandError {
     NotAPost,
     #[error("the message has {len} bytes, the limit is {limit}")]
     TooLong { len: usize, limit: usize },
-    #[error("peers hold more of this node's log than this node: it was restored from an old copy")]
+    #[error(
+        "none of this node's writers may write here: peers hold more of its log than it does, or it was restored from a backup, and the channel knows no spare"
+    )]
     RestoredFromOldCopy,
+    #[error(
+        "none of this node's writers has the partner's seat: its root must sign a seat transfer"
+    )]
+    SeatLost,
     #[error("not a reaction: 1 to 64 bytes")]
     NotAReaction,
     #[error("{0}")]
@@ -454,16 +460,17 @@ impl Replica {
         body: Vec<u8>,
         now: Now,
     ) -> Result<Written, CommandError> {
-        self.demand_whole(id)?;
-        let author = Author {
-            partner: self.partner,
-            writer: self.writer,
-            key: &self.own.signing,
-        };
         let channel = self
             .channels
             .get_mut(&id)
             .ok_or(CommandError::NoSuchChannel)?;
+        let seat = self.writers.seat(channel);
+        // A transfer is the root's word: any writer may carry it.
+        let carrier = match kind {
+            Kind::SeatTransfer => seat.or_else(|| self.writers.author(channel)),
+            _ => seat,
+        };
+        let author = carrier.ok_or(CommandError::SeatLost)?;
         let mut accepted = Vec::new();
         let result = channel.write_act(&author, kind, body, now.wall, &mut accepted);
         let audience = channel.present().members.keys().copied().collect();
@@ -483,14 +490,6 @@ impl Replica {
         })
     }
 
-    fn demand_whole(&self, id: ChannelId) -> Result<(), CommandError> {
-        if self.notes.get(&id).is_some_and(|note| note.restored) {
-            Err(CommandError::RestoredFromOldCopy)
-        } else {
-            Ok(())
-        }
-    }
-
     pub(super) fn message(
         &mut self,
         said: Said,
@@ -498,7 +497,6 @@ impl Replica {
         now: Now,
     ) -> Result<Written, CommandError> {
         self.demand_member(said.channel)?;
-        self.demand_whole(said.channel)?;
         let channel = self.channel(said.channel)?;
         let own_role = channel.present().member(&self.partner);
         if own_role.is_none_or(|own| own.role < acceptance::least_role(said.kind)) {
@@ -516,15 +514,14 @@ impl Replica {
             audience: audience.clone(),
             body: said.body,
         };
-        let author = Author {
-            partner: self.partner,
-            writer: self.writer,
-            key: &self.own.signing,
-        };
         let channel = self
             .channels
             .get_mut(&said.channel)
             .ok_or(CommandError::NoSuchChannel)?;
+        let author = self
+            .writers
+            .author(channel)
+            .ok_or(CommandError::RestoredFromOldCopy)?;
         let mut accepted = Vec::new();
         let result = channel.write_message(
             &author,

@@ -1,5 +1,7 @@
 //! Starting again from what was stored.
 
+use std::collections::BTreeSet;
+
 use comity_crypto as crypto;
 
 use super::{Own, Replica};
@@ -7,12 +9,14 @@ use crate::channel::Channel;
 use crate::codec::{Canonical, Malformed};
 use crate::event::Kind;
 use crate::id::{ChannelId, EventId};
+use crate::lane::control_lane;
 use crate::rows::{self, ChannelNote, StoredEvent, Table};
 
 /// Puts a replica together again from its stored rows.
 pub struct Restore {
     replica: Replica,
     events: Vec<StoredEvent>,
+    from_backup: bool,
 }
 
 impl Restore {
@@ -20,7 +24,14 @@ impl Restore {
         Restore {
             replica: Replica::new(own),
             events: Vec::new(),
+            from_backup: false,
         }
+    }
+
+    /// Says that the rows come from a backup: what was written since it was made is not among
+    /// them. The writers that the store has used are never used again, whatever the peers show.
+    pub fn from_backup(&mut self) {
+        self.from_backup = true;
     }
 
     /// Takes one row; rows of tables that are not the machine's are passed over.
@@ -59,6 +70,7 @@ impl Restore {
                 self.replica.notes.insert(ChannelId(id), note);
                 Ok(())
             }
+            Table::Writers => self.replica.writers.restore(key),
             Table::Files => self.replica.held.restore(key, value),
             Table::Meta
             | Table::Pacts
@@ -72,10 +84,14 @@ impl Restore {
     /// Merges the stored events again, control events first, parents before children. An event
     /// that is no longer accepted means a damaged store.
     pub fn finish(mut self) -> Result<Replica, Malformed> {
-        self.events
-            .sort_by_key(|stored| (!stored.event.header.kind().is_control_act(), stored.h));
+        self.events.sort_by_key(|stored| {
+            let header = &stored.event.header;
+            (header.lane != control_lane(header.channel), stored.h)
+        });
+        let mut used = BTreeSet::from([self.replica.writers.first()]);
         for stored in self.events {
             let id = stored.event.header.channel;
+            used.insert(stored.event.header.writer);
             let channel = self
                 .replica
                 .channels
@@ -101,6 +117,14 @@ impl Restore {
             self.replica.want_missing_keys(channel);
             let deleted = self.replica.drop_withdrawn(channel);
             self.replica.append(deleted);
+            self.replica.suspect_stored(channel);
+        }
+        if self.from_backup {
+            used.retain(|writer| self.replica.writers.are_own(writer));
+            let spent = used.into_iter();
+            let spent = spent.filter_map(|writer| self.replica.writers.spend(writer));
+            let rows = spent.collect();
+            self.replica.append(rows);
         }
         Ok(self.replica)
     }

@@ -12,8 +12,8 @@ mod tell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::channel::Channel;
-use crate::event::Event;
-use crate::id::{ChannelId, Hash, LaneId, PartnerId, WriterId};
+use crate::event::{Event, Kind};
+use crate::id::{ChannelId, Hash, LaneId, PartnerId};
 use crate::limits;
 use crate::pull::Pull;
 use crate::replica::{Output, SendRange, StreamClass};
@@ -35,7 +35,6 @@ type Channels = BTreeMap<ChannelId, Channel>;
 #[derive(Debug)]
 pub struct Sync {
     own: PartnerId,
-    own_writer: WriterId,
     peers: BTreeMap<PartnerId, Peer>,
     pull: Pull,
 }
@@ -80,10 +79,9 @@ pub enum Received {
 }
 
 impl Sync {
-    pub fn new(own: PartnerId, own_writer: WriterId) -> Sync {
+    pub fn new(own: PartnerId) -> Sync {
         Sync {
             own,
-            own_writer,
             peers: BTreeMap::new(),
             pull: Pull::default(),
         }
@@ -420,7 +418,8 @@ impl Sync {
     ) {
         let header = &event.header;
         let log = (header.channel, header.lane, header.writer);
-        let own = header.writer == self.own_writer;
+        let own = from.is_none();
+        let first = header.kind() == Kind::Evidence;
         for (peer, state) in &mut self.peers {
             if Some(*peer) == from {
                 state.holds_next(log, header.seq);
@@ -446,8 +445,11 @@ impl Sync {
             } else if state.theirs.get(&log).copied().unwrap_or(0) < header.seq {
                 let lane = (log.0, log.1);
                 let gather_ms = state.gather_ms.get(&lane).copied();
-                let due = now.plus(gather_ms.unwrap_or(limits::ADVERT_MS));
+                let gather_ms = gather_ms.unwrap_or(limits::ADVERT_MS);
+                // Evidence is told of at once.
+                let due = now.plus(if first { 0 } else { gather_ms });
                 let waiting = state.adverts.entry(lane).or_insert((due, BTreeSet::new()));
+                waiting.0 = waiting.0.min(due);
                 waiting.1.insert(log);
             }
         }
@@ -695,6 +697,9 @@ fn want_position(
 }
 
 fn class_of(event: &Event, channel: &Channel) -> StreamClass {
+    if event.header.kind() == Kind::Evidence {
+        return StreamClass::Control;
+    }
     if event.header.lane == channel.control_lane {
         return StreamClass::Flash;
     }

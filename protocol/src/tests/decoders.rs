@@ -11,6 +11,7 @@ use super::kit::{Dice, PARTNERS, Wish, World, charter, partner, user};
 use crate::body::*;
 use crate::codec::Canonical;
 use crate::event::{Category, Header, Label};
+use crate::evidence::{EvidenceBody, SignedHeader};
 use crate::files::FileKey;
 use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, Signature, WriterId};
 use crate::identity::Identity;
@@ -48,7 +49,7 @@ decoders! {
     key: a_key;
     ack: |dice| AckBody { number: a_number(dice), base: a_hash(dice) };
     floor: |dice| FloorBody { barrier: a_number(dice), state: a_hash(dice) };
-    evidence: |dice| EvidenceBody { first: a_signed_header(dice), second: a_signed_header(dice) };
+    evidence: an_evidence;
     message: |dice| MessageBody { message: a_text(dice, 300) };
     redact: |dice| RedactBody { reason: a_text(dice, 40) };
     hello: |dice| Hello { version: 1, partner: a_partner(dice) };
@@ -83,7 +84,7 @@ decoders! {
         signer: WriterId(a_hash(dice).0),
         signature: a_signed_header(dice).signature,
     };
-    channel_note: |dice| ChannelNote { offered_by: Some(a_partner(dice)), restored: dice.below(2) == 1 };
+    channel_note: |dice| ChannelNote { offered_by: Some(a_partner(dice)) };
     writer_body: |dice| WriterBody { writer: WriterId(a_hash(dice).0) };
     certificates: |dice| CertificatesBody { identity: partner(dice.below(PARTNERS)).identity.clone() };
     seat_transfer: |dice| SeatTransferBody {
@@ -507,6 +508,21 @@ fn a_signed_header(dice: &mut Dice) -> SignedHeader {
         header: a_header(dice).to_bytes().into(),
         signature: Signature([dice.below(256) as u8; 64]),
     }
+}
+
+/// Two headers for one position.
+fn an_evidence(dice: &mut Dice) -> EvidenceBody {
+    let first = a_header(dice);
+    let second = Header {
+        claimed_ms: first.claimed_ms ^ 1,
+        ..first.clone()
+    };
+    let signed = |header: Header, dice: &mut Dice| SignedHeader {
+        header: ByteBuf::from(header.to_bytes()),
+        ..a_signed_header(dice)
+    };
+    let (first, second) = (signed(first, dice), signed(second, dice));
+    EvidenceBody::new(first, second)
 }
 
 /// The header of some event that a partner has written, with other numbers in it.

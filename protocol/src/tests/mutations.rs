@@ -112,6 +112,26 @@ fn a_transfer_that_is_carried_again_is_noticed() {
     assert!(is_noticed(Mutation::TransferNumberUnchecked));
 }
 
+#[test]
+fn what_a_forker_did_in_control_and_still_has_effect_is_noticed() {
+    assert!(is_noticed(Mutation::ForkedActsStand));
+}
+
+#[test]
+fn the_latest_fork_instead_of_the_earliest_is_noticed() {
+    assert!(is_noticed(Mutation::LatestForkCounts));
+}
+
+#[test]
+fn evidence_whose_signatures_nobody_checks_is_noticed() {
+    assert!(is_noticed(Mutation::EvidenceUnverified));
+}
+
+#[test]
+fn messages_of_a_forker_without_a_mark_are_noticed() {
+    assert!(is_noticed(Mutation::ForkedUnmarked));
+}
+
 /// What a history is, and what the oracle says of it.
 struct Known {
     channel: ChannelId,

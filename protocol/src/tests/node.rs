@@ -24,6 +24,8 @@ pub struct Merged {
     pub timeline: Vec<EventId>,
     pub flagged: Ids,
     pub erased: Ids,
+    /// Messages that bear the mark of a fork.
+    pub forked: Ids,
     /// Per message what it is about, where that has effect.
     pub about: BTreeMap<EventId, EventId>,
 }
@@ -63,6 +65,7 @@ impl Merged {
             timeline: oracle.timeline(),
             flagged: oracle.flagged(),
             erased: oracle.erased(),
+            forked: oracle.forked(),
             about: oracle.accepted().filter_map(about).collect(),
         }
     }
@@ -79,6 +82,7 @@ impl Merged {
             ("effective", &self.effective, &other.effective),
             ("flagged", &self.flagged, &other.flagged),
             ("erased", &self.erased, &other.erased),
+            ("forked", &self.forked, &other.forked),
         ];
         for (what, one, two) in sets {
             if one != two {
@@ -226,6 +230,9 @@ impl Node {
             timeline: which(&|pos| !flagged(pos)),
             flagged: which(&flagged).into_iter().collect(),
             erased: which(&|pos| self.channel.is_erased(pos))
+                .into_iter()
+                .collect(),
+            forked: which(&|pos| self.channel.is_forked(pos))
                 .into_iter()
                 .collect(),
             about: about.collect(),

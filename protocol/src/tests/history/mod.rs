@@ -61,6 +61,8 @@ pub enum Step {
     /// Writes on less than it has seen.
     Stale(usize, usize, Intent),
     Hostile(usize, usize, Trick, Intent),
+    /// Somebody shows one of the forks that there are.
+    Prove(usize, usize),
 }
 
 /// A wish before its target is picked.
@@ -160,6 +162,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (who(), at(), intent()).prop_map(|(who, at, intent)| Step::Fork(who, at, intent)),
         2 => (0..RULERS, at(), rule())
             .prop_map(|(who, at, rule)| Step::Fork(who, at, Intent::Rule(rule))),
+        6 => (who(), at()).prop_map(|(who, at)| Step::Prove(who, at)),
         4 => (who(), at(), intent()).prop_map(|(who, at, intent)| Step::Stale(who, at, intent)),
         10 => (who(), at(), hostile::trick(), intent())
             .prop_map(|(who, at, trick, intent)| Step::Hostile(who, at, trick, intent)),

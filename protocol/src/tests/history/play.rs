@@ -78,7 +78,30 @@ fn take(world: &mut World, step: &Step) {
                 world.send_on(*who, &mut seen, &to, wish);
             }
         }
+        Step::Prove(who, at) => prove(world, *who, *at),
         Step::Hostile(who, at, trick, intent) => hostile(world, *who, *at, *trick, intent),
+    }
+}
+
+/// Forks are found among all that is accepted, whether or not the one who shows them has seen both
+/// branches: evidence stands by itself.
+fn prove(world: &mut World, who: usize, at: usize) {
+    let accepted: Vec<EventId> = world.oracle.accepted().copied().collect();
+    let place = |id: &EventId| {
+        let header = &world.event(id).header;
+        (header.lane, header.writer, header.seq)
+    };
+    let mut forks = Vec::new();
+    for (number, one) in accepted.iter().enumerate() {
+        let others = accepted[number + 1..].iter();
+        forks.extend(
+            others
+                .filter(|other| place(other) == place(one))
+                .map(|other| (*one, *other)),
+        );
+    }
+    if let Some((one, other)) = forks.get(at % forks.len().max(1)) {
+        world.prove(who, *one, *other);
     }
 }
 

@@ -14,6 +14,7 @@ use super::oracle::{Ids, Lane, Oracle, Verdict, View};
 use crate::body::{Charter, EndorseBody, KeyBody, Role, Wrap};
 use crate::codec::Canonical;
 use crate::event::{Event, Header, Kind, Label, Precedence, Reference};
+use crate::evidence::{EvidenceBody, SignedHeader};
 use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId};
 use crate::limits;
 
@@ -308,6 +309,31 @@ impl World {
         id
     }
 
+    /// Shows in the lane of a fork that two events have one position.
+    pub fn prove(&mut self, who: usize, one: EventId, other: EventId) -> EventId {
+        let signed = |id: &EventId| SignedHeader::of(self.event(id));
+        let body = EvidenceBody::new(signed(&one), signed(&other));
+        self.show(who, one, body.to_bytes())
+    }
+
+    /// Writes this body as evidence in the lane of `one`.
+    pub fn show(&mut self, who: usize, one: EventId, body: Vec<u8>) -> EventId {
+        let seen = self.seen[who].clone();
+        let lane = if self.event(&one).header.lane == self.control_lane() {
+            self.control()
+        } else {
+            self.oracle.lane_of(&one).clone()
+        };
+        if lane.id != self.control_lane() {
+            let mut seen = seen.clone();
+            self.cut_if_needed(who, &mut seen, &lane);
+        }
+        let seen = self.seen[who].clone();
+        let header = self.draft(who, &seen, &lane, Kind::Evidence);
+        self.now_ms += 1000;
+        self.publish(who, header, body)
+    }
+
     /// Lets `who` see an accepted event and its past, if it may read it.
     pub fn hear(&mut self, who: usize, id: EventId) {
         if self.is_accepted(&id) && self.may_read(who, &id) {
@@ -375,7 +401,7 @@ impl World {
         let unknown_control = seen
             .iter()
             .filter(|id| self.oracle.is_control(id) && !known.contains(id));
-        let heads = if kind.is_control_act() {
+        let heads = if lane.id == self.control_lane() {
             Ids::new()
         } else {
             self.heads(unknown_control)

@@ -39,6 +39,8 @@ pub enum Act {
     Introduce(List),
     Retire(WriterId),
     Merge,
+    /// The writer, and the position that it forked.
+    Evidence(WriterId, u64),
 }
 
 impl Act {
@@ -120,6 +122,10 @@ impl Oracle {
                 Act::Introduce(list_of(&CertificatesBody::from_bytes(body).ok()?.identity)?)
             }
             Kind::SeatTransfer => self.read_seat_transfer(body, place)?,
+            Kind::Evidence => {
+                let (writer, seq) = self.proved_by(event, place)?;
+                Act::Evidence(writer, seq)
+            }
             _ => return None,
         })
     }

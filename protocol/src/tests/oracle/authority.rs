@@ -70,7 +70,11 @@ impl Oracle {
         let writer = &event.header.writer;
         let author = match &act {
             Act::Charter(list, _) => Some(list.partner),
-            Act::Merge => place.view.partner_with_writer(writer),
+            Act::Merge | Act::Evidence(..) => place.view.partner_with_writer(writer),
+            Act::SeatTransfer(..) => {
+                let seat = place.view.partner_with_seat(writer);
+                seat.or_else(|| place.view.partner_with_writer(writer))
+            }
             _ => place.view.partner_with_seat(writer),
         }?;
         let status = place.view.members.get(&author).map(|member| member.status);
@@ -146,7 +150,8 @@ impl Oracle {
             let endorsement = self.judgement(id);
             let endorses =
                 endorsement.act == Act::Endorse(proposal) && endorsement.rank != Rank::None;
-            if endorses && owners.contains(&self.author(id)) && !spent(id) {
+            let void = self.is_void(id, &place.view.forks);
+            if endorses && !void && owners.contains(&self.author(id)) && !spent(id) {
                 endorsers.entry(self.author(id)).or_default().insert(*id);
             }
         }
@@ -196,6 +201,7 @@ fn own_rank(view: &View, author: PartnerId, act: &Act) -> Option<Rank> {
         }
         Act::Leave => (Rank::Sovereign, active.is_some()),
         Act::SealingKey(_) | Act::Merge => (Rank::Member, active.is_some()),
+        Act::Evidence(..) => (Rank::Sovereign, true),
         Act::Endorse(_) => {
             let owner = active.is_some_and(|active| active.role == Role::Owner);
             (Rank::Member, owner)

@@ -34,7 +34,7 @@ struct Member {
 impl Oracle {
     /// Per lane of which an event is accepted.
     pub fn digests(&self) -> BTreeMap<LaneId, Digests> {
-        let flagged = self.flagged();
+        let (flagged, forked) = (self.flagged(), self.forked());
         let lanes: BTreeSet<LaneId> = self.accepted().map(|id| self.header(id).lane).collect();
         let hash = |tag: &'static str, bytes: &[u8]| Hash(crypto::hash(tag, &[bytes]));
         let digests = |lane: LaneId| {
@@ -49,7 +49,7 @@ impl Oracle {
             let state = if lane == self.control_lane() {
                 self.control_state()
             } else {
-                encode(&(redacted, of_lane(&flagged)))
+                encode(&(redacted, of_lane(&flagged), of_lane(&forked)))
             };
             Digests {
                 timeline: hash("comity/v1/timeline", &joined),

@@ -35,6 +35,8 @@ pub struct Standing {
 pub struct View {
     pub members: BTreeMap<PartnerId, Standing>,
     pub effective: Ids,
+    /// From which position on a writer's acts are void.
+    pub forks: BTreeMap<WriterId, u64>,
 }
 
 impl View {
@@ -80,7 +82,12 @@ impl Oracle {
         let mut members: BTreeMap<PartnerId, Standing> =
             partners.into_iter().filter_map(standing).collect();
         self.leave_out_who_finds_no_place(&mut members, &effective);
-        let view = Rc::new(View { members, effective });
+        let forks = self.forks(&held);
+        let view = Rc::new(View {
+            members,
+            effective,
+            forks,
+        });
         self.views.borrow_mut().insert(held, view.clone());
         view
     }
@@ -114,6 +121,9 @@ impl Oracle {
             };
             acts.iter().filter(revokes).copied().collect()
         };
+        let forks = self.forks(held);
+        let stays = |id: &&EventId| !self.is_void(id, &forks);
+        let held: &Ids = &held.iter().filter(stays).copied().collect();
         let mut effective = self.pass(held, &revoking(held));
         for _ in 1..16 {
             let others = self.pass(held, &revoking(&effective));
@@ -131,14 +141,15 @@ impl Oracle {
         order.sort_by_key(|id| self.height_and_id(id));
         let mut took = Ids::new();
         for id in order {
-            if self.takes_effect(&id, &took, revoking) {
+            let proves = matches!(self.act(&id), Act::Evidence(..));
+            if proves || self.takes_effect(&id, &took, (held, revoking)) {
                 took.insert(id);
             }
         }
         took
     }
 
-    fn takes_effect(&self, id: &EventId, took: &Ids, revoking: &Ids) -> bool {
+    fn takes_effect(&self, id: &EventId, took: &Ids, (held, revoking): (&Ids, &Ids)) -> bool {
         let judgement = self.judgement(id);
         let before: Ids = took.intersection(self.past(id)).copied().collect();
         let role_before = |partner: PartnerId| {
@@ -155,8 +166,10 @@ impl Oracle {
                 let still_endorses = |(endorser, endorsements): &(&PartnerId, &Ids)| {
                     let mut endorsements = endorsements.iter();
                     role_before(**endorser) == Some(Role::Owner)
-                        && endorsements
-                            .any(|endorsement| !self.is_struck(endorsement, judgement, revoking))
+                        && endorsements.any(|endorsement| {
+                            held.contains(endorsement)
+                                && !self.is_struck(endorsement, judgement, revoking)
+                        })
                 };
                 let endorsers = judgement.endorsers.iter().filter(still_endorses);
                 role == Some(Role::Owner) && endorsers.count() >= judgement.needed
@@ -197,7 +210,7 @@ impl Oracle {
         one != other && !self.past(one).contains(other) && !self.past(other).contains(one)
     }
 
-    fn act(&self, id: &EventId) -> &Act {
+    pub(super) fn act(&self, id: &EventId) -> &Act {
         &self.judgement(id).act
     }
 

@@ -50,6 +50,7 @@ impl Oracle {
             && self.cuts_where_it_must(event, &lane, author, place)
             && match event.header.kind() {
                 Kind::Cut => EmptyBody::from_bytes(&event.body).is_ok(),
+                Kind::Evidence => self.proved_by(event, place).is_some(),
                 Kind::Key => self.names_exactly_the_audience(event, &lane, place),
                 _ => self.is_sealed_under_the_latest_epoch(event, &lane, place),
             };
@@ -61,7 +62,10 @@ impl Oracle {
     fn may_write_messages(&self, event: &Event, view: &View) -> Option<PartnerId> {
         let author = view.partner_with_writer(&event.header.writer)?;
         let role = view.role(&author)?;
-        let reads_only = matches!(event.header.kind(), Kind::Key | Kind::Receipt | Kind::Cut);
+        let reads_only = matches!(
+            event.header.kind(),
+            Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence
+        );
         (reads_only || role >= Role::Contributor).then_some(author)
     }
 
@@ -93,7 +97,8 @@ impl Oracle {
         } else {
             lane.audience.is_subset(&active)
         };
-        lane.audience.contains(&author) && (event.header.kind() == Kind::Cut || is_current)
+        let late = matches!(event.header.kind(), Kind::Cut | Kind::Evidence);
+        lane.audience.contains(&author) && (late || is_current)
     }
 
     /// Rule 13.
@@ -110,7 +115,7 @@ impl Oracle {
             && (cited.is_open || !read_by_all_to_come)
     }
 
-    fn is_history_open(&self) -> bool {
+    pub(super) fn is_history_open(&self) -> bool {
         let history = self.charter.as_ref().map(|charter| charter.history);
         history == Some(2)
     }

@@ -11,6 +11,7 @@
 mod acts;
 mod authority;
 mod digests;
+mod evidence;
 mod fold;
 mod lanes;
 mod shown;
@@ -134,10 +135,11 @@ impl Oracle {
     /// Section 10, as far as it does not depend on what came first (rules 1 and 19).
     fn judge(&self, event: &Event) -> (Verdict, Option<Facts>) {
         let header = &event.header;
-        let reserved = matches!(header.kind, 14 | 15 | 40 | 42 | 43 | 44);
+        let reserved = matches!(header.kind, 14 | 15 | 40 | 42 | 43);
         let is_act = header.kind < 32;
         let in_control = header.lane == self.control_lane();
-        if header.channel != self.channel || reserved || is_act != in_control {
+        let misplaced = header.kind != 44 && is_act != in_control;
+        if header.channel != self.channel || reserved || misplaced {
             return (Verdict::Invalid, None);
         }
         let Some(place) = self.place(header) else {

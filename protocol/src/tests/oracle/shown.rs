@@ -109,7 +109,7 @@ impl Oracle {
     }
 
     /// Of a log the author of its first event counts.
-    fn author_of_log(&self, id: &EventId) -> PartnerId {
+    pub(super) fn author_of_log(&self, id: &EventId) -> PartnerId {
         match self.event(id).header.prev {
             Some(prev) => self.author_of_log(&prev),
             None => self.author(id),

@@ -12,6 +12,7 @@ use crate::body::{
 };
 use crate::codec::{Canonical, encode};
 use crate::event::Kind;
+use crate::evidence::{EvidenceBody, SignedHeader};
 use crate::id::EventId;
 use crate::lane::LaneForm;
 
@@ -45,6 +46,7 @@ struct Line<'a> {
     under: Option<&'a str>,
     after: Option<&'a str>,
     citing: Vec<&'a str>,
+    instead: Option<&'a str>,
     endorsed: Vec<&'a str>,
     verdict: Verdict,
 }
@@ -118,6 +120,10 @@ impl Script {
             ["expect", "at", who] => self.settle(Some(node_named(who)?))?,
             [who, act @ ..] => {
                 let who = self.node(who)?;
+                if let Some(label) = line.instead {
+                    let id = self.labelled(label)?;
+                    self.world.forget(who, id);
+                }
                 let id = self.act(who, act, &line)?;
                 self.label(line.label, id)?;
             }
@@ -291,6 +297,15 @@ impl Script {
             ["merges"] => draft(Kind::Merge, EmptyBody {}.to_bytes()),
             ["leaves"] => draft(Kind::Leave, EmptyBody {}.to_bytes()),
             ["rekeys"] => Some(self.announcement(by, Kind::SealingKey)),
+            ["proves", one, other] => {
+                let signed = |label: &str| -> Result<SignedHeader> {
+                    let id = self.labelled(label)?;
+                    Ok(SignedHeader::of(&self.world.written[&id].event))
+                };
+                let body = EvidenceBody::new(signed(one)?, signed(other)?);
+                let lane = self.world.written[&self.labelled(one)?].event.header.lane;
+                Some(Draft::new(by, Kind::Evidence, lane, body.to_bytes()))
+            }
             ["endorses", proposal @ ..] => {
                 let proposal = self.proposal(proposal)?;
                 draft(Kind::Endorse, EndorseBody { proposal }.to_bytes())
@@ -491,6 +506,7 @@ impl<'a> Line<'a> {
             label,
             endorsed: clause("endorsed"),
             citing: clause("citing"),
+            instead: clause("instead").first().copied(),
             after: clause("after").first().copied(),
             under: clause("under").first().copied(),
             at: clause("at").first().copied(),

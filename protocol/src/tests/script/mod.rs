@@ -16,10 +16,11 @@
 //! label: alpha invites echo as admin | accepts | grants echo admin | removes echo |
 //!        suspends echo | leaves | rekeys | merges | introduces alpha/2 | retires alpha/2 |
 //!        moves the seat to alpha/2 | carries the transfer of the seat to bravo/2 |
-//!        endorses removing echo | suspending echo | granting echo owner | inviting echo as owner
+//!        proves m1 m2 (in their lane) | endorses removing echo | suspending echo | granting echo owner | inviting echo as owner
 //! … at 5          claims the time 5 s        … under k1     seals under this key event
 //! … endorsed n1   lists endorsements         … citing m1    whatever lane it is in
 //! … after g1      up to where the root trusts the former seat; the charter where nothing is said
+//! … instead m1    signed for the position of m1, as if it and all after it had never been
 //! … => invalid    is refused for good        … => missing   its past never comes
 //! ```
 //!
@@ -30,6 +31,7 @@
 //! ```text
 //! expect | expect at delta                  all there is, or what delta has heard so far
 //!   shown m1 | flagged m1 | erased m1 | timeline m1 m2 (all that is shown, in order)
+//!   forked m1 m2 (all that bears the mark)
 //!   effective r1 | void r1
 //!   member echo admin [seat echo/2] [number 2] [writers echo echo/2]
 //!   member echo removed | suspended | left | invited admin | stranger
@@ -64,9 +66,15 @@ macro_rules! stories {
 
 stories! {
     a_chain_of_removals
+    a_fork_in_a_directed_lane
+    a_fork_in_control
+    a_fork_in_the_open_lane
+    a_forker_that_is_removed
+    a_forker_that_proves_itself
     a_further_removal
     a_removal_by_the_demoted
     a_removal_that_is_voided
+    a_seat_of_a_forker
     a_seat_that_is_transferred
     a_seat_that_moves
     a_stranger_and_a_later_cut
@@ -76,6 +84,7 @@ stories! {
     accomplices
     acts_of_the_removed
     an_accomplice_that_is_removed
+    an_endorsement_of_a_forker
     an_invitation_at_the_time_of_a_removal
     an_invitation_by_the_removed
     an_invitation_that_is_voided
@@ -94,6 +103,7 @@ stories! {
     quorum_counts_partners
     readmission
     removed_witnesses
+    several_forks_of_one_writer
     spent_endorsements
     struck_endorsements
     suspension
@@ -111,6 +121,21 @@ fn a_fold_that_ignores_concurrent_revocations_is_noticed() {
 #[test]
 fn flags_that_are_not_asked_again_are_noticed() {
     assert!(are_noticed_by(1, Mutation::FlagsFollowEndingsAlone));
+}
+
+#[test]
+fn forked_acts_that_stand_are_noticed() {
+    assert!(are_noticed_by(5, Mutation::ForkedActsStand));
+}
+
+#[test]
+fn the_latest_fork_instead_of_the_earliest_is_noticed() {
+    assert!(are_noticed_by(1, Mutation::LatestForkCounts));
+}
+
+#[test]
+fn messages_of_a_forker_without_a_mark_are_noticed() {
+    assert!(are_noticed_by(2, Mutation::ForkedUnmarked));
 }
 
 /// Whether at least so many stories go wrong under a fault.

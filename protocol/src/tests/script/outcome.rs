@@ -33,6 +33,8 @@ pub struct Outcome {
     shown: Vec<EventId>,
     flagged: Ids,
     erased: Ids,
+    /// Messages that bear the mark of a fork.
+    forked: Ids,
     /// What an event has effect on.
     about: BTreeMap<EventId, EventId>,
     readers: BTreeMap<LaneId, BTreeSet<PartnerId>>,
@@ -183,6 +185,9 @@ fn read(channel: &Channel, accepted: &Ids, invalid: &Ids) -> Outcome {
         } else {
             outcome.shown.push(id(pos));
         }
+        if channel.is_forked(*pos) {
+            outcome.forked.insert(id(pos));
+        }
         if let Some(target) = channel.parent(*pos) {
             outcome.about.insert(id(pos), id(&target));
         }
@@ -229,6 +234,7 @@ pub enum Expectation {
     Shown(Vec<String>),
     Flagged(Vec<String>),
     Erased(Vec<String>),
+    Forked(Vec<String>),
     Effective(Vec<String>),
     Void(Vec<String>),
     /// All that is shown, in this order.
@@ -248,6 +254,7 @@ impl Expectation {
             ["shown", labels @ ..] => Expectation::Shown(owned(labels)),
             ["flagged", labels @ ..] => Expectation::Flagged(owned(labels)),
             ["erased", labels @ ..] => Expectation::Erased(owned(labels)),
+            ["forked", labels @ ..] => Expectation::Forked(owned(labels)),
             ["effective", labels @ ..] => Expectation::Effective(owned(labels)),
             ["void", labels @ ..] => Expectation::Void(owned(labels)),
             ["timeline", labels @ ..] => Expectation::Timeline(owned(labels)),
@@ -293,6 +300,15 @@ impl Expectation {
             Expectation::Shown(labels) => all_in(script, outcome, labels, &shown),
             Expectation::Flagged(labels) => all_in(script, outcome, labels, &outcome.flagged),
             Expectation::Erased(labels) => all_in(script, outcome, labels, &outcome.erased),
+            Expectation::Forked(labels) => {
+                let expected = labels.iter().map(|label| script.labelled(label));
+                let expected = expected.collect::<Result<Ids>>()?;
+                let found: Vec<EventId> = outcome.forked.iter().copied().collect();
+                let found = names(script, &found);
+                demand(outcome.forked == expected, || {
+                    format!("what is marked is {found}")
+                })
+            }
             Expectation::Effective(labels) => all_in(script, outcome, labels, &outcome.effective),
             Expectation::Void(labels) => {
                 let void = &outcome.accepted - &outcome.effective;
@@ -431,6 +447,7 @@ fn difference(script: &Script, one: &Outcome, two: &Outcome) -> String {
         ("effective", &one.effective, &two.effective),
         ("flagged", &one.flagged, &two.flagged),
         ("erased", &one.erased, &two.erased),
+        ("forked", &one.forked, &two.forked),
     ];
     for (what, one, two) in sets {
         if one != two {

@@ -185,6 +185,14 @@ impl World {
         }
     }
 
+    /// Lets a node go on as if it had never heard of an event, nor of what follows on it.
+    pub fn forget(&mut self, who: NodeNumber, id: EventId) {
+        let follows = |other: &EventId| *other == id || self.written[other].past.contains(&id);
+        let mut heard = self.heard.get(&who).cloned().unwrap_or_default();
+        heard.retain(|other| !follows(other));
+        self.heard.insert(who, heard);
+    }
+
     fn may_read(&self, whom: usize, id: &EventId) -> bool {
         let lane = self.written[id].event.header.lane;
         lane == self.control() || self.reads(&[whom].into(), lane)
@@ -296,7 +304,7 @@ impl World {
             .filter(|id| draft.citing.contains(id) || self.may_cite(lane, by, id));
         let deps = self.heads(citable.collect());
         known.extend(deps.iter().flat_map(|id| self.with_past(id)));
-        let control_heads = if kind.is_control_act() {
+        let control_heads = if lane == self.control() {
             Ids::new()
         } else {
             let unknown = |id: &&EventId| self.is_control(id) && !known.contains(id);

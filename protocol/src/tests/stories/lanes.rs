@@ -82,8 +82,11 @@ fn a_lane_begins_with_a_key_event_that_names_its_readers() {
     let mut backwards = KeyBody::from_bytes(&right).unwrap();
     backwards.audience.as_mut().unwrap().reverse();
     let backwards = backwards.to_bytes();
+    let mut strange = KeyBody::from_bytes(&other).unwrap();
+    strange.wraps = world.wraps(&seen, &To::only(&[0, 1, 2]));
+    let strange = strange.to_bytes();
 
-    for body in [none, other, backwards] {
+    for body in [none, other, backwards, strange] {
         let id = world.publish(0, header.clone(), body);
         assert_eq!(world.oracle.verdict(&id), Verdict::Invalid);
     }

@@ -2,6 +2,7 @@
 //! the merge with it.
 
 mod cuts;
+mod evidence;
 mod lanes;
 mod quorum;
 mod writers;
@@ -14,9 +15,15 @@ use crate::id::EventId;
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static fn()> {
-    [cuts::ALL, lanes::ALL, quorum::ALL, writers::ALL]
-        .into_iter()
-        .flatten()
+    [
+        cuts::ALL,
+        evidence::ALL,
+        lanes::ALL,
+        quorum::ALL,
+        writers::ALL,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Checks that the merge says of a world, in several orders of arrival, what the oracle says.
