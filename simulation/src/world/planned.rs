@@ -4,7 +4,7 @@ use comity_protocol::event::Kind;
 use comity_protocol::id::EventId;
 use comity_protocol::replica::{Command, Input, Notice, StreamClass};
 
-use super::{Happening, World};
+use super::{Happening, START_MS, World};
 use crate::plan::links::{Links, PROBE_MS};
 
 /// A post reached a partner, its author first.
@@ -48,6 +48,28 @@ impl World {
         let entropy = self.chance.bytes(&format!("entropy/{partner}"));
         self.order(partner, command, entropy);
         true
+    }
+
+    /// What the partners' clocks show, Unix milliseconds.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        START_MS + self.now_ms
+    }
+
+    /// Nothing passes on a link any more, or again, while its connection stays.
+    pub(crate) fn pause(&mut self, a: usize, b: usize, paused: bool) {
+        let now = self.now_ms;
+        let link = self.link_number(a, self.partners[b].id);
+        let up = self.is_up(a, b);
+        let Some(planned) = self.planned.as_mut() else {
+            return;
+        };
+        planned.links.pause(a, b, paused);
+        let due = [(a, b), (b, a)].map(|(from, to)| (from, to, planned.links.due(from, to, now)));
+        for (from, to, at) in due {
+            if let Some(at) = at.filter(|_| up) {
+                self.schedule(at - now, Happening::Carry { from, to, link });
+            }
+        }
     }
 
     pub(super) fn begin_planned(&mut self, a: usize, b: usize) {
