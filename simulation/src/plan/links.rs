@@ -111,6 +111,7 @@ struct Way {
     shape: Shape,
     queues: BTreeMap<StreamClass, VecDeque<Waiting>>,
     queued: usize,
+    peak: usize,
     congested: bool,
     /// Packets from the other side that are not acknowledged yet, and whether that is due.
     unacknowledged: u32,
@@ -179,9 +180,13 @@ impl Links {
         link.map_or(0, |link| link.round_trip_us().div_ceil(1000))
     }
 
-    /// What waits from one partner to another, in bytes.
-    pub fn queued(&self, from: usize, to: usize) -> usize {
-        self.read(from, to).map_or(0, |way| way.queued)
+    /// The most bytes that waited from one partner to another since this was last asked.
+    pub fn take_peak(&mut self, from: usize, to: usize) -> usize {
+        let Some((link, at)) = self.way(from, to) else {
+            return 0;
+        };
+        let way = &mut link.ways[at];
+        std::mem::replace(&mut way.peak, way.queued)
     }
 
     pub fn counters(&self, from: usize, to: usize) -> Counters {
@@ -202,6 +207,7 @@ impl Links {
             return false;
         }
         way.queued += size;
+        way.peak = way.peak.max(way.queued);
         let waiting = Waiting { bytes, left: size };
         way.queues.entry(class).or_default().push_back(waiting);
         true

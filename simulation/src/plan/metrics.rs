@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use comity_protocol::event::Precedence;
 use serde::Serialize;
 
 use super::links::{Capacity, Counters, Shape};
@@ -35,6 +36,8 @@ pub struct Report {
     /// What had not arrived at the end of the run, at partners that were still there.
     pub missing: u64,
     pub delay: Option<Delay>,
+    /// By precedence, the most urgent first; those that somebody used.
+    pub classes: Vec<Class>,
     pub pairs: Vec<Pair>,
     pub healed: Vec<Convergence>,
     pub links: Vec<LinkUse>,
@@ -64,6 +67,15 @@ pub struct Delay {
 pub struct Pair {
     pub from: String,
     pub to: String,
+    pub delivered: u64,
+    pub missing: u64,
+    pub delay: Option<Delay>,
+}
+
+/// What was written with one precedence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Class {
+    pub precedence: String,
     pub delivered: u64,
     pub missing: u64,
     pub delay: Option<Delay>,
@@ -103,7 +115,7 @@ pub struct LinkUse {
 pub struct Backlog {
     pub from: String,
     pub to: String,
-    /// Bytes in the sender's queue.
+    /// The most bytes in the sender's queue since the sample before.
     pub queued_bytes: Vec<u64>,
     /// Posts for the receiver that the sender holds and the receiver does not.
     pub posts: Vec<u64>,
@@ -125,7 +137,7 @@ pub fn report(scenario: &Scenario, seed: u64, records: &[Record]) -> Report {
     let links = links(scenario, records);
     let bytes_on_links: u64 = links.iter().map(|link| link.bytes).sum();
     let useful_bytes = records.iter().map(useful).sum();
-    let mut delays: Vec<u64> = records.iter().flat_map(|it| deliveries(it)).collect();
+    let mut delays: Vec<u64> = records.iter().flat_map(deliveries).collect();
     let missing = pairs.iter().map(|pair| pair.missing).sum();
     let mut report = Report {
         name: scenario.name.clone(),
@@ -143,6 +155,7 @@ pub fn report(scenario: &Scenario, seed: u64, records: &[Record]) -> Report {
         deliveries: delays.len() as u64 + missing,
         missing,
         delay: delay(&mut delays),
+        classes: classes(records),
         pairs,
         healed: healed(records),
         links,
@@ -199,6 +212,37 @@ fn delay(delays: &mut [u64]) -> Option<Delay> {
         p99_ms: rank(99),
         max_ms: rank(100),
     })
+}
+
+fn classes(records: &[Record]) -> Vec<Class> {
+    use Precedence::{Flash, Immediate, Priority, Routine};
+    let classes = [
+        (Flash, "flash"),
+        (Immediate, "immediate"),
+        (Priority, "priority"),
+        (Routine, "routine"),
+    ];
+    let class = |(precedence, name): (Precedence, &str)| {
+        let (mut delays, mut missing) = (Vec::new(), 0);
+        for record in records {
+            let posts = record.posts.iter().enumerate();
+            for (number, post) in posts.filter(|(_, post)| post.precedence == precedence) {
+                for reader in post.readers.iter().filter(|it| **it != post.from) {
+                    let arrived = record.arrivals.get(&(number, *reader));
+                    delays.extend(arrived.map(|at| at.saturating_sub(post.at_ms)));
+                    missing += u64::from(lacks(record, number, post, *reader));
+                }
+            }
+        }
+        Class {
+            precedence: name.into(),
+            delivered: delays.len() as u64,
+            missing,
+            delay: delay(&mut delays),
+        }
+    };
+    let classes = classes.map(class).into_iter();
+    classes.filter(|it| it.delivered + it.missing > 0).collect()
 }
 
 fn pairs(scenario: &Scenario, records: &[Record]) -> Vec<Pair> {
@@ -415,6 +459,16 @@ fn notes(report: &Report, records: &[Record]) -> Vec<String> {
             DOWN_AFTER_MS / 1000
         ));
     }
+    if let [first, .., last] = &report.classes[..]
+        && let (Some(first_delay), Some(last_delay)) = (first.delay, last.delay)
+        && first_delay.p95_ms >= last_delay.p95_ms
+    {
+        notes.push(format!(
+            "Posts of precedence {} arrived no sooner than those of precedence {}: on the links \
+             they go first, but a node shows a post only after all that its author had seen.",
+            first.precedence, last.precedence
+        ));
+    }
     if report.missing > 0 {
         notes.push(format!(
             "{} deliveries had not happened when the run ended. The delays leave them out, and so \
@@ -476,6 +530,7 @@ mod tests {
             at_ms,
             from: 0,
             bytes: 1,
+            precedence: Precedence::Routine,
             readers: BTreeSet::from([0, 1]),
         };
         record.posts = vec![post(5), post(12)];

@@ -14,7 +14,7 @@ mod trace;
 mod traffic;
 mod values;
 
-pub use metrics::{Backlog, Convergence, Delay, Disk, LinkUse, Pair, Report};
+pub use metrics::{Backlog, Class, Convergence, Delay, Disk, LinkUse, Pair, Report};
 pub use profiles::{PROFILES, Profile};
 pub use run::Progress;
 pub use scenario::{

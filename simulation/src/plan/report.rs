@@ -56,6 +56,12 @@ impl Report {
             row.extend(delays(pair.delay));
             rows.push(row);
         }
+        for class in self.classes.iter().filter(|_| self.classes.len() > 1) {
+            let mut row = vec!["all".to_string(), class.precedence.clone()];
+            row.extend([thousands(class.delivered), thousands(class.missing)]);
+            row.extend(delays(class.delay));
+            rows.push(row);
+        }
         let mut all = vec!["all".to_string(), String::new()];
         all.extend([
             thousands(self.deliveries - self.missing),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use comity_protocol::event::Precedence;
 use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::lane::History;
 use comity_protocol::replica::{Command, StreamClass};
@@ -33,7 +34,6 @@ pub struct Progress {
 /// What one run brought to light. Times are milliseconds from the beginning of the plan.
 #[derive(Debug, Default)]
 pub struct Record {
-    pub seed: u64,
     pub posts: Vec<Written>,
     /// By post and partner, the author included: when it was there.
     pub arrivals: BTreeMap<(usize, usize), u64>,
@@ -58,6 +58,7 @@ pub struct Written {
     pub at_ms: u64,
     pub from: usize,
     pub bytes: u64,
+    pub precedence: Precedence,
     pub readers: BTreeSet<usize>,
 }
 
@@ -65,7 +66,7 @@ pub struct Written {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sample {
     pub at_ms: u64,
-    /// Bytes that waited, by sender and receiver.
+    /// The most bytes that waited since the sample before, by sender and receiver.
     pub queued: BTreeMap<(usize, usize), u64>,
     /// Keys and values on disk, by partner.
     pub disk: Vec<u64>,
@@ -124,8 +125,8 @@ struct Run<'a> {
     pens: BTreeMap<usize, (Pen, u64)>,
     /// Links that the network carries at present.
     passable: BTreeSet<(usize, usize)>,
-    /// What was asked of each author, in order, as long as it is not known as an event.
     record: Record,
+    /// The posts' places in the record.
     numbers: BTreeMap<EventId, usize>,
 }
 
@@ -162,10 +163,7 @@ impl<'a> Run<'a> {
             planned,
             pens: BTreeMap::new(),
             passable,
-            record: Record {
-                seed,
-                ..Record::default()
-            },
+            record: Record::default(),
             numbers: BTreeMap::new(),
         }
     }
@@ -296,7 +294,7 @@ impl<'a> Run<'a> {
             }
             Step::Event(number) => self.befall(at_ms, number),
             Step::Flood(partner) => self.flood(partner),
-            Step::Post(number) => self.post(at_ms, number),
+            Step::Post(number) => self.post(number),
             Step::Look => self.look(at_ms),
         }
         self.collect();
@@ -353,13 +351,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn post(&mut self, at_ms: u64, number: usize) {
+    fn post(&mut self, number: usize) {
         let post = self.planned[number].clone();
+        if self.record.gone.contains_key(&post.from) {
+            self.record.refused += 1;
+            return;
+        }
         let wall = self.world.wall_ms();
         let order = traffic::order(&post, self.channel, &self.ids, wall);
         let before = self.record.posts.len();
         let given = self.world.give(post.from, order);
-        self.collect_of(Some((at_ms, post.from, post.bytes)));
+        self.collect_of(Some(&post));
         if !given || self.record.posts.len() == before {
             self.record.refused += 1;
         }
@@ -370,10 +372,10 @@ impl<'a> Run<'a> {
             at_ms,
             ..Sample::default()
         };
-        if let Some(planned) = self.world.planned() {
+        if let Some(planned) = self.world.planned_mut() {
             for (a, b) in planned.links.pairs() {
                 for (from, to) in [(a, b), (b, a)] {
-                    let queued = planned.links.queued(from, to) as u64;
+                    let queued = planned.links.take_peak(from, to) as u64;
                     sample.queued.insert((from, to), queued);
                 }
             }
@@ -392,7 +394,7 @@ impl<'a> Run<'a> {
     }
 
     /// Takes the arrivals since last time; a post that was just given is the author's newest.
-    fn collect_of(&mut self, given: Option<(u64, usize, u64)>) {
+    fn collect_of(&mut self, given: Option<&Post>) {
         let arrivals = self
             .world
             .planned_mut()
@@ -400,10 +402,8 @@ impl<'a> Run<'a> {
             .unwrap_or_default();
         for arrival in arrivals {
             let at_ms = arrival.at_ms - self.begun_ms;
-            if let Some((_, from, bytes)) =
-                given.filter(|it| arrival.own && it.1 == arrival.partner)
-            {
-                self.written(arrival, at_ms, from, bytes);
+            if let Some(post) = given.filter(|it| arrival.own && it.from == arrival.partner) {
+                self.written(arrival, at_ms, post);
             }
             match self.numbers.get(&arrival.id) {
                 Some(number) => {
@@ -415,13 +415,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn written(&mut self, arrival: Arrival, at_ms: u64, from: usize, bytes: u64) {
-        let readers = self.readers(from, &arrival.id);
+    fn written(&mut self, arrival: Arrival, at_ms: u64, post: &Post) {
+        let readers = self.readers(post.from, &arrival.id);
         self.numbers.insert(arrival.id, self.record.posts.len());
         self.record.posts.push(Written {
             at_ms,
-            from,
-            bytes,
+            from: post.from,
+            bytes: post.bytes,
+            precedence: post.precedence,
             readers,
         });
     }

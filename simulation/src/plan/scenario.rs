@@ -169,3 +169,6 @@ fn read(path: &Path) -> Result<String, Refusal> {
     }
     std::fs::read_to_string(path).map_err(|error| Refusal(format!("{shown}: {error}")))
 }
+
+#[cfg(test)]
+mod tests;

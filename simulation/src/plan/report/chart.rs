@@ -21,6 +21,8 @@ const ROW: f64 = 22.0;
 /// Letters that fit beside a row, and how wide one is.
 const NAME_LETTERS: usize = 26;
 const LETTER: f64 = 6.3;
+/// The room of a label on the scale of the delays.
+const LABEL: f64 = 52.0;
 
 /// A line of a plot.
 pub struct Line<'a> {
@@ -114,12 +116,12 @@ pub fn delays(id: &str, title: &str, text: &str, rows: &[(String, Delay)]) -> St
     };
     let mut svg = open(id, title, text, height);
     let bottom = height - BOTTOM;
-    // Labels need room: on a scale of many decades every other one has none.
-    let every = ticks.len().div_ceil(6);
-    for (number, tick) in ticks.iter().enumerate() {
+    let mut free = 0.0;
+    for tick in &ticks {
         let at = place(*tick);
         rule(&mut svg, (at, TOP - 6.0), (at, bottom + 4.0));
-        if number.is_multiple_of(every) {
+        if at >= free {
+            free = at + LABEL;
             label(&mut svg, at, bottom + 17.0, "middle", &short(*tick));
         }
     }
@@ -208,8 +210,9 @@ fn time_ticks(end_ms: u64) -> Vec<u64> {
 
 /// Round delays that hold all between the two, at least two of them.
 fn decades(least: u64, most: u64) -> Vec<u64> {
-    const ROUND: [u64; 13] = [
-        1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 60_000, 600_000, 3_600_000, 21_600_000,
+    const ROUND: [u64; 15] = [
+        1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 60_000, 180_000, 600_000, 1_800_000,
+        3_600_000, 21_600_000,
     ];
     let mut round: Vec<u64> = ROUND.to_vec();
     round.extend([86_400_000, 7 * 86_400_000]);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::metrics::{Backlog, Delay, Report};
+use super::super::metrics::{Backlog, Class, Delay, Report};
 use super::chart::{self, LINES_MAX, Line, Unit};
 use super::{bytes, count, delays, rate, thousands, time};
 
@@ -146,6 +146,25 @@ fn delay(page: &mut String, report: &Report) {
              thick bar to the 95th percentile; thin line to the 99th.</figcaption></figure>"
         );
     }
+    if report.classes.len() > 1 {
+        let class = |class: &Class| {
+            let mut row = vec![class.precedence.clone()];
+            row.extend([thousands(class.delivered), thousands(class.missing)]);
+            row.extend(delays(class.delay));
+            row
+        };
+        let rows: Vec<Vec<String>> = report.classes.iter().map(class).collect();
+        let heads = [
+            "Precedence",
+            "Delivered",
+            "Missing",
+            "p50",
+            "p95",
+            "p99",
+            "Longest",
+        ];
+        write_table(page, "Delivery delay by precedence", &heads, 1, &rows);
+    }
     let mut table = vec![];
     for pair in &report.pairs {
         let mut row = vec![escape(&pair.from), escape(&pair.to)];
@@ -214,7 +233,7 @@ fn backlog(page: &mut String, report: &Report) {
         page,
         report,
         "queued",
-        "Bytes in the sender’s queue",
+        "Bytes in the sender’s queue, at most",
         Unit::Bytes,
         |backlog| &backlog.queued_bytes,
     );
@@ -445,7 +464,7 @@ fn write_table(page: &mut String, name: &str, heads: &[&str], words: usize, rows
 
 fn percent(part: f64) -> String {
     match part {
-        part if part < 0.1 => "< 0.1 %".into(),
+        part if part < 0.1 => "under 0.1 %".into(),
         part if part < 10.0 => format!("{part:.1} %"),
         part => format!("{part:.0} %"),
     }

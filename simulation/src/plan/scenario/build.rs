@@ -19,6 +19,8 @@ use crate::plan::values::{Rate, Span};
 
 /// How long a run goes on after the last post unless the scenario says otherwise.
 const SETTLE_MS: u64 = 5 * 60_000;
+/// A name fits a line.
+const NAME_LETTERS: usize = 80;
 const MILLION: u64 = 1_000_000;
 /// The longest latency, jitter, turnaround or hold.
 const DELAY_MAX: Span = Span(600 * MILLION);
@@ -67,6 +69,11 @@ pub fn scenario(
         }
     }
     let text = |of: fn(&Document<'_>) -> Option<String>| of(own).or_else(|| base.and_then(of));
+    let name = own.raw.name.as_deref().unwrap_or_default();
+    if name.chars().count() > NAME_LETTERS || name.contains(char::is_control) {
+        let what = format!("name: one line, {NAME_LETTERS} letters at most");
+        return Err(own.refuse(0..0, what));
+    }
     let scenario = Scenario {
         name: text(|it| it.raw.name.clone()).unwrap_or_else(|| "scenario".into()),
         about: text(|it| it.raw.about.clone()).unwrap_or_default(),
