@@ -9,6 +9,8 @@ use super::links::{Capacity, Counters, Shape};
 use super::run::{DOWN_AFTER_MS, Record, Written};
 use super::scenario::Scenario;
 
+/// A median above this comes from waiting for a link rather than from its latency.
+const QUEUEING_MS: u64 = 10_000;
 /// Ends of outages that are told one by one.
 const HEALED_SHOWN: usize = 40;
 
@@ -461,7 +463,8 @@ fn notes(report: &Report, records: &[Record]) -> Vec<String> {
     }
     if let [first, .., last] = &report.classes[..]
         && let (Some(first_delay), Some(last_delay)) = (first.delay, last.delay)
-        && first_delay.p95_ms >= last_delay.p95_ms
+        && first_delay.p50_ms >= last_delay.p50_ms
+        && last_delay.p50_ms > QUEUEING_MS
     {
         notes.push(format!(
             "Posts of precedence {} arrived no sooner than those of precedence {}: on the links \

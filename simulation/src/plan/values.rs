@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// A span of time, in microseconds: `"600ms"`, `"2s"`, `"10m"`, `"6h"`, `"3d"`.
+/// A span of time, in microseconds: `"600ms"`, `"2s"`, `"10m"`, `"6h"`, `"3d"`, `"2h 15m"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub u64);
 
@@ -31,9 +31,19 @@ impl Span {
             ("h", 3_600_000_000),
             ("d", 86_400_000_000),
         ];
-        let (number, unit) = split(text)?;
-        let unit = UNITS.iter().find(|(name, _)| *name == unit)?.1;
-        scaled(number, unit).map(Span)
+        let mut rest = text.trim();
+        let mut sum = 0_u64;
+        loop {
+            let (number, after) = split(rest)?;
+            let end = after.find(|c: char| c.is_ascii_digit());
+            let (unit, more) = after.split_at(end.unwrap_or(after.len()));
+            let unit = UNITS.iter().find(|(name, _)| *name == unit.trim())?.1;
+            sum = sum.checked_add(scaled(number, unit)?)?;
+            rest = more;
+            if rest.is_empty() {
+                return Some(Span(sum));
+            }
+        }
     }
 }
 
@@ -139,6 +149,8 @@ mod tests {
     #[test]
     fn spans_and_rates_read_as_they_are_written() {
         assert_eq!(Span::parse("600ms"), Some(Span(600_000)));
+        assert_eq!(Span::parse("2h15m").map(Span::ms), Some(8_100_000));
+        assert_eq!(Span::parse("1m 30s").map(Span::ms), Some(90_000));
         assert_eq!(Span::parse("1.5 s"), Some(Span(1_500_000)));
         assert_eq!(Span::parse("6h").map(Span::ms), Some(21_600_000));
         assert_eq!(Rate::parse("9600 bit/s"), Some(Rate(Some(9_600))));

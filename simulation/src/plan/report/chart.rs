@@ -18,9 +18,9 @@ const BOTTOM: f64 = 40.0;
 pub const LINES_MAX: usize = 6;
 /// A row of the delays.
 const ROW: f64 = 22.0;
-/// Letters that fit beside a row, and how wide one is.
-const NAME_LETTERS: usize = 26;
-const LETTER: f64 = 6.3;
+/// Letters of a partner's name that fit beside a row, and how wide one is at most.
+const NAME_LETTERS: usize = 12;
+const LETTER: f64 = 6.8;
 /// The room of a label on the scale of the delays.
 const LABEL: f64 = 52.0;
 
@@ -95,18 +95,19 @@ pub fn key(number: usize) -> String {
 }
 
 /// Delays on a logarithmic scale, a row each: a bar from the median to the 99th percentile.
-pub fn delays(id: &str, title: &str, text: &str, rows: &[(String, Delay)]) -> String {
+pub fn delays(id: &str, title: &str, text: &str, rows: &[(&str, &str, Delay)]) -> String {
     let least = rows
         .iter()
-        .map(|row| row.1.p50_ms)
+        .map(|row| row.2.p50_ms)
         .min()
         .unwrap_or(1)
         .max(1);
-    let most = rows.iter().map(|row| row.1.p99_ms).max().unwrap_or(1);
+    let most = rows.iter().map(|row| row.2.p99_ms).max().unwrap_or(1);
     let ticks = decades(least, most);
     let (first, last) = (ticks[0], ticks[ticks.len() - 1]);
-    let letters = rows.iter().map(|row| row.0.chars().count()).max();
-    let names = letters.unwrap_or(0).min(NAME_LETTERS) as f64 * LETTER + 8.0;
+    let name = |row: &(&str, &str, Delay)| format!("{} → {}", cut(row.0), cut(row.1));
+    let letters = rows.iter().map(|row| name(row).chars().count()).max();
+    let names = letters.unwrap_or(0) as f64 * LETTER + 8.0;
     let (left, right) = (names.max(40.0), WIDTH - 24.0);
     let height = TOP + ROW * rows.len() as f64 + BOTTOM;
     let place = |ms: u64| {
@@ -133,9 +134,10 @@ pub fn delays(id: &str, title: &str, text: &str, rows: &[(String, Delay)]) -> St
         "middle",
         "delay, logarithmic",
     );
-    for (number, (name, delay)) in rows.iter().enumerate() {
+    for (number, row) in rows.iter().enumerate() {
         let y = TOP + ROW * (number as f64 + 0.5);
-        label(&mut svg, left - 8.0, y + 4.0, "end", &cut(name));
+        label(&mut svg, left - 8.0, y + 4.0, "end", &name(row));
+        let delay = row.2;
         let [p50, p95, p99] = [delay.p50_ms, delay.p95_ms, delay.p99_ms].map(place);
         let _ = write!(
             svg,

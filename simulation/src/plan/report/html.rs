@@ -125,17 +125,16 @@ fn head(page: &mut String, report: &Report) {
 fn delay(page: &mut String, report: &Report) {
     page.push_str("<section>\n<h2>Delivery delay</h2>\n");
     page.push_str("<p>From writing a post to its acceptance by the other partner’s node.</p>\n");
-    let named = |from: &str, to: &str| format!("{from} → {to}");
-    let rows: Vec<(String, Delay)> = report
+    let rows: Vec<(&str, &str, Delay)> = report
         .pairs
         .iter()
-        .filter_map(|pair| Some((named(&pair.from, &pair.to), pair.delay?)))
+        .filter_map(|pair| Some((pair.from.as_str(), pair.to.as_str(), pair.delay?)))
         .collect();
     if !rows.is_empty() {
-        let worst = rows.iter().max_by_key(|row| row.1.p99_ms);
-        let text = worst.map_or(String::new(), |(name, delay)| {
+        let worst = rows.iter().max_by_key(|row| row.2.p99_ms);
+        let text = worst.map_or(String::new(), |(from, to, delay)| {
             format!(
-                "The slowest 99th percentile is {} for {name}. The table has all figures.",
+                "The slowest 99th percentile is {}, from {from} to {to}. The table has all figures.",
                 time(delay.p99_ms)
             )
         });
