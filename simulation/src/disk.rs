@@ -23,6 +23,15 @@ impl Disk {
         }
     }
 
+    /// What the rows weigh, keys and values.
+    pub fn bytes(&self) -> u64 {
+        let sizes = self
+            .rows
+            .iter()
+            .map(|((_, key), value)| key.len() + value.len());
+        sizes.sum::<usize>() as u64
+    }
+
     pub fn get(&self, table: Table, key: &[u8]) -> Option<Vec<u8>> {
         self.rows.get(&(table, key.to_vec())).cloned()
     }

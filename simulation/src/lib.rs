@@ -10,6 +10,7 @@ mod disk;
 mod hostile;
 mod pace;
 mod partner;
+pub mod plan;
 mod world;
 
 pub use chance::Chance;

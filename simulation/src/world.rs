@@ -1,6 +1,7 @@
 //! The mesh: partners, links, and what happens when.
 
 mod files;
+mod planned;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,7 @@ use crate::pace::{Pace, SentFrame};
 use crate::partner::{Partner, Waiting};
 
 pub use files::SentFile;
+pub(crate) use planned::{Arrival, Planned};
 
 /// Simulated milliseconds since the Unix epoch at the start of every run.
 const START_MS: u64 = 1_700_000_000_000;
@@ -67,6 +69,18 @@ enum Happening {
         link: u64,
         peer: usize,
     },
+    /// A planned link goes on with what waits for it.
+    Carry {
+        from: usize,
+        to: usize,
+        link: u64,
+    },
+    /// A planned link is looked at for silence.
+    Probe {
+        a: usize,
+        b: usize,
+        link: u64,
+    },
 }
 
 /// A link between two partners.
@@ -109,6 +123,8 @@ pub struct World {
     files_told: BTreeMap<(usize, usize), (usize, usize)>,
     /// Who was asked by hand, on whose behalf, and the answer.
     by_hand: Option<(usize, PartnerId, Option<Vec<u8>>)>,
+    /// Links with a rate, in place of those of the pace.
+    planned: Option<Planned>,
     trace: [u8; 32],
 }
 
@@ -141,6 +157,7 @@ impl World {
             double_signed: Vec::new(),
             files_told: BTreeMap::new(),
             by_hand: None,
+            planned: None,
             trace: [0; 32],
         }
     }
@@ -219,6 +236,7 @@ impl World {
         link.last_arrival.clear();
         self.full.remove(&(a, b));
         self.full.remove(&(b, a));
+        self.begin_planned(a, b);
         for (one, other) in [(a, b), (b, a)] {
             let peer = self.partners[other].id;
             self.partners[one].backfill.remove(&peer);
@@ -233,6 +251,7 @@ impl World {
             return;
         };
         link.up = false;
+        self.end_planned(a, b);
         for (one, other) in [(a, b), (b, a)] {
             let peer = self.partners[other].id;
             self.handle(one, Input::PeerDown { peer });
@@ -586,6 +605,8 @@ impl World {
                     self.handle(partner, Input::Drained { peer: id });
                 }
             }
+            Happening::Carry { from, to, link } => self.carry(from, to, link),
+            Happening::Probe { a, b, link } => self.probe(a, b, link),
             _ => {}
         }
         true
@@ -687,6 +708,7 @@ impl World {
                 }
             }
         }
+        self.note_planned(partner, &notice);
         if !matches!(notice, Notice::Accepted { .. } | Notice::Membership { .. }) {
             self.notices.push((partner, notice));
         }
@@ -787,6 +809,9 @@ impl World {
         self.note_told(from, to, &bytes);
         if self.full.contains(&(from, to)) {
             return;
+        }
+        if self.planned.is_some() {
+            return self.hand_over(from, to, class, bytes);
         }
         let delay = self.pace.link_ms(&mut self.chance, from, to);
         let now = self.now_ms;

@@ -103,6 +103,8 @@ pub enum Command {
     Key(KeyCommand),
     /// Show that the node has nothing of what is not for its partner
     ProveSegregation(SegregationArgs),
+    /// Simulate a channel on the links of a mission
+    Simulate(SimulateArgs),
     /// Run several partners on this machine and let them talk
     Demo(DemoArgs),
     /// Stop the running node gracefully
@@ -623,6 +625,31 @@ pub struct DemoArgs {
     /// Leave each node's data in DIR/PARTNER; continue with what is there
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Runs the nodes' own machines on simulated links, and tells how long posts take, \
+                  what waits, and what it costs. Uses no network and no node's directory. \
+                  docs/planning.md lists what a scenario may say.\n\n\
+                  Profiles: lan, wan, geo-satcom, ship-shore, hf-9600, denied-6h.\n\n\
+                  Examples:\n  comity simulate geo-satcom\n  \
+                  comity simulate fjord.toml --runs 10 --report fjord-report"
+)]
+pub struct SimulateArgs {
+    /// A file that describes partners, links, traffic and events; or the name of a profile
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: String,
+    /// How many runs to add up, each with the next seed
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=comity_simulation::plan::RUNS_MAX))]
+    pub runs: u64,
+    /// Write the report there: report.html, a page with plots, and report.json
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// What is drawn by chance is drawn from this
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    pub seed: u64,
 }
 
 fn address(text: &str) -> Result<String, String> {

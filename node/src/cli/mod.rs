@@ -1,6 +1,6 @@
 //! The command line of `comity`: what a sysadmin types, and what is printed.
 //!
-//! Every command but `serve`, `init`, `check`, `key`, `prove-segregation` and
+//! Every command but `serve`, `init`, `check`, `key`, `prove-segregation`, `simulate` and
 //! `demo` turns into requests of [`crate::api`],
 //! asked over the admin socket of a running node or, when none is running, of the directory
 //! itself. Nothing in here knows more of a node than that.
@@ -24,6 +24,7 @@ mod output;
 mod peer;
 mod segregation;
 mod serve;
+mod simulate;
 mod status;
 mod stop;
 mod table;
@@ -94,6 +95,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<Exit, ApiErro
         Command::Import(args) => import::run(&dir, args, output).await,
         Command::Key(command) => key::run(&dir, command, output).await,
         Command::ProveSegregation(args) => segregation::run(&dir, args, output).await,
+        Command::Simulate(args) => simulate::run(args, output),
         Command::Demo(args) => demo::run(args, output).await,
     }
 }
