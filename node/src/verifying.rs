@@ -1,13 +1,15 @@
 //! Checks signatures on all cores, the peers in turn.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use comity_protocol::event::TAG_EVENT_SIGNATURE;
 use comity_protocol::id::PartnerId;
 use comity_protocol::replica::VerifyItem;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use crate::environment::Work;
 use crate::turns::Turns;
 
 /// Signatures that one job checks, or those of one batch where it has more: enough to be worth the
@@ -32,7 +34,7 @@ struct Verdicts {
 pub struct Verifiers {
     waiting: Turns<(u64, Vec<VerifyItem>)>,
     running: usize,
-    cores: usize,
+    work: Work,
     /// Batches of each peer in the order in which they came, with their verdicts once they are
     /// there: the machine gets them in this order.
     order: BTreeMap<PartnerId, BTreeMap<u64, Option<Vec<bool>>>>,
@@ -41,12 +43,12 @@ pub struct Verifiers {
 
 impl Verifiers {
     /// The second value is where the verdicts come out, to be given to [`Verifiers::finish`].
-    pub fn new() -> (Verifiers, mpsc::UnboundedReceiver<Checked>) {
+    pub fn new(work: Work) -> (Verifiers, mpsc::UnboundedReceiver<Checked>) {
         let (checked, received) = mpsc::unbounded_channel();
         let verifiers = Verifiers {
             waiting: Turns::default(),
             running: 0,
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            work,
             order: BTreeMap::new(),
             checked,
         };
@@ -60,14 +62,14 @@ impl Verifiers {
 
     /// Sets idle cores to work.
     pub fn start(&mut self) {
-        while self.running < self.cores {
+        while self.running < self.work.cores() {
             let job = self.next_job();
             if job.is_empty() {
                 return;
             }
             self.running += 1;
             let checked = self.checked.clone();
-            tokio::task::spawn_blocking(move || {
+            self.work.run(move || {
                 let verdicts = job.into_iter().map(check).collect();
                 // The driver is gone only when the node stops.
                 let _ = checked.send(Checked(verdicts));

@@ -19,6 +19,7 @@ mod proxy;
 mod seed;
 mod site;
 pub mod store;
+pub mod virtual_time;
 mod wait;
 
 pub use binary::comity;

@@ -1,0 +1,164 @@
+//! Partners on one network, whose nodes take their steps in turn.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use comity_node::api::{ApiError, Item, Request};
+use tempfile::TempDir;
+
+use super::network::{LEAST_DELAY_MS, Network, Weather};
+use super::partner::{Asked, Partner, directories};
+use crate::Dice;
+
+/// When every world begins, in Unix milliseconds: 2026-01-01.
+const BEGINS_MS: u64 = 1_767_225_600_000;
+/// How far clocks may be apart, in ms.
+const SKEW_MS: u64 = 4_000;
+
+/// A world that comes out of a seed.
+pub struct World {
+    pub partners: Vec<Partner>,
+    pub network: Network,
+    pub now_ms: u64,
+    /// Nodes that ended where they stood.
+    pub crashes: u64,
+    dice: Dice,
+    // Removed after the nodes have ended: fields are dropped in their order.
+    _dir: TempDir,
+}
+
+/// Why a life came to a bad end.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
+impl World {
+    /// Partners that have pacts with each other; no node runs yet.
+    pub fn of(names: &[&'static str], seed: u64) -> World {
+        let mut dice = Dice::seeded(seed);
+        let dir = tempfile::Builder::new()
+            .prefix("cv")
+            .tempdir_in(directories())
+            .expect("a directory");
+        let network = Network::new(dice.split());
+        let mut partners = Vec::new();
+        for (number, &name) in (1u8..).zip(names) {
+            let address = SocketAddr::from((Ipv4Addr::new(10, 0, 0, number), 7443));
+            let clock_ms = BEGINS_MS + dice.below(SKEW_MS);
+            let (home, network) = (dir.path().join(name), network.clone());
+            let of_partner = dice.split();
+            partners.push(Partner::new(
+                name, address, home, network, clock_ms, of_partner,
+            ));
+        }
+        for (number, partner) in partners.iter().enumerate() {
+            let others = partners.iter().enumerate();
+            partner.peer_with(
+                others
+                    .filter(|(other, _)| *other != number)
+                    .map(|(_, it)| it),
+            );
+        }
+        World {
+            partners,
+            network,
+            now_ms: 0,
+            crashes: 0,
+            dice,
+            _dir: dir,
+        }
+    }
+
+    /// Starts a node that does not run.
+    pub fn start(&mut self, partner: usize) -> Result<(), Failure> {
+        let now_ms = self.now_ms;
+        let partner = &mut self.partners[partner];
+        let started = partner.start(now_ms);
+        started.map_err(|error| Failure(format!("{} does not start: {error:?}", partner.name)))
+    }
+
+    /// Ends a node where it stands.
+    pub fn crash(&mut self, partner: usize) {
+        if self.partners[partner].lives() {
+            self.crashes += 1;
+            let mut dice = self.dice.split();
+            self.partners[partner].crash(&mut dice);
+        }
+    }
+
+    /// Everybody lives one step. A node whose power went out is crashed with it.
+    pub fn step(&mut self) -> Result<(), Failure> {
+        self.now_ms += LEAST_DELAY_MS;
+        for number in 0..self.partners.len() {
+            let partner = &self.partners[number];
+            partner.live_until(self.now_ms);
+            if partner.supply.is_out() {
+                self.crash(number);
+            } else if partner.has_ended() {
+                let name = partner.name;
+                return Err(Failure(format!("{name} has stopped by itself")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets so much time pass.
+    pub fn pass(&mut self, ms: u64) -> Result<(), Failure> {
+        let until = self.now_ms + ms;
+        while self.now_ms < until {
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Asks a node and waits for the answer; none where the node ends before.
+    pub fn ask(
+        &mut self,
+        partner: usize,
+        request: Request,
+    ) -> Result<Option<Result<Vec<Item>, ApiError>>, Failure> {
+        let what = format!("{request:?}");
+        let asked = self.partners[partner].ask(request);
+        self.await_answer(partner, &asked, &what)
+    }
+
+    /// Waits for an answer, as [`World::ask`] does.
+    pub fn await_answer(
+        &mut self,
+        partner: usize,
+        asked: &Asked,
+        what: &str,
+    ) -> Result<Option<Result<Vec<Item>, ApiError>>, Failure> {
+        let until = self.now_ms + ANSWER_MS;
+        loop {
+            if let Some(answer) = asked.take() {
+                return Ok(Some(answer));
+            }
+            if !self.partners[partner].lives() {
+                return Ok(None);
+            }
+            if self.now_ms >= until {
+                let name = self.partners[partner].name;
+                return Err(Failure(format!("{name} does not answer {what}")));
+            }
+            self.step()?;
+        }
+    }
+
+    /// Sets what befalls datagrams between two partners on one way.
+    pub fn set(&self, from: usize, to: usize, weather: Weather) {
+        let (from, to) = (self.partners[from].address, self.partners[to].address);
+        self.network.set(from, to, weather);
+    }
+
+    /// Fair weather everywhere.
+    pub fn heal(&self) {
+        for from in 0..self.partners.len() {
+            for to in 0..self.partners.len() {
+                self.set(from, to, Weather::FAIR);
+            }
+        }
+    }
+}
+
+/// In virtual time; nothing that is asked here waits for a peer.
+const ANSWER_MS: u64 = 30_000;
