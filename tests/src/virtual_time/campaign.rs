@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::life::{Life, live};
+use super::life::{self, Life};
+use super::partner::Syncing;
 use crate::{Dice, say};
 
 /// Crashes of each life.
@@ -25,6 +26,8 @@ pub enum Length {
 pub struct Report {
     pub node_runs: u64,
     pub node_crashes: u64,
+    /// Those of them whose power went out.
+    pub power_cuts: u64,
     pub replays: u64,
     pub replay_mismatches: u64,
     pub failures: u64,
@@ -59,11 +62,12 @@ pub fn run(seed: u64, length: Length) -> Report {
 fn one(seed: u64, replayed: bool, report: &mut Report) {
     let again = format!("--runs 1 --seed {seed} lives it again");
     report.node_runs += 1;
-    let Ok(life) = catch_unwind(AssertUnwindSafe(|| live(seed, CRASHES))) else {
+    let Ok(life) = catch_unwind(AssertUnwindSafe(|| live(seed))) else {
         report.failures += 1;
         return say(&format!("life {seed}: a panic; {again}"));
     };
     report.node_crashes += life.crashes;
+    report.power_cuts += life.power_cuts;
     report.simulated_hours += life.simulated_ms as f64 / 3_600_000.0;
     report.datagrams += life.datagrams as u64;
     report.posts += life.posts as u64;
@@ -73,13 +77,17 @@ fn one(seed: u64, replayed: bool, report: &mut Report) {
     }
     if replayed {
         report.replays += 1;
-        if let Some(parted) = parted(&life, &live(seed, CRASHES)) {
+        if let Some(parted) = parted(&life, &live(seed)) {
             report.replay_mismatches += 1;
             say(&format!(
                 "life {seed} went otherwise when lived again: {parted}; {again}"
             ));
         }
     }
+}
+
+fn live(seed: u64) -> Life {
+    life::live(seed, CRASHES, Syncing::Synced)
 }
 
 /// Where two lives part, if they do.

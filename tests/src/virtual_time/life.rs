@@ -2,14 +2,12 @@
 //! while links lose, delay and are cut, and nodes are killed and lose their power. What was
 //! acknowledged is never missing, and once the weather is fair all hold the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use comity_node::api::{
-    ChannelInfo, Digests, History, Item, PeerInfo, PostInfo, Precedence, Request, Role, Written,
-};
+use comity_node::api::{Digests, PostInfo, Precedence, Request, Written};
 
 use super::network::{Passed, Weather};
-use super::partner::Asked;
+use super::partner::{Asked, Syncing};
 use super::world::{Failure, World};
 use crate::Dice;
 use crate::store::Positions;
@@ -17,10 +15,11 @@ use crate::store::Positions;
 const PARTNERS: [&str; 3] = ["alpha", "bravo", "charlie"];
 const CHANNEL: &str = "harbour";
 const PERSON: &str = "anna";
-/// In virtual time. Links are back within seconds of the network.
-const PATIENCE_MS: u64 = 60_000;
 /// The most operations on the store's log before the power goes: a write is two.
 const OPERATIONS: u64 = 40;
+/// How long is waited in virtual time until all hold the same, and between two looks.
+const PATIENCE_MS: u64 = 60_000;
+const LOOK_MS: u64 = 100;
 /// How long a round of trouble lasts, and how long a node stays away, at most.
 const ROUND_MS: u64 = 3_000;
 const AWAY_MS: u64 = 2_000;
@@ -33,6 +32,7 @@ const POST_BYTES: u64 = 600;
 pub struct Life {
     pub seed: u64,
     pub crashes: u64,
+    pub power_cuts: u64,
     pub simulated_ms: u64,
     pub posts: usize,
     pub datagrams: usize,
@@ -43,13 +43,14 @@ pub struct Life {
 }
 
 /// Lives the life of this seed, with so many crashes.
-pub fn live(seed: u64, crashes: u64) -> Life {
-    let mut story = Story::new(seed);
+pub fn live(seed: u64, crashes: u64, syncing: Syncing) -> Life {
+    let mut story = Story::new(seed, syncing);
     let failure = story.tell(crashes).err().map(|failure| failure.0);
     let trace = story.world.network.take_trace();
     Life {
         seed,
         crashes: story.world.crashes,
+        power_cuts: story.world.power_cuts,
         simulated_ms: story.world.now_ms,
         posts: story.told.len(),
         datagrams: trace.len(),
@@ -66,12 +67,13 @@ struct Story {
     told: BTreeMap<String, Told>,
     /// What was asked for and not answered: texts that may be there or not.
     asked: Vec<Pending>,
-    numbered: u64,
+    /// Every text that somebody has written.
+    texts: BTreeSet<String>,
     positions: Positions,
 }
 
-#[derive(Clone)]
 struct Told {
+    by: usize,
     text: String,
     readers: Vec<usize>,
 }
@@ -85,15 +87,15 @@ struct Pending {
 }
 
 impl Story {
-    fn new(seed: u64) -> Story {
+    fn new(seed: u64, syncing: Syncing) -> Story {
         let mut dice = Dice::seeded(!seed);
-        let world = World::of(&PARTNERS, dice.roll());
+        let world = World::of(&PARTNERS, syncing, dice.roll());
         Story {
             world,
             dice,
             told: BTreeMap::new(),
             asked: Vec::new(),
-            numbered: 0,
+            texts: BTreeSet::new(),
             positions: Positions::default(),
         }
     }
@@ -102,49 +104,12 @@ impl Story {
         for partner in 0..PARTNERS.len() {
             self.world.start(partner)?;
         }
-        self.await_links()?;
-        self.share()?;
+        self.world.await_links()?;
+        self.world.share(CHANNEL)?;
         while self.world.crashes < crashes {
             self.round()?;
         }
         self.end_well()
-    }
-
-    /// The first partner makes the channel; the others accept it.
-    fn share(&mut self) -> Result<(), Failure> {
-        let create = Request::ChannelCreate {
-            name: CHANNEL.into(),
-            history: History::All,
-            quorum: 0,
-        };
-        self.done(0, create)?;
-        for guest in 1..PARTNERS.len() {
-            let share = Request::ChannelShare {
-                channel: CHANNEL.into(),
-                partner: PARTNERS[guest].into(),
-                role: Role::Contributor,
-            };
-            self.done(0, share)?;
-            self.eventually("an invitation", |story| {
-                Ok(!story
-                    .items::<ChannelInfo>(guest, Request::ChannelList)?
-                    .is_empty())
-            })?;
-            let accept = Request::ChannelAccept {
-                channel: CHANNEL.into(),
-            };
-            self.done(guest, accept)?;
-        }
-        self.eventually("all to be members everywhere", |story| {
-            for partner in 0..PARTNERS.len() {
-                let channels: Vec<ChannelInfo> = story.items(partner, Request::ChannelList)?;
-                let members = channels.iter().flat_map(|channel| &channel.members);
-                if members.filter(|member| member.status == "active").count() < PARTNERS.len() {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        })
     }
 
     /// Some weather, some posts, and a node that crashes in the middle of it and comes back.
@@ -168,13 +133,16 @@ impl Story {
         self.world.pass(lasts)?;
         // Where nothing was written the power has not gone.
         self.world.crash(victim);
+        if self.dice.below(5) == 0 {
+            self.world.crash((victim + 1) % PARTNERS.len());
+        }
         self.hear();
         let away = self.dice.below(AWAY_MS);
         self.world.pass(away)?;
         for partner in 0..PARTNERS.len() {
             if !self.world.partners[partner].lives() {
                 self.world.start(partner)?;
-                self.look(partner, true)?;
+                self.look(partner)?;
             }
         }
         Ok(())
@@ -202,9 +170,9 @@ impl Story {
     /// Somebody at a partner writes, without waiting for the answers.
     fn write(&mut self, by: usize) {
         for _ in 0..self.dice.below(POSTS + 1) {
-            self.numbered += 1;
             let filling = "x".repeat(self.dice.below(POST_BYTES) as usize);
-            let text = format!("{} writes {} {filling}", PARTNERS[by], self.numbered);
+            let text = format!("{} writes {} {filling}", PARTNERS[by], self.texts.len());
+            self.texts.insert(text.clone());
             let mut readers: Vec<usize> = (0..PARTNERS.len()).collect();
             let mut to = Vec::new();
             if self.dice.below(4) == 0 {
@@ -239,9 +207,9 @@ impl Story {
                     let written = items
                         .into_iter()
                         .find_map(|item| Written::try_from(item).ok());
-                    let (text, readers) = (asked.text, asked.readers);
+                    let (by, text, readers) = (asked.by, asked.text, asked.readers);
                     let id = written.expect("what was written").id;
-                    self.told.insert(id, Told { text, readers });
+                    self.told.insert(id, Told { by, text, readers });
                 }
                 // A node that is about to end may say so.
                 Some(Err(_)) => {}
@@ -251,119 +219,103 @@ impl Story {
         }
     }
 
-    /// Requires that a node shows every post that it should, as it was written: its own, or all
-    /// that it may read.
-    fn look(&mut self, partner: usize, own: bool) -> Result<(), Failure> {
+    /// Requires that a node shows every post that it acknowledged, everything as it was written,
+    /// and nothing else.
+    fn look(&mut self, partner: usize) -> Result<(), Failure> {
         self.hear();
-        let posts: Vec<PostInfo> = self.items(partner, Request::Export { channel: None })?;
-        let shown: BTreeMap<&str, &PostInfo> =
-            posts.iter().map(|post| (post.id.as_str(), post)).collect();
+        let posts = self.posts(partner)?;
         let name = PARTNERS[partner];
-        let begins = format!("{name} writes");
         for (id, told) in &self.told {
-            let expected =
-                told.readers.contains(&partner) && (!own || told.text.starts_with(&begins));
-            match shown.get(id.as_str()) {
+            match posts.get(id) {
                 Some(post) if post.message.as_ref() != Some(&told.text) => {
-                    return Err(Failure(format!(
-                        "{name} shows {post:?} for {:?}",
-                        told.text
-                    )));
+                    return Err(Failure(format!("{name} shows {id} otherwise than written")));
                 }
                 Some(_) if !told.readers.contains(&partner) => {
                     return Err(Failure(format!("{name} shows {id}, which is not for it")));
                 }
-                None if expected => {
-                    return Err(Failure(format!("{name} has lost {id}: {:?}", told.text)));
+                None if told.by == partner => {
+                    return Err(Failure(format!("{name} has lost {id}, which it told of")));
                 }
                 _ => {}
             }
         }
-        Ok(())
+        let mut shown = posts.values().filter_map(|post| post.message.as_ref());
+        match shown.find(|text| !self.texts.contains(*text)) {
+            Some(text) => Err(Failure(format!("{name} shows what nobody wrote: {text}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether every node shows all that was told and is for it.
+    fn is_complete(&mut self) -> Result<bool, Failure> {
+        for partner in 0..PARTNERS.len() {
+            let posts = self.posts(partner)?;
+            let mut mine = self
+                .told
+                .iter()
+                .filter(|(_, told)| told.readers.contains(&partner));
+            if !mine.all(|(id, _)| posts.contains_key(id)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn posts(&mut self, partner: usize) -> Result<BTreeMap<String, PostInfo>, Failure> {
+        let export = Request::Export { channel: None };
+        let posts: Vec<PostInfo> = self.world.items(partner, export)?;
+        Ok(posts
+            .into_iter()
+            .map(|post| (post.id.clone(), post))
+            .collect())
     }
 
     /// The weather is fair and all are there: they come to hold the same, and everything.
     fn end_well(&mut self) -> Result<(), Failure> {
         self.world.heal();
-        self.await_links()?;
-        let mut last = Vec::new();
-        self.eventually("all to hold the same", |story| {
-            last = story.digests()?;
-            Ok(last.windows(2).all(|pair| pair[0] == pair[1]))
-        })?;
-        for partner in 0..PARTNERS.len() {
-            self.look(partner, false)?;
-            let store = self.world.partners[partner].store();
-            let store = store.expect("a node that runs");
-            let moment = format!("at {} in the end", PARTNERS[partner]);
-            let positions = &mut self.positions;
-            let absorb = || positions.absorb_open(store, &moment);
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(absorb))
-                .map_err(|_| Failure(format!("two events for one position {moment}")))?;
+        self.world.await_links()?;
+        self.hear();
+        let mut waited = 0;
+        loop {
+            let digests = self.digests()?;
+            if digests.windows(2).all(|pair| pair[0] == pair[1]) && self.is_complete()? {
+                break;
+            }
+            if waited > PATIENCE_MS {
+                return Err(Failure(format!("not all hold all in the end: {digests:?}")));
+            }
+            self.world.pass(LOOK_MS)?;
+            waited += LOOK_MS;
         }
-        for digest in &last {
-            self.world.network.note(&[digest.as_bytes()]);
+        for partner in 0..PARTNERS.len() {
+            self.look(partner)?;
+            self.one_event_each(partner)?;
+            let held = format!("{:?} {:?}", self.posts(partner)?, self.digests()?);
+            self.world.network.note(&[held.as_bytes()]);
         }
         Ok(())
+    }
+
+    /// Requires that nobody has another event for a position than anybody else.
+    fn one_event_each(&mut self, partner: usize) -> Result<(), Failure> {
+        let moment = format!("at {} in the end", PARTNERS[partner]);
+        let store = self.world.partners[partner].store();
+        let store = store.expect("a node that runs");
+        let positions = &mut self.positions;
+        let absorb = || positions.absorb_open(store, &moment);
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(absorb))
+            .map_err(|_| Failure(format!("two events for one position {moment}")))
     }
 
     /// What all members may read, at each.
     fn digests(&mut self) -> Result<Vec<String>, Failure> {
         (0..PARTNERS.len())
             .map(|partner| {
-                let digests: Vec<Digests> = self.items(partner, Request::Digests)?;
+                let digests: Vec<Digests> = self.world.items(partner, Request::Digests)?;
                 let channels = digests.iter().flat_map(|digests| &digests.channels);
                 let each = channels.map(|one| format!("{} {}", one.timeline, one.state));
                 Ok(each.collect::<Vec<_>>().join(" "))
             })
             .collect()
-    }
-
-    fn await_links(&mut self) -> Result<(), Failure> {
-        self.eventually("everybody to be linked", |story| {
-            for partner in 0..PARTNERS.len() {
-                let peers: Vec<PeerInfo> = story.items(partner, Request::PeerList)?;
-                if !peers.iter().all(|peer| peer.connected) {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        })
-    }
-
-    fn eventually(
-        &mut self,
-        what: &str,
-        mut look: impl FnMut(&mut Story) -> Result<bool, Failure>,
-    ) -> Result<(), Failure> {
-        let until = self.world.now_ms + PATIENCE_MS;
-        while !look(self)? {
-            if self.world.now_ms >= until {
-                return Err(Failure(format!("waited in vain for {what}")));
-            }
-            self.world.pass(100)?;
-        }
-        Ok(())
-    }
-
-    /// Asks what must be done.
-    fn done(&mut self, partner: usize, request: Request) -> Result<Vec<Item>, Failure> {
-        let what = format!("{request:?}");
-        match self.world.ask(partner, request)? {
-            Some(Ok(items)) => Ok(items),
-            other => Err(Failure(format!("{what}: {other:?}"))),
-        }
-    }
-
-    fn items<T: TryFrom<Item>>(
-        &mut self,
-        partner: usize,
-        request: Request,
-    ) -> Result<Vec<T>, Failure> {
-        let items = self.done(partner, request)?;
-        Ok(items
-            .into_iter()
-            .filter_map(|item| T::try_from(item).ok())
-            .collect())
     }
 }

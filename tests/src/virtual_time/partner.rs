@@ -30,6 +30,14 @@ const PACT_KEY: u8 = b'p';
 /// Write buffers so small that stores of a few hundred events have files as well as logs.
 const WRITE_BUFFER_BYTES: usize = 64 << 10;
 
+/// Whether a store's writes are on disk when they return, as a node's must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syncing {
+    Synced,
+    /// To see whether a life notices what is lost then.
+    Unsynced,
+}
+
 /// A partner, with a node that runs or does not.
 pub struct Partner {
     pub name: &'static str,
@@ -43,6 +51,7 @@ pub struct Partner {
     network: Network,
     /// How far this node's clock is ahead of the world's, by which files are dated.
     clock_ms: u64,
+    syncing: Syncing,
     life: Option<Life>,
 }
 
@@ -74,6 +83,7 @@ impl Partner {
         dir: PathBuf,
         network: Network,
         clock_ms: u64,
+        syncing: Syncing,
         dice: Dice,
     ) -> Partner {
         let supply = Arc::new(PowerSupply::new());
@@ -86,7 +96,7 @@ impl Partner {
             partner,
             clock_ms,
             &randomness(&dice),
-            &options(&supply),
+            &options(&supply, Syncing::Synced),
         );
         Partner {
             name,
@@ -99,6 +109,7 @@ impl Partner {
             dice,
             network,
             clock_ms,
+            syncing,
             life: None,
         }
     }
@@ -227,7 +238,7 @@ impl Partner {
         let key = KeyPlace::of(&self.dir, &self.config.storage).and_then(|place| place.read());
         let key = key.expect("a storage key");
         let path = keystore::store_path(&self.dir);
-        Store::open_with(&path, key, options(&self.supply)).map_err(failure::store)
+        Store::open_with(&path, key, options(&self.supply, self.syncing)).map_err(failure::store)
     }
 
     fn environment(&self, epoch: Epoch, socket: Arc<Socket>) -> Environment {
@@ -258,8 +269,9 @@ fn randomness(dice: &SharedDice) -> Randomness {
     Randomness::Seeded(Arc::new(move |bytes| dice.fill(bytes)))
 }
 
-fn options(supply: &PowerSupply) -> StoreOptions {
+fn options(supply: &PowerSupply, syncing: Syncing) -> StoreOptions {
     StoreOptions {
+        synced: syncing == Syncing::Synced,
         write_buffer_bytes: WRITE_BUFFER_BYTES,
         env: Some(supply.env()),
         ..StoreOptions::default()
