@@ -55,13 +55,16 @@ impl Clock {
     }
 }
 
+/// Fills what it is given with random bytes.
+pub type Fill = dyn Fn(&mut [u8]) + Send + Sync;
+
 /// Where random bytes come from. Clones share it.
 #[derive(Clone, Default)]
 pub enum Randomness {
     #[default]
     System,
-    /// Fills what it is given, the same again from the same seed: no key drawn from it is secret.
-    Seeded(Arc<dyn Fn(&mut [u8]) + Send + Sync>),
+    /// The same again from the same seed: no key drawn from it is secret.
+    Seeded(Arc<Fill>),
 }
 
 impl Randomness {

@@ -58,8 +58,9 @@ impl PowerSupply {
         unsafe { ffi::comity_power_cut_before(self.supply, operation) }
     }
 
-    /// As [`PowerSupply::cut_before`], counting only operations on the store's logs, which come in
-    /// the same order whatever RocksDB's own threads do.
+    /// As [`PowerSupply::cut_before`], counting only operations on the store's logs but their
+    /// deletion: as long as no write buffer fills up they come in the same order, whatever RocksDB's
+    /// own threads do.
     pub fn cut_before_log(&self, operation: u64) {
         // SAFETY: the supply lives.
         unsafe { ffi::comity_power_cut_before_log(self.supply, operation) }

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use comity_protocol::id::hex;
 use serde::Serialize;
 
 use super::life::{self, Life};
@@ -13,6 +14,8 @@ use crate::{Dice, say};
 pub const CRASHES: u64 = 10;
 /// Every so many lives one is lived again, to see whether it is the same.
 pub const REPLAY_EVERY: u64 = 10;
+
+const TAG_CAMPAIGN: &str = "comity/test/virtual-time-campaign";
 
 /// How long a campaign is.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +37,10 @@ pub struct Report {
     pub simulated_hours: f64,
     pub datagrams: u64,
     pub posts: u64,
+    /// Over the digests of all lives, in hexadecimal: the same for the same seed and length.
+    pub digest: String,
+    /// User and system time of this process, in seconds.
+    pub cpu_s: f64,
 }
 
 /// Lives so many lives, from this seed on; what failed is printed with how to live it again.
@@ -47,6 +54,7 @@ pub fn run(seed: u64, length: Length) -> Report {
             Length::Time(time) => begun.elapsed() >= time,
         };
         if over {
+            report.cpu_s = cpu_s();
             return report;
         }
         // The first life of a seed is the seed's own, so that it can be lived again by it.
@@ -66,6 +74,8 @@ fn one(seed: u64, replayed: bool, report: &mut Report) {
         report.failures += 1;
         return say(&format!("life {seed}: a panic; {again}"));
     };
+    let both = [report.digest.as_bytes(), &life.digest];
+    report.digest = hex(&comity_crypto::hash(TAG_CAMPAIGN, &both));
     report.node_crashes += life.crashes;
     report.power_cuts += life.power_cuts;
     report.simulated_hours += life.simulated_ms as f64 / 3_600_000.0;
@@ -85,6 +95,19 @@ fn one(seed: u64, replayed: bool, report: &mut Report) {
         }
     }
 }
+
+/// As the system counts it, for all threads.
+fn cpu_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program, in brackets, may have blanks.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
+    ticks as f64 / TICKS_PER_S
+}
+
+/// Linux tells programs of time in these, whatever the kernel's own are.
+const TICKS_PER_S: f64 = 100.0;
 
 fn live(seed: u64) -> Life {
     life::live(seed, CRASHES, Syncing::Synced)

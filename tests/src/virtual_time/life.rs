@@ -16,7 +16,10 @@ const PARTNERS: [&str; 3] = ["alpha", "bravo", "charlie"];
 const CHANNEL: &str = "harbour";
 const PERSON: &str = "anna";
 /// The most operations on the store's log before the power goes: a write is two.
-const OPERATIONS: u64 = 40;
+const OPERATIONS: u64 = 12;
+/// One start in so many is armed with a power cut, before one of so many operations.
+const OPENINGS: u64 = 6;
+const OPENING_OPERATIONS: u64 = 4;
 /// How long is waited in virtual time until all hold the same, and between two looks.
 const PATIENCE_MS: u64 = 60_000;
 const LOOK_MS: u64 = 100;
@@ -141,10 +144,28 @@ impl Story {
         self.world.pass(away)?;
         for partner in 0..PARTNERS.len() {
             if !self.world.partners[partner].lives() {
-                self.world.start(partner)?;
+                self.start(partner)?;
                 self.look(partner)?;
             }
         }
+        Ok(())
+    }
+
+    /// Starts a node, whose power may go while it does; then it tries again.
+    fn start(&mut self, partner: usize) -> Result<(), Failure> {
+        if self.dice.below(OPENINGS) == 0 {
+            let operation = 1 + self.dice.below(OPENING_OPERATIONS);
+            self.world.partners[partner]
+                .supply
+                .cut_before_log(operation);
+        }
+        while !self.world.partners[partner].lives() {
+            self.world.start(partner)?;
+            if self.world.partners[partner].supply.is_out() {
+                self.world.crash(partner);
+            }
+        }
+        self.world.partners[partner].supply.cut_before_log(0);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! One partner's node: its directory, its power, and the runtime that it lives on while it runs.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,8 +27,6 @@ use crate::{Dice, PowerSupply};
 
 /// As the store keys an active pact.
 const PACT_KEY: u8 = b'p';
-/// Write buffers so small that stores of a few hundred events have files as well as logs.
-const WRITE_BUFFER_BYTES: usize = 64 << 10;
 
 /// Whether a store's writes are on disk when they return, as a node's must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +53,7 @@ pub struct Partner {
     life: Option<Life>,
 }
 
-/// The node while it runs. Dropped in this order: nothing of it outlives the runtime.
+/// The node while it runs.
 struct Life {
     node: Arc<Node>,
     running: Running,
@@ -64,13 +62,34 @@ struct Life {
     runtime: Runtime,
 }
 
+impl Life {
+    /// Drops everything where it stands; nothing more is sent or written.
+    fn end(self) {
+        let Life {
+            node,
+            running,
+            socket,
+            runtime,
+            ..
+        } = self;
+        {
+            let _inside = runtime.enter();
+            drop((node, running, socket));
+        }
+        drop(runtime);
+    }
+}
+
 /// What a node was asked, and has perhaps answered.
 #[derive(Clone, Default)]
-pub struct Asked(Arc<Mutex<Option<Result<Vec<Item>, ApiError>>>>);
+pub struct Asked(Arc<Mutex<Option<Answer>>>);
+
+/// A node's answer: the items, or why not.
+pub type Answer = Result<Vec<Item>, ApiError>;
 
 impl Asked {
     /// The answer, once it is there.
-    pub fn take(&self) -> Option<Result<Vec<Item>, ApiError>> {
+    pub fn take(&self) -> Option<Answer> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -190,21 +209,9 @@ impl Partner {
     /// Ends the node where it stands, as kill -9 would. Where the power is out, what was not synced
     /// is lost, all or part of it as the dice say.
     pub fn crash(&mut self, dice: &mut Dice) {
-        let Some(life) = self.life.take() else {
-            return;
-        };
-        let Life {
-            node,
-            running,
-            socket,
-            runtime,
-            ..
-        } = life;
-        {
-            let _inside = runtime.enter();
-            drop((node, running, socket));
+        if let Some(life) = self.life.take() {
+            life.end();
         }
-        drop(runtime);
         let store = keystore::store_path(&self.dir);
         self.supply.cut_before_log(0);
         match self.supply.is_out() {
@@ -272,17 +279,16 @@ fn randomness(dice: &SharedDice) -> Randomness {
 fn options(supply: &PowerSupply, syncing: Syncing) -> StoreOptions {
     StoreOptions {
         synced: syncing == Syncing::Synced,
-        write_buffer_bytes: WRITE_BUFFER_BYTES,
         env: Some(supply.env()),
         ..StoreOptions::default()
     }
 }
 
 /// Where directories are made: in memory where the machine has such a place.
-pub fn directories() -> &'static Path {
-    let memory = Path::new("/dev/shm");
+pub fn directories() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
     match memory.is_dir() {
         true => memory,
-        false => Path::new("/tmp"),
+        false => std::env::temp_dir(),
     }
 }

@@ -2,11 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use comity_node::api::{ApiError, ChannelInfo, History, Item, PeerInfo, Request, Role};
+use comity_node::api::{ChannelInfo, History, Item, PeerInfo, Request, Role};
 use tempfile::TempDir;
 
 use super::network::{LEAST_DELAY_MS, Network, Weather};
-use super::partner::{Asked, Partner, Syncing, directories};
+use super::partner::{Answer, Asked, Partner, Syncing, directories};
 use crate::Dice;
 
 /// When every world begins, in Unix milliseconds: 2026-01-01.
@@ -75,22 +75,35 @@ impl World {
         }
     }
 
-    /// Starts a node that does not run.
+    /// Starts a node that does not run. It crashes where its power goes before it is open.
     pub fn start(&mut self, partner: usize) -> Result<(), Failure> {
         let now_ms = self.now_ms;
-        let partner = &mut self.partners[partner];
-        let started = partner.start(now_ms);
-        started.map_err(|error| Failure(format!("{} does not start: {error:?}", partner.name)))
+        let starting = &mut self.partners[partner];
+        match starting.start(now_ms) {
+            Err(_) if starting.supply.is_out() => {
+                self.end(partner);
+                Ok(())
+            }
+            Err(error) => {
+                let name = starting.name;
+                Err(Failure(format!("{name} does not start: {error:?}")))
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Ends a node where it stands.
     pub fn crash(&mut self, partner: usize) {
         if self.partners[partner].lives() {
-            self.crashes += 1;
-            self.power_cuts += u64::from(self.partners[partner].supply.is_out());
-            let mut dice = self.dice.split();
-            self.partners[partner].crash(&mut dice);
+            self.end(partner);
         }
+    }
+
+    fn end(&mut self, partner: usize) {
+        let ending = &mut self.partners[partner];
+        self.crashes += 1;
+        self.power_cuts += u64::from(ending.supply.is_out());
+        ending.crash(&mut self.dice.split());
     }
 
     /// Everybody lives one step. A node whose power went out is crashed with it.
@@ -119,11 +132,7 @@ impl World {
     }
 
     /// Asks a node and waits for the answer; none where the node ends before.
-    pub fn ask(
-        &mut self,
-        partner: usize,
-        request: Request,
-    ) -> Result<Option<Result<Vec<Item>, ApiError>>, Failure> {
+    pub fn ask(&mut self, partner: usize, request: Request) -> Result<Option<Answer>, Failure> {
         let what = format!("{request:?}");
         let asked = self.partners[partner].ask(request);
         self.await_answer(partner, &asked, &what)
@@ -135,7 +144,7 @@ impl World {
         partner: usize,
         asked: &Asked,
         what: &str,
-    ) -> Result<Option<Result<Vec<Item>, ApiError>>, Failure> {
+    ) -> Result<Option<Answer>, Failure> {
         let until = self.now_ms + ANSWER_MS;
         loop {
             if let Some(answer) = asked.take() {
