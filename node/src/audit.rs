@@ -1,13 +1,13 @@
 //! The record of security decisions: hash-chained, so that a removed or altered record shows.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use comity_protocol::codec::{Canonical, Malformed};
 use comity_protocol::id::Hash;
 use comity_protocol::rows::{Row, Table};
 use serde::{Deserialize, Serialize};
 
+use crate::environment::Clock;
 use crate::store::{Store, StoreError};
 
 /// Domain tag of a record's hash.
@@ -35,6 +35,7 @@ impl Canonical for Record {
 /// The open end of the record.
 pub struct Audit {
     store: Store,
+    clock: Clock,
     last: Mutex<(u64, Hash)>,
 }
 
@@ -52,8 +53,14 @@ impl Audit {
         })?;
         Ok(Audit {
             store,
+            clock: Clock::default(),
             last: Mutex::new(last),
         })
+    }
+
+    /// Dates records by another clock than the system's.
+    pub fn dated_by(self, clock: Clock) -> Audit {
+        Audit { clock, ..self }
     }
 
     /// Puts a decision on record, synced, before it takes effect.
@@ -67,9 +74,7 @@ impl Audit {
         decisions: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(), StoreError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let at_ms = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis() as u64);
+        let at_ms = self.clock.unix_ms();
         let (mut number, mut previous) = *last;
         let mut rows = Vec::new();
         let mut actions = Vec::new();

@@ -10,13 +10,12 @@ use std::sync::Arc;
 
 use comity_protocol::evidence::SignedHeader;
 use comity_protocol::id::PartnerId;
-use comity_protocol::replica::{
-    CommandError, Recall, SendPiece, SendRange, StreamClass, Written,
-};
+use comity_protocol::replica::{CommandError, Recall, SendPiece, SendRange, StreamClass, Written};
 use comity_protocol::rows::{self, Row, Table};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroize as _;
 
+use crate::environment::Work;
 use crate::pieces::Pieces;
 use crate::ranges::Ranges;
 use crate::store::{Store, StoreError};
@@ -87,14 +86,34 @@ pub enum Feedback {
 /// The sending end of the committer's queue.
 pub type Effects = mpsc::Sender<Vec<Effect>>;
 
-/// Starts the committer's thread.
+/// What ends with the committer.
+pub enum Committing {
+    Thread(std::thread::JoinHandle<()>),
+    Task(tokio::task::JoinHandle<()>),
+}
+
+impl Committing {
+    /// Waits for the end; false if it was a bad one.
+    pub async fn ended(self) -> bool {
+        match self {
+            Committing::Thread(thread) => {
+                let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+                matches!(joined, Ok(Ok(())))
+            }
+            Committing::Task(task) => task.await.is_ok(),
+        }
+    }
+}
+
+/// Starts the committer, on a thread of its own where work is done on threads.
 pub fn start(
     store: Store,
     transport: Option<Arc<Transport>>,
     ranges: Ranges,
     pieces: Pieces,
     feedback: mpsc::UnboundedSender<Feedback>,
-) -> (Effects, std::thread::JoinHandle<()>) {
+    work: Work,
+) -> (Effects, Committing) {
     let (effects, queue) = mpsc::channel(QUEUE);
     let committer = Committer {
         store,
@@ -104,8 +123,15 @@ pub fn start(
         feedback,
         holds: BTreeMap::new(),
     };
-    let thread = std::thread::spawn(move || committer.run(queue));
-    (effects, thread)
+    let committing = match work {
+        Work::Threads => {
+            let runtime = tokio::runtime::Handle::current();
+            let run = move || runtime.block_on(committer.run(queue));
+            Committing::Thread(std::thread::spawn(run))
+        }
+        Work::Tasks => Committing::Task(tokio::spawn(committer.run(queue))),
+    };
+    (effects, committing)
 }
 
 struct Committer {
@@ -128,8 +154,8 @@ struct Hold {
 }
 
 impl Committer {
-    fn run(mut self, mut queue: mpsc::Receiver<Vec<Effect>>) {
-        while let Some(group) = queue.blocking_recv() {
+    async fn run(mut self, mut queue: mpsc::Receiver<Vec<Effect>>) {
+        while let Some(group) = queue.recv().await {
             let mut rows = Vec::new();
             let mut actions = Vec::new();
             sort(group, &mut rows, &mut actions);

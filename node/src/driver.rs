@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant as Clock, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use comity_protocol::id::PartnerId;
 use comity_protocol::keys::Entropy;
@@ -17,10 +17,11 @@ use comity_protocol::replica::{
 };
 use comity_protocol::time::{Instant, Now, WallTime};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant as Moment;
 
 use crate::committer::{Effect, Effects, Feedback};
+use crate::environment::{Clock, Environment, Randomness};
 use crate::memberships::Memberships;
-use crate::random;
 use crate::received::Received;
 use crate::transport::inbox::Inbox;
 use crate::transport::{Class, LinkEvent, PeerId, Transport};
@@ -177,10 +178,11 @@ pub struct Incident {
 pub fn start(
     replica: Replica,
     surroundings: Surroundings,
+    environment: &Environment,
 ) -> (Handle, tokio::task::JoinHandle<Result<(), String>>) {
     let (orders, received) = mpsc::channel(ORDERS);
     let handle = Handle { orders };
-    let (verifiers, checked) = Verifiers::new();
+    let (verifiers, checked) = Verifiers::new(environment.work);
     let driver = Driver {
         memberships: Memberships::of(&replica),
         replica,
@@ -198,7 +200,9 @@ pub fn start(
         due: VecDeque::new(),
         received: surroundings.received,
         wake: None,
-        started: Clock::now(),
+        started: Moment::now(),
+        clock: environment.clock,
+        randomness: environment.randomness.clone(),
         group: Vec::new(),
     };
     let waiting = Waiting {
@@ -227,7 +231,7 @@ struct Driver {
     incidents: mpsc::Sender<Incident>,
     /// When each kind of incident of each peer was last put on record, and how often it happened
     /// since.
-    recorded: BTreeMap<(PartnerId, &'static str), (Clock, u64)>,
+    recorded: BTreeMap<(PartnerId, &'static str), (Moment, u64)>,
     /// The link over which each peer is reached now.
     links: BTreeMap<PartnerId, u64>,
     tickets: BTreeMap<u64, oneshot::Sender<Result<Written, CommandError>>>,
@@ -242,7 +246,9 @@ struct Driver {
     due: VecDeque<Verdicts>,
     received: Option<Received>,
     wake: Option<Instant>,
-    started: Clock,
+    started: Moment,
+    clock: Clock,
+    randomness: Randomness,
     group: Vec<Effect>,
 }
 
@@ -276,7 +282,7 @@ impl Driver {
                 // Verdicts that are left from the last time.
                 () = std::future::ready(()), if !self.due.is_empty() => {}
             }
-            let begun = Clock::now();
+            let begun = Moment::now();
             if let Some(stop) = self.take_orders(&mut waiting) {
                 return self.stop(stop).await;
             }
@@ -291,7 +297,7 @@ impl Driver {
 
     /// Takes the orders that have come meanwhile; returns the one to stop.
     fn take_orders(&mut self, waiting: &mut Waiting) -> Option<oneshot::Sender<()>> {
-        let begun = Clock::now();
+        let begun = Moment::now();
         for _ in 0..INPUTS_PER_GROUP {
             match waiting.orders.try_recv() {
                 Ok(Order::Stop(reply)) => return Some(reply),
@@ -308,7 +314,7 @@ impl Driver {
     /// Takes what has come from peers meanwhile, until somebody here gives an order, but for so
     /// long at least.
     fn take_from_peers(&mut self, waiting: &mut Waiting, least: Duration) {
-        let begun = Clock::now();
+        let begun = Moment::now();
         for _ in 0..INPUTS_PER_GROUP {
             if let Ok(checked) = waiting.checked.try_recv() {
                 self.verifiers.finish(checked, &mut self.due);
@@ -377,12 +383,9 @@ impl Driver {
     }
 
     fn now(&self) -> Now {
-        let wall = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
         Now {
             instant: self.instant(),
-            wall: WallTime(wall.as_millis() as u64),
+            wall: WallTime(self.clock.unix_ms()),
         }
     }
 
@@ -394,7 +397,7 @@ impl Driver {
         let at = self
             .wake
             .map_or(3_600_000, |wake| wake.0.saturating_sub(self.instant().0));
-        let relief = self.working_time.next_relief(Clock::now());
+        let relief = self.working_time.next_relief(Moment::now());
         relief
             .into_iter()
             .fold(Duration::from_millis(at), Duration::min)
@@ -445,7 +448,7 @@ impl Driver {
         self.handle(Input::Command {
             ticket,
             command,
-            entropy: Entropy::new(random::bytes()),
+            entropy: Entropy::new(self.randomness.bytes()),
         });
     }
 
@@ -456,7 +459,7 @@ impl Driver {
         let of_peer = self.replica.verifying_bytes_of(&peer);
         let all = self.replica.verifying_bytes();
         let room = of_peer < limits::VERIFYING_BYTES_PER_PEER && all < VERIFYING_BYTES_MAX;
-        (of_peer == 0 || room) && self.working_time.may(&peer, Clock::now())
+        (of_peer == 0 || room) && self.working_time.may(&peer, Moment::now())
     }
 
     /// Takes what a link handed over, and charges its peer for the time that took.
@@ -464,7 +467,7 @@ impl Driver {
         if let (Some(received), LinkEvent::Frame { bytes, .. }) = (&mut self.received, &event) {
             received.keep(bytes);
         }
-        let begun = Clock::now();
+        let begun = Moment::now();
         let peer = PartnerId(*event.peer());
         let is_frame = matches!(event, LinkEvent::Frame { .. });
         self.brought = 0;
@@ -666,7 +669,7 @@ impl Driver {
 
     /// Gives a batch's verdicts to the machine, and charges the events' bringer for what they lead to.
     fn take_verdicts(&mut self, verdicts: Verdicts, links: &mut Inbox) {
-        let begun = Clock::now();
+        let begun = Moment::now();
         let Verdicts {
             batch, peer, valid, ..
         } = verdicts;
@@ -683,7 +686,7 @@ impl Driver {
             tracing::debug!(action, %peer, %text, "incident");
             return;
         }
-        let before = self.recorded.insert((*peer, action), (Clock::now(), 0));
+        let before = self.recorded.insert((*peer, action), (Moment::now(), 0));
         let repeated = before.map_or(0, |(_, repeated)| repeated);
         let more = match repeated {
             0 => String::new(),

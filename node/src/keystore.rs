@@ -17,6 +17,7 @@ use serde_bytes::ByteBuf;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::config::{DEFAULT_KEY_FILE, KeySource};
+use crate::environment::Randomness;
 use crate::random;
 use crate::storage_key::{KeyPlace, KeyText, StorageKeyError, write_secret};
 use crate::store::{KeyId, Store, StoreError, StoreOptions};
@@ -114,12 +115,30 @@ pub fn store_path(dir: &Path) -> PathBuf {
 
 /// Makes the keys of a new partner with one node, and its store.
 pub fn create(dir: &Path, partner: Name, now_ms: u64) -> Result<Identity, KeyFileError> {
+    create_in(
+        dir,
+        partner,
+        now_ms,
+        &Randomness::System,
+        &StoreOptions::default(),
+    )
+}
+
+/// As [`create`], with keys from another source, and a store otherwise than by default. The storage
+/// key is drawn from the system in any case.
+pub fn create_in(
+    dir: &Path,
+    partner: Name,
+    now_ms: u64,
+    randomness: &Randomness,
+    options: &StoreOptions,
+) -> Result<Identity, KeyFileError> {
     let storage = KeyText::draw();
-    let root = SigningKey::from_seed(&random::bytes());
-    let next_root = SigningKey::from_seed(&random::bytes());
-    let signing = SigningKey::from_seed(&random::bytes());
-    let sealing = SealingKey::from_seed(&random::bytes());
-    let tls = TlsIdentity::generate()?;
+    let root = SigningKey::from_seed(&randomness.bytes());
+    let next_root = SigningKey::from_seed(&randomness.bytes());
+    let signing = SigningKey::from_seed(&randomness.bytes());
+    let sealing = SealingKey::from_seed(&randomness.bytes());
+    let tls = TlsIdentity::from_seed(&Zeroizing::new(randomness.bytes()))?;
 
     let next_hash = next_root_hash(&KeyBytes(next_root.public().to_bytes()));
     let id = partner_id(&KeyBytes(root.public().to_bytes()), &next_hash);
@@ -140,7 +159,7 @@ pub fn create(dir: &Path, partner: Name, now_ms: u64) -> Result<Identity, KeyFil
         sealing_seeds: vec![SecretBytes::of(&*sealing.seed())],
         tls_pem: SecretText(tls.to_pem()),
     };
-    let store = Store::open(&store_path(dir), storage.key())?;
+    let store = Store::open_with(&store_path(dir), storage.key(), options.clone())?;
     let mut row = Row::put(Table::Meta, NODE_KEYS.to_vec(), keys.to_bytes());
     let written = store.write(std::slice::from_ref(&row));
     row.value.zeroize();

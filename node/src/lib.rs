@@ -6,6 +6,7 @@ pub mod cli;
 pub mod committer;
 pub mod config;
 pub mod driver;
+pub mod environment;
 pub mod keystore;
 pub mod memberships;
 pub mod node;

@@ -2,19 +2,22 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use comity_protocol::id::PartnerId;
 use comity_protocol::identity::Identity;
+use comity_protocol::keys::Entropy;
 use comity_protocol::replica::{Replica, Restore};
 use comity_protocol::rows::Table;
 use tokio::sync::{Mutex, mpsc};
+use tokio::time::Instant;
 
 use crate::api::ApiError;
 use crate::audit::Audit;
-use crate::committer;
+use crate::committer::{self, Committing};
 use crate::config::{self, Config};
 use crate::driver::{self, Handle, Incident, Surroundings};
+use crate::environment::{Environment, Work};
 use crate::keystore::{self, KeyFileError, Keys};
 use crate::pacts::Pacts;
 use crate::pieces::Pieces;
@@ -48,12 +51,13 @@ pub struct Node {
     /// Files that are being handed over or fetched.
     pub files: Files,
     pub started: Instant,
+    pub environment: Environment,
 }
 
 /// What ends when the node does.
 pub struct Running {
     pub driver: tokio::task::JoinHandle<Result<(), String>>,
-    pub committer: std::thread::JoinHandle<()>,
+    pub committer: Committing,
 }
 
 /// Whether a node links with its peers.
@@ -82,7 +86,19 @@ impl Node {
         config: Config,
         mode: Mode,
     ) -> Result<(Arc<Node>, Running), ApiError> {
-        let Keys { own, tls } = keystore::load(&store).map_err(failure::keys)?;
+        Node::over_in(store, dir, config, mode, Environment::default()).await
+    }
+
+    /// As [`Node::over`], in another environment than the machine's.
+    pub async fn over_in(
+        store: Store,
+        dir: &Path,
+        config: Config,
+        mode: Mode,
+        environment: Environment,
+    ) -> Result<(Arc<Node>, Running), ApiError> {
+        let Keys { mut own, tls } = keystore::load(&store).map_err(failure::keys)?;
+        own.seed = Entropy::new(environment.randomness.bytes());
         let partner = own.identity.partner();
         let identity = own.identity.clone();
         files::discard_orphans(&store).map_err(failure::store)?;
@@ -90,13 +106,14 @@ impl Node {
         let pacts = Pacts::load(store.clone(), partner).map_err(failure::peering)?;
         let audit =
             Audit::open(store.clone()).map_err(|error| failure::node("audit_broken", error))?;
+        let audit = Arc::new(audit.dated_by(environment.clock));
 
         let (events, links) = inbox::channel();
         let transport = match mode {
             Mode::Offline => None,
             Mode::Serving => {
-                let started =
-                    Transport::start(transport_config(&config), tls, partner.0, events).await;
+                let (underlay, links) = (environment.underlay.clone(), transport_config(&config));
+                let started = Transport::start_on(underlay, links, tls, partner.0, events).await;
                 Some(Arc::new(started.map_err(failure::transport)?))
             }
         };
@@ -110,7 +127,7 @@ impl Node {
         };
         let runtime = tokio::runtime::Handle::current();
         let ranges = Ranges::new(store.clone(), transport.clone(), runtime.clone());
-        let pieces = Pieces::new(store.clone(), transport.clone(), runtime);
+        let pieces = Pieces::new(store.clone(), transport.clone(), runtime, environment.work);
         let (feedback_in, feedback) = mpsc::unbounded_channel();
         let (effects, committer) = committer::start(
             store.clone(),
@@ -118,17 +135,17 @@ impl Node {
             ranges,
             pieces,
             feedback_in,
+            environment.work,
         );
-        let audit = Arc::new(audit);
         let surroundings = Surroundings {
             effects,
             feedback,
             links,
             received,
             transport: transport.clone(),
-            incidents: record_incidents(audit.clone()),
+            incidents: record_incidents(audit.clone(), environment.work),
         };
-        let (handle, driver) = driver::start(replica, surroundings);
+        let (handle, driver) = driver::start(replica, surroundings, &environment);
         if let Some(transport) = &transport {
             transport.set_peers(pacts.peers());
         }
@@ -145,6 +162,7 @@ impl Node {
             importing: Mutex::new(()),
             files: Files::default(),
             started: Instant::now(),
+            environment,
         };
         Ok((Arc::new(node), Running { driver, committer }))
     }
@@ -159,10 +177,8 @@ impl Node {
     }
 
     /// The node's clock, Unix milliseconds.
-    pub fn now_ms() -> u64 {
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis() as u64)
+    pub fn now_ms(&self) -> u64 {
+        self.environment.clock.unix_ms()
     }
 
     /// The name of a partner: as peered, as the channel introduced it, or its id's start.
@@ -214,11 +230,11 @@ async fn open_patiently(dir: &Path, config: &Config) -> Result<Store, KeyFileErr
 }
 
 /// Puts incidents on record, off the driver's task.
-fn record_incidents(audit: Arc<Audit>) -> mpsc::Sender<Incident> {
+fn record_incidents(audit: Arc<Audit>, work: Work) -> mpsc::Sender<Incident> {
     let (incidents, mut received) = mpsc::channel::<Incident>(INCIDENTS);
-    tokio::task::spawn_blocking(move || {
+    work.keep(async move {
         let mut waiting = Vec::new();
-        while received.blocking_recv_many(&mut waiting, INCIDENTS) > 0 {
+        while received.recv_many(&mut waiting, INCIDENTS).await > 0 {
             let records = waiting.iter().map(|one| (one.action, one.text.as_str()));
             if let Err(error) = audit.record_all(records) {
                 tracing::error!(%error, "incidents could not be recorded");

@@ -12,6 +12,7 @@ use comity_protocol::rows::Table;
 use comity_protocol::wire::{Frame, Piece};
 use tokio::sync::mpsc;
 
+use crate::environment::Work;
 use crate::store::{Store, StoreError};
 use crate::transport::{Class, SendOutcome, Transport};
 
@@ -27,6 +28,7 @@ pub struct Pieces {
     store: Store,
     transport: Option<Arc<Transport>>,
     runtime: tokio::runtime::Handle,
+    work: Work,
     peers: Arc<Mutex<BTreeMap<PartnerId, Worker>>>,
 }
 
@@ -40,11 +42,13 @@ impl Pieces {
         store: Store,
         transport: Option<Arc<Transport>>,
         runtime: tokio::runtime::Handle,
+        work: Work,
     ) -> Pieces {
         Pieces {
             store,
             transport,
             runtime,
+            work,
             peers: Arc::default(),
         }
     }
@@ -66,6 +70,7 @@ impl Pieces {
                 transport: transport.clone(),
                 peer: piece.peer,
                 link,
+                work: self.work,
                 last: None,
             };
             self.runtime.spawn(server.run(asked));
@@ -85,6 +90,7 @@ struct Server {
     transport: Arc<Transport>,
     peer: PartnerId,
     link: u64,
+    work: Work,
     /// The chunk that was read last: its next piece is asked for next.
     last: Option<(Place, u32, Arc<Vec<u8>>)>,
 }
@@ -127,7 +133,7 @@ impl Server {
         let store = self.store.clone();
         let read = move || store.get(Table::Chunks, &chunk_key(&place, number));
         // It fails only where the node is being torn down.
-        let read = tokio::task::spawn_blocking(read).await.unwrap_or(Ok(None));
+        let read = self.work.run(read).await.unwrap_or(Ok(None));
         let bytes = Arc::new(read?.map_or_else(Vec::new, |bytes| bytes.to_vec()));
         self.last = Some((place, number, bytes.clone()));
         Ok(bytes)

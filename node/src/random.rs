@@ -1,4 +1,5 @@
-//! The operating system's randomness, the only source of it in the program.
+//! The operating system's randomness, the only source of it in the program. (A test may seed what a
+//! node draws while it serves: [`Randomness`](crate::environment::Randomness).)
 
 /// Random bytes. Without them no key is safe, so failing to get any ends the process.
 pub fn bytes<const N: usize>() -> [u8; N] {

@@ -1,13 +1,15 @@
 //! Checks signatures on all cores, the peers in turn.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use comity_protocol::event::TAG_EVENT_SIGNATURE;
 use comity_protocol::id::PartnerId;
 use comity_protocol::replica::VerifyItem;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+use crate::environment::Work;
 use crate::turns::Turns;
 
 /// Signatures that one job checks, or more where a batch has more: enough to be worth the way to
@@ -38,7 +40,7 @@ pub struct Verdicts {
 pub struct Verifiers {
     waiting: Turns<(u64, Vec<VerifyItem>)>,
     running: usize,
-    cores: usize,
+    work: Work,
     /// Batches of each peer in the order in which they came, with their verdicts once they are
     /// there: the machine gets them in this order.
     order: BTreeMap<PartnerId, BTreeMap<u64, Option<Verdicts>>>,
@@ -47,12 +49,12 @@ pub struct Verifiers {
 
 impl Verifiers {
     /// The second value is where the verdicts come out, to be given to [`Verifiers::finish`].
-    pub fn new() -> (Verifiers, mpsc::UnboundedReceiver<Checked>) {
+    pub fn new(work: Work) -> (Verifiers, mpsc::UnboundedReceiver<Checked>) {
         let (checked, received) = mpsc::unbounded_channel();
         let verifiers = Verifiers {
             waiting: Turns::default(),
             running: 0,
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            work,
             order: BTreeMap::new(),
             checked,
         };
@@ -66,14 +68,14 @@ impl Verifiers {
 
     /// Sets idle cores to work.
     pub fn start(&mut self) {
-        while self.running < self.cores {
+        while self.running < self.work.cores() {
             let job = self.next_job();
             if job.is_empty() {
                 return;
             }
             self.running += 1;
             let checked = self.checked.clone();
-            tokio::task::spawn_blocking(move || {
+            self.work.run(move || {
                 // The driver is gone only when the node stops.
                 for batch in job {
                     let _ = checked.send(Checked::Batch(check(batch)));
@@ -168,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn verdicts_of_a_peer_come_in_its_order_and_no_peer_waits_for_another() {
-        let (mut verifiers, _checked) = Verifiers::new();
+        let (mut verifiers, _checked) = Verifiers::new(Work::Threads);
         for (batch, peer) in [(1, 0), (2, 0), (3, 1), (4, 0)] {
             verifiers.push(PEERS[peer], batch, Vec::new());
         }
@@ -181,14 +183,14 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_jobs_run_than_there_are_cores() {
-        let (mut verifiers, mut checked) = Verifiers::new();
+        let (mut verifiers, mut checked) = Verifiers::new(Work::Threads);
         for batch in 0..10 {
             verifiers.push(PEERS[0], batch, Vec::new());
         }
         let mut due = VecDeque::new();
         verifiers.start();
         while due.len() < 10 {
-            assert!(verifiers.running <= verifiers.cores);
+            assert!(verifiers.running <= verifiers.work.cores());
             let told = checked.recv().await.expect("verdicts");
             verifiers.finish(told, &mut due);
         }

@@ -6,9 +6,10 @@
 //! time of its own besides.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use comity_protocol::id::PartnerId;
+use tokio::time::Instant;
 
 /// Part of the time that a peer may take in the long run: a tenth. An honest peer takes a
 /// hundredth of that.

@@ -20,6 +20,7 @@ mod proxy;
 mod seed;
 mod site;
 pub mod store;
+pub mod virtual_time;
 mod volume;
 mod wait;
 

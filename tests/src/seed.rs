@@ -20,6 +20,11 @@ impl Dice {
         Dice { state: seed }
     }
 
+    /// Dice that always fall the same.
+    pub fn seeded(seed: u64) -> Dice {
+        Dice { state: seed }
+    }
+
     /// Dice of their own for a part of the test.
     pub fn split(&mut self) -> Dice {
         Dice { state: self.roll() }
@@ -37,6 +42,11 @@ impl Dice {
     /// A number below `end`.
     pub fn below(&mut self, end: u64) -> u64 {
         self.roll() % end
+    }
+
+    /// True so many times in a thousand.
+    pub fn per_mille(&mut self, times: u64) -> bool {
+        self.below(1000) < times
     }
 
     /// That many bytes.

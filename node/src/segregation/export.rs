@@ -21,8 +21,9 @@ use super::searcher;
 use crate::api::ApiError;
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::environment::Clock;
 use crate::keystore;
-use crate::node::{self, Node};
+use crate::node;
 use crate::pacts::Pacts;
 use crate::service::{failure, names};
 use crate::store::{Store, StoreError};
@@ -93,7 +94,7 @@ pub fn export(dir: &Path, wish: &Wish, file: &Path) -> Result<Exported, ApiError
         event: wish.event.as_deref().map(event_start).transpose()?,
         needles: BTreeMap::new(),
         files: BTreeSet::new(),
-        origin: Origin::new(&name, &shown, &excluded, Node::now_ms()),
+        origin: Origin::new(&name, &shown, &excluded, Clock::System.unix_ms()),
         too_many: false,
     };
     cutter.cut(&store).map_err(failure::store)?;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::environment::Clock;
 use crate::keystore::{self, KeyFileError};
-use crate::node::Node;
 use crate::store::{Store, StoreError};
 
 /// A certificate that ends within this is worth a warning: 30 days.
@@ -71,7 +71,7 @@ fn check_store(store: &Store, found: &mut impl FnMut(Severity, String)) {
                 .map(|node| node.not_after_ms)
                 .min()
                 .unwrap_or(0);
-            if ends < Node::now_ms() + CERTIFICATE_SOON_MS {
+            if ends < Clock::System.unix_ms() + CERTIFICATE_SOON_MS {
                 found(
                     Severity::Warning,
                     "the node's certificate ends within 30 days, or has ended".into(),

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -23,12 +23,13 @@ use comity_protocol::limits;
 use comity_protocol::replica::{Command, CommandError, Draft, Replica};
 use comity_protocol::rows::{self, Row, Table};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::Instant;
 
 use super::answer::Items;
 use super::{audience, failure, messages, names, peering, posts};
 use crate::api::{ApiError, FileData, FileProgress, FileUpload, Item, NewFile, Written};
+use crate::environment::Work;
 use crate::node::Node;
-use crate::random;
 use crate::store::{Store, StoreError};
 
 /// Files that may be handed over at a time.
@@ -77,7 +78,7 @@ pub async fn begin(node: &Node, file: NewFile) -> Result<FileUpload, ApiError> {
     }
     let upload = prepare(node, file).await?;
     let place = upload.place;
-    let id = hex(&random::bytes::<16>());
+    let id = hex(&node.environment.randomness.bytes::<16>());
     let watched = {
         let mut uploads = lock(&node.files.uploads);
         if uploads.len() >= UPLOADS {
@@ -97,7 +98,8 @@ pub async fn begin(node: &Node, file: NewFile) -> Result<FileUpload, ApiError> {
         return Err(error);
     }
     let uploads = node.files.uploads.clone();
-    tokio::spawn(watch(node.store.clone(), uploads, id.clone(), watched));
+    let (store, work) = (node.store.clone(), node.environment.work);
+    tokio::spawn(watch(store, work, uploads, id.clone(), watched));
     Ok(FileUpload {
         upload: id,
         chunk_bytes: limits::CHUNK_BYTES,
@@ -113,14 +115,14 @@ async fn prepare(node: &Node, file: NewFile) -> Result<Upload, ApiError> {
     let audience = audience::choose(node, channel, post, &file.to).await?;
     let draft = Draft {
         audience: audience.partners,
-        ..messages::draft(&file.user, file.create_at_ms, file.precedence)?
+        ..messages::draft(node, &file.user, file.create_at_ms, file.precedence)?
     };
     demand_contributor(node, channel).await?;
     let mut body = FileBody {
         name: file.name,
         media_type: file.media_type,
         size: file.size,
-        key: FileKey::from_bytes(random::bytes()),
+        key: FileKey::from_bytes(node.environment.randomness.bytes()),
         chunks: Vec::new(),
     };
     demand_legal(&mut body)?;
@@ -129,7 +131,7 @@ async fn prepare(node: &Node, file: NewFile) -> Result<Upload, ApiError> {
         draft,
         left_out: audience.left_out,
         post,
-        place: Hash(random::bytes()),
+        place: Hash(node.environment.randomness.bytes()),
         body,
         digest: digest::Context::new(&digest::SHA256),
         used: Instant::now(),
@@ -191,7 +193,8 @@ pub async fn take_chunk(
 ) -> Result<(), ApiError> {
     let taken = taken(node, upload)?;
     let store = node.store.clone();
-    let stored = tokio::task::spawn_blocking(move || taken_chunk(&store, taken, chunk, &data));
+    let work = node.environment.work;
+    let stored = work.run(move || taken_chunk(&store, taken, chunk, &data));
     let stored = stored
         .await
         .map_err(|error| failure::node("internal", error))?;
@@ -296,12 +299,13 @@ fn taken(node: &Node, upload: &str) -> Result<OwnedMutexGuard<Upload>, ApiError>
 async fn discard(node: &Node, upload: &str) {
     let removed = lock(&node.files.uploads).remove(upload);
     if let Some(upload) = removed {
-        discard_place(node.store.clone(), upload.lock().await.place).await;
+        let place = upload.lock().await.place;
+        discard_place(node.store.clone(), node.environment.work, place).await;
     }
 }
 
-async fn discard_place(store: Store, place: Place) {
-    let deleted = tokio::task::spawn_blocking(move || store.write(&chunks_gone(&place))).await;
+async fn discard_place(store: Store, work: Work, place: Place) {
+    let deleted = work.run(move || store.write(&chunks_gone(&place))).await;
     if !matches!(deleted, Ok(Ok(()))) {
         tracing::warn!("what was handed over of a file is deleted at the next start");
     }
@@ -310,6 +314,7 @@ async fn discard_place(store: Store, place: Place) {
 /// Discards an upload that is not gone on with.
 async fn watch(
     store: Store,
+    work: Work,
     uploads: Arc<StdMutex<BTreeMap<String, Arc<Mutex<Upload>>>>>,
     id: String,
     upload: Arc<Mutex<Upload>>,
@@ -324,7 +329,7 @@ async fn watch(
         };
         if upload.used.elapsed() >= UPLOAD_IDLE {
             lock(&uploads).remove(&id);
-            return discard_place(store, upload.place).await;
+            return discard_place(store, work, upload.place).await;
         }
     }
 }
@@ -354,7 +359,7 @@ fn chunks_gone(place: &Place) -> Vec<Row> {
 
 async fn write(node: &Node, rows: Vec<Row>) -> Result<(), ApiError> {
     let store = node.store.clone();
-    let written = tokio::task::spawn_blocking(move || store.write(&rows)).await;
+    let written = node.environment.work.run(move || store.write(&rows)).await;
     let written = written.map_err(|error| failure::node("internal", error))?;
     written.map_err(failure::store)
 }
@@ -528,7 +533,7 @@ pub async fn read_chunk(node: &Node, file: &str, chunk: u32) -> Result<FileData,
     });
     let place = place.await.map_err(failure::stopped)?;
     let store = node.store.clone();
-    let read = tokio::task::spawn_blocking(move || {
+    let read = node.environment.work.run(move || {
         let Some(place) = place else {
             return Ok(None);
         };

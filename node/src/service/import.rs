@@ -77,7 +77,12 @@ pub async fn import(
         }
         let draft = Draft {
             audience: destination.audience.clone(),
-            ..messages::draft(&post.user, Some(post.create_at_ms), Precedence::Routine)?
+            ..messages::draft(
+                node,
+                &post.user,
+                Some(post.create_at_ms),
+                Precedence::Routine,
+            )?
         };
         let row = Row::put(
             Table::Imports,

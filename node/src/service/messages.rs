@@ -43,7 +43,7 @@ pub async fn post(node: &Node, channel: &str, post: NewPost) -> Result<Written, 
     let audience = audience::choose(node, id, reply_to, &post.to).await?;
     let draft = Draft {
         audience: audience.partners,
-        ..draft(&post.user, post.create_at_ms, post.precedence)?
+        ..draft(node, &post.user, post.create_at_ms, post.precedence)?
     };
     let command = Command::Post {
         channel: id,
@@ -65,7 +65,7 @@ pub async fn edit(
     audience::demand_no_withheld_reader(node, channel, target).await?;
     let command = Command::Edit {
         channel,
-        draft: draft(&user, None, Precedence::Routine)?,
+        draft: draft(node, &user, None, Precedence::Routine)?,
         target,
         text: message,
     };
@@ -78,7 +78,7 @@ pub async fn redact(node: &Node, post: &str, user: String) -> Result<Written, Ap
     let (channel, target) = names::post(node, post).await?;
     let command = Command::Redact {
         channel,
-        draft: draft(&user, None, Precedence::Routine)?,
+        draft: draft(node, &user, None, Precedence::Routine)?,
         target,
         reason: String::new(),
     };
@@ -151,7 +151,7 @@ impl Mark {
             audience::choose(node, channel, Some(target), &self.to).await?;
         let draft = Draft {
             audience: partners,
-            ..draft(&self.user, None, Precedence::Routine)?
+            ..draft(node, &self.user, None, Precedence::Routine)?
         };
         Ok(About {
             channel,
@@ -164,6 +164,7 @@ impl Mark {
 
 /// What every message has, from what the request says.
 pub fn draft(
+    node: &Node,
     user: &str,
     create_at_ms: Option<u64>,
     precedence: Precedence,
@@ -183,7 +184,7 @@ pub fn draft(
     };
     Ok(Draft {
         user,
-        claimed_ms: create_at_ms.unwrap_or_else(Node::now_ms),
+        claimed_ms: create_at_ms.unwrap_or_else(|| node.now_ms()),
         precedence,
         audience: None,
         label: None,

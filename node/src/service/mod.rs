@@ -24,6 +24,7 @@ use comity_protocol::identity::Name;
 
 use crate::api::{ApiError, Item, Request};
 use crate::config::{self, Config};
+use crate::environment::Clock;
 use crate::keystore;
 use crate::node::{Mode, Node, Running};
 use crate::rotation::{self, Rotated};
@@ -65,7 +66,8 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<InitReport, ApiError> {
     let text = Config::template(&options.partner, &options.listen, &options.addresses);
     Config::parse(&text, &path)?;
     make_private(dir).map_err(|error| failure::directory(dir, &error))?;
-    let identity = keystore::create(dir, partner, Node::now_ms()).map_err(failure::keys)?;
+    let identity =
+        keystore::create(dir, partner, Clock::System.unix_ms()).map_err(failure::keys)?;
     write_config(&path, &text).map_err(|error| failure::directory(dir, &error))?;
     // The directory in which it lies may be one that is not ours to open.
     let _ = sync_directory_of(dir);
@@ -175,10 +177,9 @@ pub async fn serve(dir: &Path, config: Config) -> anyhow::Result<()> {
 pub async fn end(node: Arc<Node>, running: Running) -> Result<(), ApiError> {
     let driver = running.driver.await;
     drop(node);
-    let committer = running.committer;
-    let joined = tokio::task::spawn_blocking(move || committer.join()).await;
-    match (driver, joined) {
-        (Ok(Ok(())), Ok(Ok(()))) => Ok(()),
+    let committed = running.committer.ended().await;
+    match (driver, committed) {
+        (Ok(Ok(())), true) => Ok(()),
         (Ok(Err(why)), _) => Err(failure::node("store_failed", why)),
         _ => Err(failure::node("internal", "a part of the node ended badly")),
     }

@@ -11,7 +11,6 @@ use crate::api::{ApiError, PeeringFile};
 use crate::keystore;
 use crate::node::Node;
 use crate::pacts::{PactState, Pacts, PeeringError};
-use crate::random;
 
 const INVITATION: &str = "COMITY INVITATION";
 const REPLY: &str = "COMITY REPLY";
@@ -33,7 +32,7 @@ pub async fn invite(
             "choose another time",
         ));
     }
-    let now_ms = Node::now_ms();
+    let now_ms = node.now_ms();
     let expires_at_ms = now_ms + expires_in_s * 1000;
     let signed = sign(node, None, addresses, expires_at_ms)?;
     node.pacts
@@ -97,7 +96,7 @@ async fn accept_invitation(
     let reply = sign(node, Some(answers), addresses, expires_at_ms)?;
     let mut pacts = node.pacts.lock().await;
     let (reply, pact) = pacts
-        .take_invitation(invitation, Node::now_ms(), |_| reply)
+        .take_invitation(invitation, node.now_ms(), |_| reply)
         .map_err(failure::peering)?;
     let partner = pact.identity.name.as_str().to_string();
     record(node, "peer_invitation_taken", &partner)?;
@@ -116,7 +115,7 @@ async fn accept_reply(node: &Node, reply: &SignedPeeringFile) -> Result<PeeringF
         .expires_at_ms;
     let mut pacts = node.pacts.lock().await;
     let pact = pacts
-        .take_reply(reply, Node::now_ms())
+        .take_reply(reply, node.now_ms())
         .map_err(failure::peering)?;
     let partner = pact.identity.name.as_str().to_string();
     record(node, "peer_reply_taken", &partner)?;
@@ -222,7 +221,7 @@ fn sign(
     let contents = Contents {
         version: limits::VERSION,
         answers,
-        nonce: Hash(random::bytes()),
+        nonce: Hash(node.environment.randomness.bytes()),
         identity: node.identity.clone(),
         addresses,
         expires_at_ms,

@@ -16,11 +16,13 @@ pub(super) async fn run(context: Arc<Context>) {
     let mut handshakes = JoinSet::new();
     loop {
         tokio::select! {
+            // Those that have ended make room before another is looked at.
+            biased;
+            Some(_) = handshakes.join_next() => {}
             incoming = context.endpoint.accept() => match incoming {
                 Some(incoming) => admit(&context, &mut handshakes, incoming),
                 None => return,
             },
-            Some(_) = handshakes.join_next() => {}
         }
     }
 }

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, Runtime, ServerConfig, TokioRuntime};
+use quinn::{AsyncUdpSocket, Endpoint, ServerConfig, TokioRuntime};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -18,13 +17,15 @@ use super::inbox::Deliveries;
 use super::peer::{Peer, Retire};
 use super::queue::SendOutcome;
 use super::refusals::Refusals;
-use super::socket::{self, CountingSocket, Traffic};
+use super::socket::{CountingSocket, Traffic};
 use super::stats::{LinkStatus, Totals};
 use super::supervisor::Supervisor;
 use super::tls::{PinTable, Tls};
+use super::underlay::Underlay;
 use super::{LinkEvent, PeerEntry, PeerId, TlsIdentity, TransportConfig, TransportError};
 
 pub(super) struct Context {
+    pub(super) underlay: Arc<dyn Underlay>,
     pub(super) config: TransportConfig,
     pub(super) own: PeerId,
     pub(super) endpoint: Endpoint,
@@ -39,11 +40,12 @@ pub(super) struct Context {
     runtime: Handle,
     peers: RwLock<BTreeMap<PeerId, Arc<Peer>>>,
     /// Supervisors, those of peers no longer listed included, until they have ended.
-    supervisors: Mutex<HashMap<PeerId, JoinHandle<()>>>,
+    supervisors: Mutex<BTreeMap<PeerId, JoinHandle<()>>>,
 }
 
 impl Context {
     pub(super) fn new(
+        underlay: Arc<dyn Underlay>,
         config: TransportConfig,
         identity: &TlsIdentity,
         own: PeerId,
@@ -53,17 +55,20 @@ impl Context {
         if config.queue_bytes < QUEUE_BYTES_MIN {
             return Err(TransportError::Limit("queue_bytes"));
         }
-        let tls = Tls::new(identity, config.group_profile);
+        let tls = Tls::new(identity, config.group_profile, &*underlay);
         let pins = Arc::new(PinTable::default());
         let quic = config.quic()?;
         let traffic = Arc::new(Traffic::default());
-        let server = server_config(tls.server(pins.clone())?, &config, quic.clone());
-        let endpoint = endpoint(&config, server, traffic.clone()).map_err(|source| {
+        let server = underlay.server(tls.server(pins.clone())?);
+        let server = server_config(server, &config, quic.clone());
+        let endpoint = endpoint(&*underlay, &config, server, traffic.clone());
+        let endpoint = endpoint.map_err(|source| {
             let address = config.listen;
             TransportError::Listen { address, source }
         })?;
         let local_addr = endpoint.local_addr().unwrap_or(config.listen);
         Ok(Self {
+            underlay,
             config,
             own,
             endpoint,
@@ -182,9 +187,9 @@ impl Context {
 
     /// Stops all supervisors where they stand.
     pub(super) fn abandon(&self) {
-        self.supervisors()
-            .drain()
-            .for_each(|(_, task)| task.abort());
+        std::mem::take(&mut *self.supervisors())
+            .into_values()
+            .for_each(|task| task.abort());
     }
 
     fn by_id(&self, entries: Vec<PeerEntry>) -> BTreeMap<PeerId, PeerEntry> {
@@ -192,7 +197,7 @@ impl Context {
         foreign.map(|entry| (entry.id, entry)).collect()
     }
 
-    fn supervisors(&self) -> MutexGuard<'_, HashMap<PeerId, JoinHandle<()>>> {
+    fn supervisors(&self) -> MutexGuard<'_, BTreeMap<PeerId, JoinHandle<()>>> {
         self.supervisors
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -225,11 +230,10 @@ fn pin_table(peers: &BTreeMap<PeerId, PeerEntry>) -> HashMap<[u8; 32], PeerId> {
 }
 
 fn server_config(
-    crypto: QuicServerConfig,
+    mut server: ServerConfig,
     config: &TransportConfig,
     quic: Arc<quinn::TransportConfig>,
 ) -> ServerConfig {
-    let mut server = ServerConfig::with_crypto(Arc::new(crypto));
     server
         .transport_config(quic)
         .max_incoming(config.handshakes_max)
@@ -238,17 +242,13 @@ fn server_config(
 }
 
 fn endpoint(
+    underlay: &dyn Underlay,
     config: &TransportConfig,
     server: ServerConfig,
     traffic: Arc<Traffic>,
 ) -> std::io::Result<Endpoint> {
-    let runtime: Arc<dyn Runtime> = Arc::new(TokioRuntime);
-    let socket = socket::bind(config.listen, config.socket_buffer_bytes)?;
-    let socket = CountingSocket::new(socket, &*runtime, traffic)?;
-    Endpoint::new_with_abstract_socket(
-        EndpointConfig::default(),
-        Some(server),
-        Arc::new(socket),
-        runtime,
-    )
+    let socket = underlay.bind(config.listen, config.socket_buffer_bytes)?;
+    let socket: Arc<dyn AsyncUdpSocket> = Arc::new(CountingSocket::new(socket, traffic));
+    let runtime = Arc::new(TokioRuntime);
+    Endpoint::new_with_abstract_socket(underlay.endpoint(), Some(server), socket, runtime)
 }

@@ -116,7 +116,7 @@ async fn dial_address(
     let patience = context.config.dial_step;
     let crypto = context.tls.client(entry.pins.clone());
     let crypto = crypto.map_err(|error| error.to_string())?;
-    let mut config = quinn::ClientConfig::new(Arc::new(crypto));
+    let mut config = context.underlay.client(crypto);
     config.transport_config(context.quic.clone());
     let connecting = context.endpoint.connect_with(config, remote, SERVER_NAME);
     let mut connecting = connecting.map_err(|error| error.to_string())?;

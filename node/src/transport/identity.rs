@@ -6,12 +6,13 @@ use aws_lc_rs::digest;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::TransportError;
+use crate::random;
 
 /// A TLS key (Ed25519) in a self-signed certificate.
 ///
@@ -26,7 +27,15 @@ pub struct TlsIdentity {
 impl TlsIdentity {
     /// Draws a new key and signs its certificate.
     pub fn generate() -> Result<Self, TransportError> {
-        let mut key = KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(identity_error)?;
+        Self::from_seed(&Zeroizing::new(random::bytes()))
+    }
+
+    /// Signs a certificate for the key of this seed.
+    pub fn from_seed(seed: &[u8; 32]) -> Result<Self, TransportError> {
+        let key = Zeroizing::new([PKCS8_ED25519, seed].concat());
+        let key = PrivatePkcs8KeyDer::from(key.as_slice());
+        let key = KeyPair::from_pkcs8_der_and_sign_algo(&key, &rcgen::PKCS_ED25519);
+        let mut key = key.map_err(identity_error)?;
         let certificate = CertificateParams::new(Vec::new())
             .and_then(|params| params.self_signed(&key))
             .map_err(identity_error)?;
@@ -83,6 +92,11 @@ fn provider() -> CryptoProvider {
 fn identity_error(error: impl std::fmt::Display) -> TransportError {
     TransportError::Identity(error.to_string())
 }
+
+/// What stands before a seed in a PKCS #8 file of an Ed25519 key (RFC 8410, section 7).
+const PKCS8_ED25519: &[u8] = &[
+    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
+];
 
 /// More than a key and a certificate of ours take, so that the text is never moved in memory.
 const PEM_CAPACITY: usize = 4096;

@@ -209,6 +209,7 @@ async fn receive(side: Side, first: Option<RecvStream>, stopped: oneshot::Receiv
         while readers.try_join_next().is_some() {}
     }
     tokio::select! {
+        biased;
         () = async { while readers.join_next().await.is_some() {} } => {}
         _ = stopped => readers.shutdown().await,
     }

@@ -35,6 +35,7 @@ mod socket;
 mod stats;
 mod supervisor;
 mod tls;
+mod underlay;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub use framing::{Class, MAX_FRAME};
 pub use identity::TlsIdentity;
 pub use queue::SendOutcome;
 pub use stats::{LinkStatus, Totals};
+pub use underlay::{System, Underlay};
 
 use context::Context;
 use inbox::Deliveries;
@@ -144,13 +146,20 @@ impl Transport {
         own: PeerId,
         events: Deliveries,
     ) -> Result<Self, TransportError> {
-        let context = Arc::new(Context::new(
-            config,
-            &identity,
-            own,
-            events,
-            Handle::current(),
-        )?);
+        Self::start_on(Arc::new(System), config, identity, own, events).await
+    }
+
+    /// As [`Transport::start`], on something else than the operating system's network.
+    pub async fn start_on(
+        underlay: Arc<dyn Underlay>,
+        config: TransportConfig,
+        identity: TlsIdentity,
+        own: PeerId,
+        events: Deliveries,
+    ) -> Result<Self, TransportError> {
+        let runtime = Handle::current();
+        let context = Context::new(underlay, config, &identity, own, events, runtime)?;
+        let context = Arc::new(context);
         let acceptor = tokio::spawn(acceptor::run(context.clone()));
         tracing::info!(address = %context.local_addr, "transport listening");
         Ok(Self { context, acceptor })

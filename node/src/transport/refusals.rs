@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use super::config::REFUSAL_LOG_INTERVAL;
 

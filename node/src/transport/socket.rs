@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use quinn::udp::{RecvMeta, Transmit};
-use quinn::{AsyncUdpSocket, Runtime, UdpPoller};
+use quinn::{AsyncUdpSocket, UdpPoller};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Binds a non-blocking UDP socket; an unspecified IPv6 address also takes IPv4.
@@ -71,13 +71,8 @@ pub(super) struct CountingSocket {
 }
 
 impl CountingSocket {
-    pub(super) fn new(
-        socket: std::net::UdpSocket,
-        runtime: &dyn Runtime,
-        traffic: Arc<Traffic>,
-    ) -> io::Result<Self> {
-        let inner = runtime.wrap_udp_socket(socket)?;
-        Ok(Self { inner, traffic })
+    pub(super) fn new(inner: Arc<dyn AsyncUdpSocket>, traffic: Arc<Traffic>) -> Self {
+        Self { inner, traffic }
     }
 }
 

@@ -20,6 +20,7 @@ use rustls::{
 };
 
 use super::identity::pin_of;
+use super::underlay::Underlay;
 use super::{GroupProfile, PeerId, TlsIdentity, TransportError};
 
 /// Names the protocol that runs on our streams, and its version.
@@ -35,9 +36,13 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    pub(super) fn new(identity: &TlsIdentity, profile: GroupProfile) -> Self {
+    pub(super) fn new(
+        identity: &TlsIdentity,
+        profile: GroupProfile,
+        underlay: &dyn Underlay,
+    ) -> Self {
         Self {
-            provider: Arc::new(provider(profile)),
+            provider: Arc::new(underlay.primitives(provider(profile))),
             identity: Arc::new(SingleCertAndKey::from(identity.certified())),
         }
     }
@@ -284,6 +289,7 @@ fn no_tls12() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::System;
     use super::*;
 
     #[test]
@@ -318,7 +324,8 @@ mod tests {
 
     /// The very configuration that QUIC gets, driven without QUIC.
     fn plain_server() -> rustls::ServerConnection {
-        let tls = Tls::new(&TlsIdentity::generate().unwrap(), GroupProfile::Default);
+        let identity = TlsIdentity::generate().unwrap();
+        let tls = Tls::new(&identity, GroupProfile::Default, &System);
         let config = tls.server_config(Arc::new(PinTable::default())).unwrap();
         rustls::ServerConnection::new(Arc::new(config)).unwrap()
     }

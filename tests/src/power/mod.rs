@@ -58,6 +58,14 @@ impl PowerSupply {
         unsafe { ffi::comity_power_cut_before(self.supply, operation) }
     }
 
+    /// As [`PowerSupply::cut_before`], counting only operations on the store's logs but their
+    /// deletion: as long as no write buffer fills up they come in the same order, whatever RocksDB's
+    /// own threads do.
+    pub fn cut_before_log(&self, operation: u64) {
+        // SAFETY: the supply lives.
+        unsafe { ffi::comity_power_cut_before_log(self.supply, operation) }
+    }
+
     /// Whether the power is out.
     pub fn is_out(&self) -> bool {
         // SAFETY: the supply lives.
@@ -150,6 +158,7 @@ mod ffi {
         pub fn comity_power_new() -> *mut Supply;
         pub fn comity_power_env(power: *mut Supply) -> *mut rocksdb_env_t;
         pub fn comity_power_cut_before(power: *mut Supply, operation: u64);
+        pub fn comity_power_cut_before_log(power: *mut Supply, operation: u64);
         pub fn comity_power_is_out(power: *mut Supply) -> bool;
         pub fn comity_power_is_closed(power: *mut Supply, directory: *const c_char) -> bool;
         pub fn comity_power_moment(power: *mut Supply, text: *mut c_char, len: usize);

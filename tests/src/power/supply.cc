@@ -163,11 +163,25 @@ class PowerSupply : public FaultInjectionTestFS {
   void CutBefore(uint64_t operation) {
     std::lock_guard<std::mutex> lock(meter_);
     left_ = operation;
+    logs_only_ = false;
+  }
+
+  // The same, but only operations on the store's logs count, and not their deletion: those are
+  // done by whoever opens and writes, as long as no write buffer fills up, and not by RocksDB's own
+  // threads. So their order is always the same.
+  void CutBeforeLog(uint64_t operation) {
+    std::lock_guard<std::mutex> lock(meter_);
+    left_ = operation;
+    logs_only_ = true;
   }
 
   // Takes note of an operation that is about to be done.
   void Meter(const char* operation, const std::string& name) {
     std::lock_guard<std::mutex> lock(meter_);
+    const bool deletes = std::strcmp(operation, "delete") == 0;
+    if (logs_only_ && (!IsLog(name) || deletes)) {
+      return;
+    }
     if (left_ == 0 || --left_ > 0) {
       return;
     }
@@ -198,9 +212,10 @@ class PowerSupply : public FaultInjectionTestFS {
     std::vector<std::string> names;
     IOStatus done = target()->GetChildren(directory, IOOptions(), &names, nullptr);
     std::sort(names.begin(), names.end());
-    Random64 random(seed);
     for (const std::string& name : names) {
       if (done.ok()) {
+        // Of its own for each kind: what others have unsynced must not change what becomes of it.
+        Random64 random(seed ^ (IsLog(name) ? 0 : name.size() + 1));
         done = Tear(directory + "/" + name, tails ? &random : nullptr, lost, kept);
       }
     }
@@ -290,8 +305,13 @@ class PowerSupply : public FaultInjectionTestFS {
     return done;
   }
 
+  static bool IsLog(const std::string& name) {
+    return name.size() > 4 && name.compare(name.size() - 4, 4, ".log") == 0;
+  }
+
   std::mutex meter_;
   uint64_t left_ = 0;
+  bool logs_only_ = false;
   std::string moment_;
 };
 
@@ -365,6 +385,10 @@ rocksdb_env_t* comity_power_env(comity_power* power) {
 
 void comity_power_cut_before(comity_power* power, uint64_t operation) {
   power->supply->CutBefore(operation);
+}
+
+void comity_power_cut_before_log(comity_power* power, uint64_t operation) {
+  power->supply->CutBeforeLog(operation);
 }
 
 bool comity_power_is_out(comity_power* power) {
