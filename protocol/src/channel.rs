@@ -19,7 +19,6 @@ use crate::id::{ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, WriterId}
 use crate::identity::Identity;
 use crate::lane::{self, History, Lane};
 use crate::limits;
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 use crate::parking::Parking;
 
@@ -279,7 +278,12 @@ impl Channel {
     }
 
     fn take_waiting(&mut self, id: &EventId, work: &mut Vec<(Event, Option<PartnerId>)>) {
-        for waiter in self.parking.waiting_for(id) {
+        let all = if mutation::is(Mutation::OneWaiterReleased) {
+            1
+        } else {
+            usize::MAX
+        };
+        for waiter in self.parking.waiting_for(id).into_iter().take(all) {
             if let Some(parked) = self.parking.remove(&waiter) {
                 work.push((parked.event, Some(parked.from)));
             }
@@ -443,6 +447,9 @@ impl Channel {
     fn timeline_place(&self, pos: Pos) -> usize {
         let key = self.timeline_key(pos);
         let mut at = self.timeline.len();
+        if mutation::is(Mutation::LateMessageAtTheEnd) {
+            return at;
+        }
         let mut step = 1;
         while at > 0 && self.timeline_key(self.timeline[at - 1]) > key {
             let low = at.saturating_sub(step);
@@ -736,7 +743,10 @@ impl Channel {
         let flagged = self.flagged.iter();
         let flagged = flagged.filter(|pos| self.lane_of(**pos) == lane);
         let redacted: BTreeSet<EventId> = redacted.map(id).collect();
-        let flagged: BTreeSet<EventId> = flagged.map(id).collect();
+        let mut flagged: BTreeSet<EventId> = flagged.map(id).collect();
+        if mutation::is(Mutation::DigestIgnoresFlags) {
+            flagged.clear();
+        }
         crate::codec::encode(&(redacted, flagged))
     }
 }
@@ -748,7 +758,6 @@ fn bears_on_older_events(before: &View, after: &View, act: Pos) -> bool {
     if before.endings != after.endings {
         return true;
     }
-    #[cfg(test)]
     if mutation::is(Mutation::FlagsFollowEndingsAlone) {
         return false;
     }

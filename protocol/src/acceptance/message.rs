@@ -13,7 +13,6 @@ use crate::event::{Event, Kind};
 use crate::graph::{FrontierIx, Pos};
 use crate::id::{PartnerId, WriterId};
 use crate::lane::{Lane, LaneForm, lane_id};
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 
 /// The least role that may write a kind.
@@ -108,7 +107,6 @@ fn lane_of(
             audience: audience.iter().copied().collect(),
         },
     };
-    #[cfg(test)]
     if mutation::is(Mutation::AudienceUnchecked) {
         return Ok(Arc::new(lane));
     }
@@ -138,7 +136,6 @@ fn demand_open_to_its_readers(
     if kind == Kind::Cut {
         return Ok(());
     }
-    #[cfg(test)]
     if mutation::is(Mutation::ClosedLaneOpen) {
         return Ok(());
     }
@@ -166,7 +163,6 @@ fn demand_no_narrower_dep(
         .map(|dep| channel.lane_of(*dep))
         .filter(|other| *other != event.header.lane);
     let others: BTreeSet<_> = others.collect();
-    #[cfg(test)]
     if mutation::is(Mutation::DepMayWiden) {
         return Ok(());
     }
@@ -201,7 +197,6 @@ fn demand_cut(
         past.prev,
         frontier,
     );
-    #[cfg(test)]
     let due = due && !mutation::is(Mutation::CutNotDemanded);
     if event.header.kind() != Kind::Cut {
         let named = is_named(channel, event, past);

@@ -18,7 +18,6 @@ use crate::event::{Event, Header, Reference};
 use crate::graph::{FrontierIx, Pos};
 use crate::id::{LaneId, PartnerId, WriterId};
 use crate::lane::Lane;
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 
 pub use control::{TAG_CHANNEL, channel_id, charter_of};
@@ -87,7 +86,9 @@ pub fn place(channel: &mut Channel, event: &Event) -> Result<Placement, Refusal>
     } else {
         message::place(channel, event, &past, frontier, &view)?
     };
-    if occupied(channel, header) && !channel.restoring && !channel.parking.cited_by_another(event) {
+    let cited = channel.parking.cited_by_another(event);
+    let cited = cited && !mutation::is(Mutation::CitedBranchRefused);
+    if occupied(channel, header) && !channel.restoring && !cited {
         return Err(Refusal::Fork);
     }
     let (t, h) = past.time_and_height(channel, header.claimed_ms);
@@ -178,7 +179,6 @@ impl Past {
                 )
             })
             .collect();
-        #[cfg(test)]
         if mutation::is(Mutation::MissingDepsIgnored) {
             missing.retain(|reference| Some(reference.id) == header.prev);
         }
@@ -273,7 +273,6 @@ impl Past {
         let (t, h) = parents.fold((claimed_ms, 1), |(t, h), parent| {
             (t.max(parent.t), h.max(parent.h.saturating_add(1)))
         });
-        #[cfg(test)]
         if mutation::is(Mutation::TimelineByClaimedTime) {
             return (claimed_ms, h);
         }

@@ -13,6 +13,7 @@ use crate::event::{Event, Kind, Reference};
 use crate::id::{ChannelId, EventId, LaneId, PartnerId};
 use crate::keys::opens_epoch;
 use crate::limits;
+use crate::mutation::{self, Mutation};
 use crate::quota::{Charge, Limit};
 use crate::rows::{self, ChannelNote, Row};
 use crate::sync;
@@ -153,7 +154,8 @@ impl Replica {
             let open = self.status_in(channel).is_none_or(refused);
             open && offered_by == Some(peer)
         });
-        if pending.count() >= limits::INVITATIONS_PER_PEER {
+        let unbounded = mutation::is(Mutation::OffersUnbounded);
+        if pending.count() >= limits::INVITATIONS_PER_PEER && !unbounded {
             let why = "it has too many channels on offer already".into();
             self.over_limit(peer, Limit::ChannelsOffered, why);
             return false;
@@ -178,7 +180,8 @@ impl Replica {
         for ((event, peer), valid) in events.into_iter().zip(valid) {
             self.sync.verified(&peer, event.weight(), now.instant);
             self.release_verifying(peer, event.weight());
-            if *valid && honest {
+            let valid = *valid || mutation::is(Mutation::BadSignatureTaken);
+            if valid && honest {
                 self.notice_own_log(&event, peer);
                 self.offer(event, peer, now);
             } else if honest {
@@ -322,14 +325,20 @@ impl Replica {
             return;
         }
         let mut rows = Vec::new();
-        for accepted in &outcome.accepted {
-            rows.extend(self.rows_of(channel_id, accepted));
+        for (at, accepted) in outcome.accepted.iter().enumerate() {
+            let of_event = self.rows_of(channel_id, accepted);
+            if at == 0 || !mutation::is(Mutation::FirstRowsOnly) {
+                rows.extend(of_event);
+            }
         }
         rows.extend(extra);
         if outcome.accepted.iter().any(may_withdraw) {
             rows.extend(self.drop_withdrawn(channel_id));
         }
-        self.append(rows);
+        let late = mutation::is(Mutation::SentBeforeStored);
+        if !late {
+            self.append(std::mem::take(&mut rows));
+        }
         let mut own = Vec::new();
         for accepted in outcome.accepted {
             if accepted.from.is_none() {
@@ -337,6 +346,7 @@ impl Replica {
             }
             self.hand_on(channel_id, accepted, now);
         }
+        self.append(rows);
         for id in own {
             self.release(channel_id, &id, now);
         }
@@ -388,7 +398,9 @@ impl Replica {
         match read {
             Ok(Some(secret)) => rows.push(rows::secret_row(&event.id, &secret)),
             Ok(None) if accepted.from.is_none() && opens_epoch(event) => {
-                if let Some(secret) = self.keyring.secret(&event.id) {
+                if let Some(secret) = self.keyring.secret(&event.id)
+                    && !mutation::is(Mutation::SecretNotStored)
+                {
                     rows.push(rows::secret_row(&event.id, secret));
                 }
             }

@@ -7,6 +7,7 @@ use crate::channel::Channel;
 use crate::codec::{Canonical, Malformed};
 use crate::event::Kind;
 use crate::id::{ChannelId, EventId};
+use crate::mutation::{self, Mutation};
 use crate::rows::{self, ChannelNote, StoredEvent, Table};
 
 /// Puts a replica together again from its stored rows.
@@ -74,6 +75,24 @@ impl Restore {
     pub fn finish(mut self) -> Result<Replica, Malformed> {
         self.events
             .sort_by_key(|stored| (!stored.event.header.kind().is_control_act(), stored.h));
+        if mutation::is(Mutation::LastEventForgotten) {
+            let own = self.replica.writer;
+            let last = self.events.iter().rposition(|stored| {
+                let header = &stored.event.header;
+                header.writer == own && header.kind() == Kind::Post
+            });
+            let is_head = |at: &usize| {
+                let id = self.events[*at].event.id;
+                let cites = |stored: &StoredEvent| {
+                    let header = &stored.event.header;
+                    header.prev == Some(id) || header.deps.iter().any(|dep| dep.id == id)
+                };
+                !self.events.iter().any(cites)
+            };
+            if let Some(at) = last.filter(is_head) {
+                self.events.remove(at);
+            }
+        }
         for stored in self.events {
             let id = stored.event.header.channel;
             let channel = self
