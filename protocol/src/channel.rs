@@ -57,8 +57,9 @@ pub struct Outcome {
     pub invalid: Vec<(EventId, Option<PartnerId>, &'static str)>,
     /// Older parked events of the same peer that gave way.
     pub evicted: usize,
-    /// A second event for one position, not cited by anybody yet.
-    pub fork: bool,
+    /// Second events for one position, not cited by anybody yet: the offered one or some that had
+    /// waited for it, and who brought them.
+    pub forks: Vec<(EventId, Option<PartnerId>)>,
 }
 
 /// An epoch that a writer opened in a lane.
@@ -186,7 +187,7 @@ impl Channel {
                     self.park(event, from, missing, offered, &mut outcome, &mut work)
                 }
                 Err(Refusal::Fork) => {
-                    outcome.fork = true;
+                    outcome.forks.push((event.id, from));
                     if from.is_some() {
                         self.park(event, from, Vec::new(), offered, &mut outcome, &mut work);
                     }

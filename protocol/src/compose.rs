@@ -301,7 +301,7 @@ impl Channel {
     /// The own event goes through the same gate as everyone's.
     fn write(&mut self, event: Event) -> Result<Accepted, ComposeError> {
         let mut outcome = self.offer(event, None);
-        if outcome.fork {
+        if !outcome.forks.is_empty() {
             return Err(ComposeError::Refused("its position is taken"));
         }
         if let Some((_, _, why)) = outcome.invalid.pop() {

@@ -225,7 +225,6 @@ impl Replica {
 
     fn offer(&mut self, event: Event, peer: PartnerId, now: Now) {
         let (channel_id, lane) = (event.header.channel, event.header.lane);
-        let id = event.id;
         if !self.has_channel(channel_id, peer) {
             return;
         }
@@ -249,14 +248,14 @@ impl Replica {
             }
         }
         self.ask_for(channel_id, lane, &outcome.missing, peer, now);
-        if outcome.fork {
+        for (id, from) in &outcome.forks {
             self.notify(Notice::Fork {
                 channel: channel_id,
-                id,
-                peer,
+                id: *id,
+                peer: from.unwrap_or(peer),
             });
         }
-        if outcome.fork || !outcome.missing.is_empty() {
+        if !outcome.forks.is_empty() || !outcome.missing.is_empty() {
             self.bound_parking(channel_id, peer);
         }
         self.settle(channel_id, outcome, Vec::new(), now);

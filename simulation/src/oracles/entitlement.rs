@@ -88,7 +88,8 @@ impl Entitlement {
                         .unpack(packed)
                         .map_err(|why| ("framing", format!("an event torn on its way: {why}")))?;
                     let header = &event.header;
-                    sending.tells(truth, header.channel, header.lane, "an event")?;
+                    let what = format!("{:?} event {}", header.kind(), event.id);
+                    sending.tells(truth, header.channel, header.lane, &what)?;
                     if header.writer == *writer {
                         let log = (header.channel, header.lane, header.writer);
                         own.push((log, header.seq, event.id));

@@ -27,7 +27,6 @@ pub struct EventTruth {
     pub lane: LaneId,
     pub writer: WriterId,
     pub seq: u64,
-    pub kind: Kind,
     pub key_event: Option<EventId>,
     /// All that it cites.
     pub cites: Vec<EventId>,
@@ -213,7 +212,6 @@ impl Truth {
                 lane: header.lane,
                 writer: header.writer,
                 seq: header.seq,
-                kind,
                 key_event: header.key_event,
                 cites: cites.collect(),
                 wrapped_to,

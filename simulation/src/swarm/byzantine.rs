@@ -196,7 +196,7 @@ impl Swarm {
     fn ask_foreign(&mut self, node: usize) {
         let own = self.id_of(node);
         let mut readable: Vec<(ChannelId, LaneId)> = Vec::new();
-        for replica in self.replica(node) {
+        if let Some(replica) = self.replica(node) {
             for channel in replica.channels().values() {
                 let lanes = channel.lanes().map(|(lane, _)| (channel.id, *lane));
                 readable.extend(lanes);
