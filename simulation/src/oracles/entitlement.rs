@@ -2,8 +2,9 @@
 //! honest node sends, in what the frame says, against what the lanes' ids say of their audiences.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use comity_protocol::authority::Status;
+use comity_protocol::authority::{Status, View};
 use comity_protocol::event::Event;
 use comity_protocol::id::{ChannelId, EventId, LaneId, PartnerId, WriterId};
 use comity_protocol::lane::{LaneForm, control_lane, lane_id};
@@ -30,6 +31,9 @@ pub struct Sending<'a> {
     pub sender: &'a Replica,
     pub partner: PartnerId,
     pub class: StreamClass,
+    /// The sender's channels before the fact that it acts on: it may have sent something first, and
+    /// then learned that the receiver is out.
+    pub before: &'a [(ChannelId, Arc<View>)],
 }
 
 impl Entitlement {
@@ -123,11 +127,16 @@ impl Sending<'_> {
     }
 
     fn is_entitled(&self, truth: &Truth, channel: ChannelId, lane: LaneId) -> bool {
-        match self.status(channel) {
-            Some(Status::Active) => truth.reads(channel, lane, &self.partner),
-            Some(Status::Invited) => lane == control_lane(channel),
-            _ => false,
-        }
+        let before = self.before.iter().find(|(of, _)| *of == channel);
+        let before = before.and_then(|(_, view)| view.members.get(&self.partner));
+        let before = before.map(|member| member.status);
+        [self.status(channel), before]
+            .iter()
+            .any(|status| match status {
+                Some(Status::Active) => truth.reads(channel, lane, &self.partner),
+                Some(Status::Invited) => lane == control_lane(channel),
+                _ => false,
+            })
     }
 
     /// A lane that is known is asked for of its readers alone: the question shows that it is held

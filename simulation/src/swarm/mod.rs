@@ -23,7 +23,9 @@ pub mod shrink;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use comity_protocol::authority::View;
 use comity_protocol::event::TAG_EVENT_SIGNATURE;
 use comity_protocol::id::{ChannelId, PartnerId};
 use comity_protocol::replica::{Input, Notice, Output, Replica, SendRange, StreamClass};
@@ -185,6 +187,8 @@ pub struct Swarm {
     /// What reached the hostile, to be said again.
     overheard: Vec<(StreamClass, Vec<u8>)>,
     oracles: Oracles,
+    /// The channels of the node that acts, as they were before.
+    before: Vec<(ChannelId, Arc<View>)>,
     trace: Trace,
     faults: u64,
     byzantine_acts: u64,
@@ -229,6 +233,7 @@ impl Swarm {
             orders: BTreeMap::new(),
             hang_ups: BTreeSet::new(),
             overheard: Vec::new(),
+            before: Vec::new(),
             trace: Trace::new(),
             faults: 0,
             byzantine_acts: 0,
@@ -362,6 +367,10 @@ impl Swarm {
         let Some(replica) = self.nodes[node].replica.as_mut() else {
             return;
         };
+        let channels = replica.channels().iter();
+        self.before.clear();
+        self.before
+            .extend(channels.map(|(id, channel)| (*id, channel.present().clone())));
         replica.handle(input, now);
         let mut outputs = Vec::new();
         while let Some(output) = replica.poll() {

@@ -336,6 +336,7 @@ impl Swarm {
             sender,
             partner,
             class,
+            before: &self.before,
         };
         let (oracle, truth) = (&mut self.oracles.entitlement, &self.oracles.truth);
         match oracle.frame(&sending, truth, &writer, bytes) {
@@ -358,6 +359,7 @@ impl Swarm {
             sender,
             partner: range.peer,
             class: StreamClass::Backfill,
+            before: &self.before,
         };
         let verdict = sending.range(&self.oracles.truth, range);
         self.judge(verdict);
