@@ -244,7 +244,13 @@ impl Swarm {
         };
         let now = self.now_at(node);
         let mut events = Vec::new();
-        for number in 0..limits::INVITATIONS_PER_PEER + 24 {
+        // Reading a charter costs its receiver three checks of its creator's papers, so it is one
+        // run in some that goes over the limit.
+        let many = match action.a % 4 {
+            0 => limits::INVITATIONS_PER_PEER + 24,
+            _ => 10,
+        };
+        for number in 0..many {
             let name = Name::try_from(format!("offer-{number}")).expect("a legal name");
             let command = Command::CreateChannel {
                 name,
@@ -274,7 +280,7 @@ impl Swarm {
             self.oracles.truth.sign(event);
         }
         let to = action.b % self.nodes.len() as u64;
-        self.show(node, 1 << to | 1, &events);
+        self.show(node, 1 << to, &events);
     }
 
     /// Lies that are written and signed.

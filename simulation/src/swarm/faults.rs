@@ -111,6 +111,7 @@ impl Swarm {
             }
             Verb::Stick => self.nodes[node].clock.stick(now),
             Verb::Mend => self.nodes[node].clock.mend(now),
+            Verb::Canary => self.nodes[node].disk = crate::disk::Disk::default(),
             _ => {}
         }
         self.reset_alarm(node);

@@ -79,6 +79,9 @@ verbs! {
     Jump = "jump",
     Stick = "stick",
     Mend = "mend",
+    // A disk that forgets what it said was synced: no seed does this. It is how to see that the
+    // oracles look at all.
+    Canary = "canary",
     // Byzantine partners. a: channel; b: chooses.
     Swap = "swap-sides",
     Forge = "forge",
