@@ -68,8 +68,6 @@ pub enum Mutation {
     AnsweredBeforeStored,
     /// The last own event of a log is forgotten at a restart.
     LastEventForgotten,
-    /// The secrets of own epochs are not stored.
-    SecretNotStored,
     /// Of several events accepted at once, the first alone is stored.
     FirstRowsOnly,
     /// After it was woken, the machine does not ask to be woken again.

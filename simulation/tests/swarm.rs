@@ -17,7 +17,13 @@ fn no_oracle_finds_anything_in_some_dozens_of_meshes() {
         summary.failures
     );
     assert_eq!(summary.replay_mismatches, 0);
-    for must in ["crash", "cut", "joins", "orders done", "misbehaviour noticed"] {
+    for must in [
+        "crash",
+        "cut",
+        "joins",
+        "orders done",
+        "misbehaviour noticed",
+    ] {
         assert!(summary.reached.contains_key(must), "never reached: {must}");
     }
 }

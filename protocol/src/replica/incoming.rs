@@ -397,9 +397,7 @@ impl Replica {
         match read {
             Ok(Some(secret)) => rows.push(rows::secret_row(&event.id, &secret)),
             Ok(None) if accepted.from.is_none() && opens_epoch(event) => {
-                if let Some(secret) = self.keyring.secret(&event.id)
-                    && !mutation::is(Mutation::SecretNotStored)
-                {
+                if let Some(secret) = self.keyring.secret(&event.id) {
                     rows.push(rows::secret_row(&event.id, secret));
                 }
             }

@@ -206,6 +206,9 @@ fn campaign(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    for (what, times) in &summary.reached {
+        eprintln!("reached {what}: {times}");
+    }
     println!("{}", line(&summary, found, total));
     let failed = !summary.failures.is_empty()
         || summary.replay_mismatches > 0

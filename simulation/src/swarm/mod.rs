@@ -189,6 +189,8 @@ pub struct Swarm {
     oracles: Oracles,
     /// The channels of the node that acts, as they were before.
     before: Vec<(ChannelId, Arc<View>)>,
+    /// Everybody in the core has said something since the quiet began.
+    spoken: bool,
     trace: Trace,
     faults: u64,
     byzantine_acts: u64,
@@ -234,6 +236,7 @@ impl Swarm {
             hang_ups: BTreeSet::new(),
             overheard: Vec::new(),
             before: Vec::new(),
+            spoken: false,
             trace: Trace::new(),
             faults: 0,
             byzantine_acts: 0,
@@ -376,8 +379,12 @@ impl Swarm {
         while let Some(output) = replica.poll() {
             outputs.push(output);
         }
+        let life = self.nodes[node].life;
         for output in outputs {
-            self.fulfil(node, output);
+            // What it wished for may have made it stop.
+            if self.nodes[node].life == life {
+                self.fulfil(node, output);
+            }
         }
         self.begin_sync(node);
         while let Some((one, other)) = self.hang_ups.pop_first() {
@@ -420,10 +427,9 @@ impl Swarm {
             }
             Output::SendRange(range) => {
                 self.check_range(node, &range);
-                let range = Waiting::Other(Output::SendRange(range));
-                self.nodes[node].waiting.push_back(range);
+                self.act_in_turn(node, Waiting::Other(Output::SendRange(range)));
             }
-            other => self.nodes[node].waiting.push_back(Waiting::Other(other)),
+            other => self.act_in_turn(node, Waiting::Other(other)),
         }
     }
 
@@ -473,7 +479,17 @@ impl Swarm {
             bytes,
             own,
         };
-        self.nodes[node].waiting.push_back(Waiting::Send(frame));
+        self.act_in_turn(node, Waiting::Send(frame));
+    }
+
+    /// A wish with nothing before it that has to be stored may act at once, and does so as often as
+    /// not: no machine may count on more than the order of its wishes.
+    fn act_in_turn(&mut self, node: usize, wish: Waiting) {
+        let free = self.nodes[node].waiting.is_empty();
+        if free && self.dice.percent("at-once", node as u64, 50) {
+            return self.act(node, wish);
+        }
+        self.nodes[node].waiting.push_back(wish);
     }
 
     fn session_with(&self, node: usize, peer: &PartnerId) -> Option<(usize, u64)> {

@@ -26,7 +26,6 @@ pub const BUGS: &[Mutation] = &[
     Mutation::SentBeforeStored,
     Mutation::AnsweredBeforeStored,
     Mutation::LastEventForgotten,
-    Mutation::SecretNotStored,
     Mutation::FirstRowsOnly,
     Mutation::LogNumberUsedTwice,
     Mutation::WakeUpLost,

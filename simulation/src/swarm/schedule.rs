@@ -152,6 +152,9 @@ impl Action {
 /// Writes the schedule of a seed.
 pub fn draw(options: &Options, dice: &mut Dice) -> Vec<Action> {
     let mut schedule = Vec::new();
+    // Some hostile partners are owners among owners, and some admins who are thrown out.
+    let owners = options.has(Fault::Forgers) && dice.percent("owners", 0, 35);
+    let outcast = options.has(Fault::Forgers) && !owners && dice.percent("outcast", 0, 60);
     for channel in 0..options.channels {
         schedule.push(Action {
             at_ms: 200 + 50 * channel,
@@ -162,15 +165,26 @@ pub fn draw(options: &Options, dice: &mut Dice) -> Vec<Action> {
         });
         for guest in 0..options.nodes() {
             if dice.percent("guest", channel * 64 + guest, 80) {
+                let role = match (
+                    owners,
+                    outcast && options.partner_of(guest) + 1 == options.partners,
+                ) {
+                    (true, _) => 2,
+                    (_, true) => 1,
+                    _ => dice.below("guest-role", channel * 64 + guest, 4),
+                };
                 schedule.push(Action {
                     at_ms: 400 + 60 * guest + 30 * channel,
                     verb: Verb::Invite,
                     node: u64::MAX,
                     a: channel,
-                    b: guest + 256 * dice.below("guest-role", channel * 64 + guest, 4),
+                    b: guest + 256 * role,
                 });
             }
         }
+    }
+    if outcast {
+        cast_out(options, dice, &mut schedule);
     }
     orders(options, dice, &mut schedule);
     for fault in Fault::ALL {
@@ -180,6 +194,32 @@ pub fn draw(options: &Options, dice: &mut Dice) -> Vec<Action> {
     }
     schedule.sort_by_key(|action| action.at_ms);
     schedule
+}
+
+/// The hostile partner is removed by whoever may, and goes on as if it did not know.
+fn cast_out(options: &Options, dice: &mut Dice, schedule: &mut Vec<Action>) {
+    let last = options.partners - 1;
+    let at_ms = options.span_ms / 3;
+    schedule.push(Action {
+        at_ms,
+        verb: Verb::Remove,
+        node: u64::MAX,
+        a: 0,
+        b: last,
+    });
+    for (number, verb) in [Verb::Backdate, Verb::GhostAct, Verb::Backdate, Verb::Wide]
+        .into_iter()
+        .enumerate()
+    {
+        let number = number as u64;
+        schedule.push(Action {
+            at_ms: dice.between("ghost", number, at_ms + 3_000, options.span_ms),
+            verb,
+            node: last,
+            a: 0,
+            b: dice.draw("ghost-b", number) >> 40,
+        });
+    }
 }
 
 const ORDERS: [(Verb, u64); 13] = [

@@ -39,6 +39,7 @@ impl Swarm {
         let forked = forked.filter(|it| self.oracles.truth.is_forked(it)).count() > 0;
         if self.failure.is_none() && (forked || self.options.seed.is_multiple_of(4)) {
             self.speak(&core);
+            self.spoken = true;
             self.settle(&core);
         }
         self.look();
@@ -129,7 +130,11 @@ impl Swarm {
             let bound = if forked { BOUND_MS / 6 } else { BOUND_MS };
             if self.now_ms - begin > bound {
                 if forked {
-                    self.count("forks that keep nodes apart");
+                    self.count(match self.spoken {
+                        false => "apart by a fork that nobody has cited",
+                        true => "apart by a fork though all have spoken",
+                    });
+                    self.log(0, || differs.1);
                     return;
                 }
                 return self.fail("convergence", differs.1);
@@ -207,8 +212,11 @@ impl Swarm {
             let of = self.id_of(of);
             held.is_none_or(|held| !held.present().members.contains_key(&of))
         };
+        // Whoever does not know of a member yet must come to hear of it.
+        let member = |node: usize| self.entitles(channel, lane, node, node);
+        let hears = |from: usize, to: usize| member(from) && stranger(to, from);
         let control = lane == control_lane(channel);
-        (ab && ba) || (control && (ab && stranger(b, a) || ba && stranger(a, b)))
+        (ab && ba) || (control && (ab && hears(a, b) || ba && hears(b, a)))
     }
 
     fn entitles(&self, channel: ChannelId, lane: LaneId, at: usize, to: usize) -> bool {
