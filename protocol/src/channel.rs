@@ -20,7 +20,6 @@ use crate::id::{ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, WriterId}
 use crate::identity::Identity;
 use crate::lane::{self, History, Lane};
 use crate::limits;
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 use crate::parking::Parking;
 
@@ -59,8 +58,19 @@ pub struct Outcome {
     pub invalid: Vec<(EventId, Option<PartnerId>, &'static str)>,
     /// Older parked events of the same peer that gave way.
     pub evicted: usize,
-    /// Second events for one position, not cited by anybody yet: where, and the event's header.
-    pub forks: Vec<(Forked, SignedHeader)>,
+    /// Second events for one position, not cited by anybody yet: the offered one or some that had
+    /// waited for it.
+    pub forks: Vec<SecondEvent>,
+}
+
+/// An event for a position that has one already.
+#[derive(Debug)]
+pub struct SecondEvent {
+    pub at: Forked,
+    pub id: EventId,
+    pub signed: SignedHeader,
+    /// Who brought it.
+    pub from: Option<PartnerId>,
 }
 
 /// An epoch that a writer opened in a lane.
@@ -198,12 +208,16 @@ impl Channel {
                 }
                 Err(Refusal::Fork) => {
                     let header = &event.header;
-                    let forked = Forked {
-                        lane: header.lane,
-                        writer: header.writer,
-                        seq: header.seq,
-                    };
-                    outcome.forks.push((forked, SignedHeader::of(&event)));
+                    outcome.forks.push(SecondEvent {
+                        at: Forked {
+                            lane: header.lane,
+                            writer: header.writer,
+                            seq: header.seq,
+                        },
+                        id: event.id,
+                        signed: SignedHeader::of(&event),
+                        from,
+                    });
                     if from.is_some() {
                         self.park(event, from, Vec::new(), offered, &mut outcome, &mut work);
                     }
@@ -321,7 +335,12 @@ impl Channel {
     }
 
     fn take_waiting(&mut self, id: &EventId, work: &mut Vec<(Event, Option<PartnerId>)>) {
-        for waiter in self.parking.waiting_for(id) {
+        let all = if mutation::is(Mutation::OneWaiterReleased) {
+            1
+        } else {
+            usize::MAX
+        };
+        for waiter in self.parking.waiting_for(id).into_iter().take(all) {
             if let Some(parked) = self.parking.remove(&waiter) {
                 work.push((parked.event, Some(parked.from)));
             }
@@ -494,6 +513,9 @@ impl Channel {
     fn timeline_place(&self, pos: Pos) -> usize {
         let key = self.timeline_key(pos);
         let mut at = self.timeline.len();
+        if mutation::is(Mutation::LateMessageAtTheEnd) {
+            return at;
+        }
         let mut step = 1;
         while at > 0 && self.timeline_key(self.timeline[at - 1]) > key {
             let low = at.saturating_sub(step);
@@ -826,7 +848,10 @@ impl Channel {
         let flagged = self.flagged.iter();
         let flagged = flagged.filter(|pos| self.lane_of(**pos) == lane);
         let redacted: BTreeSet<EventId> = redacted.map(id).collect();
-        let flagged: BTreeSet<EventId> = flagged.map(id).collect();
+        let mut flagged: BTreeSet<EventId> = flagged.map(id).collect();
+        if mutation::is(Mutation::DigestIgnoresFlags) {
+            flagged.clear();
+        }
         let marked = self.forked.get(&lane);
         let marked = marked.map(flags::Fallen::positions).unwrap_or_default();
         let messages = marked.iter();
@@ -843,7 +868,6 @@ fn bears_on_older_events(before: &View, after: &View, act: Pos) -> bool {
     if before.endings != after.endings {
         return true;
     }
-    #[cfg(test)]
     if mutation::is(Mutation::FlagsFollowEndingsAlone) {
         return false;
     }

@@ -11,7 +11,6 @@ use crate::channel::Channel;
 use crate::event::Kind;
 use crate::graph::{ChainIx, Entry, FrontierIx, Pos};
 use crate::id::{LaneId, PartnerId, WriterId};
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 
 /// Whether an accepted event can change what stands in its lane: it is struck itself, or it
@@ -94,7 +93,6 @@ impl Fallen {
 pub(crate) fn fallen(channel: &Channel, lane: LaneId) -> Fallen {
     let strikes = strikes_on(channel, lane);
     let mut fallen = Fallen::default();
-    #[cfg(test)]
     if mutation::is(Mutation::FlaggedStillShown) {
         return fallen;
     }
@@ -138,7 +136,6 @@ fn strikes_on(channel: &Channel, lane: LaneId) -> Vec<Strike<'_>> {
     let endings = endings.filter(|ending| lane.audience.contains(&ending.partner));
     let strangers = lane.audience.iter();
     let strangers = strangers.filter(|partner| !present.members.contains_key(*partner));
-    #[cfg(test)]
     let strangers = strangers.filter(|_| !mutation::is(Mutation::NoStandingIgnored));
     endings
         .map(Strike::Ending)
@@ -224,7 +221,6 @@ impl<'a> Lane<'a> {
     /// frontier that begins there, unless the former member has returned in it.
     fn last_vouching(&self, chain: ChainIx, unaware: u64, ending: Pos, returns: &[Pos]) -> u64 {
         let held = self.channel.graph.chain(chain);
-        #[cfg(test)]
         if mutation::is(Mutation::CutVouchesForLater) {
             return held.head();
         }

@@ -21,8 +21,7 @@ pub mod identity;
 pub mod keys;
 pub mod lane;
 pub mod limits;
-#[cfg(test)]
-mod mutation;
+pub mod mutation;
 pub mod parking;
 pub mod peering;
 pub mod pull;

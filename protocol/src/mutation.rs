@@ -1,6 +1,8 @@
-//! Deliberate faults in the merge, for tests that must notice them. Only the crate's own test
-//! build has this module.
+//! Deliberate faults, for tests and simulations that must notice them. One is switched on by hand
+//! in the crate's own test build, or in a build of its own with `--cfg planted`; in every other
+//! build [`is`] is a constant, and nothing of them is left.
 
+#[cfg(any(test, planted))]
 use std::cell::Cell;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,21 +52,98 @@ pub enum Mutation {
     EvidenceUnverified,
     /// What a writer wrote after it forked its log bears no mark.
     ForkedUnmarked,
+    /// A member is taken for a reader of every lane.
+    AudienceIgnored,
+    /// Whoever was a member once is served for ever.
+    FormerMemberServed,
+    /// Own events are pushed to every peer.
+    PushedToAll,
+    /// Ranges are sent to whoever asks.
+    RangeServedToAll,
+    /// Heads are told to whoever asks.
+    HeadsToldToAll,
+    /// Digests of all lanes are told to all peers.
+    DigestsToldToAll,
+    /// Secrets are given to whoever asks.
+    KeysGivenToAll,
+    /// Secrets are given whatever lane they belong to.
+    KeyOfAnotherLane,
+    /// Secrets are given without a bound.
+    KeysGivenUnbounded,
+    /// Events are pushed before they are stored.
+    SentBeforeStored,
+    /// Orders are answered before what they wrote is stored.
+    AnsweredBeforeStored,
+    /// The last own event of a log is forgotten at a restart.
+    LastEventForgotten,
+    /// Of several events accepted at once, the first alone is stored.
+    FirstRowsOnly,
+    /// After it was woken, the machine does not ask to be woken again.
+    WakeUpLost,
+    /// A range ends one event early.
+    RangeEndOffByOne,
+    /// A lane's state digest leaves the flags out.
+    DigestIgnoresFlags,
+    /// No cut is written when a membership ends.
+    CutOmitted,
+    /// What a bad signature is on is accepted.
+    BadSignatureTaken,
+    /// An epoch is used on when the membership has changed.
+    StaleEpochKept,
+    /// What a dropped frame said is taken for known by the peer's unpacker.
+    PackersKeptOverDrain,
+    /// A peer whose queue was full is never sent to again.
+    CongestionForever,
+    /// What a silent peer was asked for is never asked of another.
+    WantNeverExpires,
+    /// Two logs of the store get one number.
+    LogNumberUsedTwice,
+    /// The state is not folded again when a concurrent act arrives.
+    FoldNotRepeated,
+    /// A message that comes late stands at the end of the timeline.
+    LateMessageAtTheEnd,
+    /// Of the events that wait for another, one is released.
+    OneWaiterReleased,
+    /// A branch of a fork stays refused when another writer cites it.
+    CitedBranchRefused,
+    /// A peer may offer any number of channels.
+    OffersUnbounded,
+    /// After the first comparison with a peer there is no other.
+    AntiEntropyLost,
+    /// A link that comes up begins without a comparison.
+    LinkUpSilent,
+    /// Peers are not told anew of a channel whose members changed.
+    ControlChangeUntold,
 }
 
+#[cfg(any(test, planted))]
 thread_local! {
     static ACTIVE: Cell<Option<Mutation>> = const { Cell::new(None) };
 }
 
 /// Whether `mutation` is switched on in this thread.
+#[cfg(any(test, planted))]
 pub fn is(mutation: Mutation) -> bool {
     ACTIVE.with(|active| active.get() == Some(mutation))
 }
 
+/// Whether `mutation` is switched on: never, in this build.
+#[cfg(not(any(test, planted)))]
+pub const fn is(_: Mutation) -> bool {
+    false
+}
+
+/// Switches one mutation on in this thread, or all off.
+#[cfg(any(test, planted))]
+pub fn plant(mutation: Option<Mutation>) {
+    ACTIVE.with(|active| active.set(mutation));
+}
+
 /// Runs `body` with one mutation switched on.
+#[cfg(test)]
 pub fn with<T>(mutation: Mutation, body: impl FnOnce() -> T) -> T {
-    ACTIVE.with(|active| active.set(Some(mutation)));
+    plant(Some(mutation));
     let result = body();
-    ACTIVE.with(|active| active.set(None));
+    plant(None);
     result
 }

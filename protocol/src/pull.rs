@@ -12,6 +12,7 @@ use crate::channel::Channel;
 use crate::id::{ChannelId, LaneId, PartnerId, WriterId};
 use crate::lane;
 use crate::limits;
+use crate::mutation::{self, Mutation};
 use crate::sync::{is_stranger, may_read};
 use crate::time::Instant;
 use crate::wire::{LogId, RangeEnd, Want};
@@ -548,7 +549,7 @@ impl Pull {
             .collect();
         let mut again = None;
         for (log, deadline) in of_peer {
-            if deadline > now {
+            if deadline > now || mutation::is(Mutation::WantNeverExpires) {
                 again = sooner(again, deadline);
                 continue;
             }

@@ -1,6 +1,6 @@
 //! A disk that keeps what was synced and loses the rest when the process is killed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comity_protocol::event::Event;
 use comity_protocol::id::EventId;
@@ -11,11 +11,14 @@ use comity_protocol::wire::LogId;
 #[derive(Debug, Default, Clone)]
 pub struct Disk {
     rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    /// Rows whose checksum no longer fits: reading them is an error.
+    damaged: BTreeSet<(Table, Vec<u8>)>,
 }
 
 impl Disk {
     pub fn sync(&mut self, rows: Vec<Row>) {
         for row in rows {
+            self.damaged.remove(&(row.table, row.key.clone()));
             match row.value {
                 Some(value) => drop(self.rows.insert((row.table, row.key), value)),
                 None => drop(self.rows.remove(&(row.table, row.key))),
@@ -54,6 +57,43 @@ impl Disk {
             .map(|stored| stored.event)
             .take_while(|event| event.header.seq <= to)
             .collect()
+    }
+
+    /// Damages a row, where there is one; the number chooses it.
+    pub fn damage(&mut self, number: u64) -> bool {
+        let at = number.checked_rem(self.rows.len() as u64);
+        let row = at.and_then(|at| self.rows.keys().nth(at as usize));
+        let damaged = row.cloned().map(|row| self.damaged.insert(row));
+        damaged.is_some()
+    }
+
+    /// Whether reading everything would find damage.
+    pub fn is_damaged(&self) -> bool {
+        !self.damaged.is_empty()
+    }
+
+    /// Whether reading these positions of a log would find damage.
+    pub fn is_range_damaged(&self, number: u32, from: u64, to: u64) -> bool {
+        let start = (Table::Events, rows::position_key(number, from));
+        let end = (
+            Table::Events,
+            rows::position_key(number, to.saturating_add(1)),
+        );
+        start < end && self.damaged.range(start..end).next().is_some()
+    }
+
+    /// Whether an event is on disk.
+    pub fn holds_event(&self, number: u32, seq: u64, id: &EventId) -> bool {
+        let key = (Table::Events, rows::event_key(number, seq, id));
+        self.rows.contains_key(&key)
+    }
+
+    /// The ids of all events on disk, from their keys.
+    pub fn event_ids(&self) -> impl Iterator<Item = EventId> {
+        let start = (Table::Events, Vec::new());
+        let rows = self.rows.range(start..);
+        rows.take_while(|((table, _), _)| *table == Table::Events)
+            .filter_map(|((_, key), _)| Some(EventId(key.get(12..44)?.try_into().ok()?)))
     }
 
     /// Every event on disk.

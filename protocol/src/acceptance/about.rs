@@ -9,7 +9,6 @@ use crate::event::{Event, Kind, Label};
 use crate::graph::Pos;
 use crate::id::PartnerId;
 use crate::lane::Lane;
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 
 /// Who may read an event about another.
@@ -82,7 +81,6 @@ fn is_bounded(
     bound: Bound,
     members: &BTreeSet<PartnerId>,
 ) -> bool {
-    #[cfg(test)]
     if mutation::is(Mutation::AboutMayWiden) {
         return true;
     }
@@ -96,7 +94,6 @@ fn is_bounded(
 }
 
 fn label_dominates(label: Option<&Label>, target: Option<&Label>) -> bool {
-    #[cfg(test)]
     if mutation::is(Mutation::LabelMayFall) {
         return true;
     }

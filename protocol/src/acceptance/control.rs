@@ -19,7 +19,6 @@ use crate::graph::FrontierIx;
 use crate::id::{ChannelId, PartnerId, WriterId};
 use crate::identity::Identity;
 use crate::lane::{Lane, LaneForm};
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 
 /// Domain tag of a channel's id.
@@ -119,7 +118,6 @@ pub(super) fn place(
 
 fn author_of_act(event: &Event, act: &Act, view: &View) -> Result<PartnerId, Refusal> {
     let writer = &event.header.writer;
-    #[cfg(test)]
     if mutation::is(Mutation::SeatNotDemanded) && view.seat_of(writer).is_none() {
         return author_of(view, writer);
     }

@@ -14,7 +14,6 @@ use crate::evidence;
 use crate::graph::{FrontierIx, Pos};
 use crate::id::{PartnerId, WriterId};
 use crate::lane::{Lane, LaneForm, lane_id};
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 
 /// The least role that may write a kind.
@@ -112,7 +111,6 @@ fn lane_of(
             audience: audience.iter().copied().collect(),
         },
     };
-    #[cfg(test)]
     if mutation::is(Mutation::AudienceUnchecked) {
         return Ok(Arc::new(lane));
     }
@@ -147,7 +145,6 @@ fn demand_open_to_its_readers(
     if may_be_late(kind) {
         return Ok(());
     }
-    #[cfg(test)]
     if mutation::is(Mutation::ClosedLaneOpen) {
         return Ok(());
     }
@@ -175,7 +172,6 @@ fn demand_no_narrower_dep(
         .map(|dep| channel.lane_of(*dep))
         .filter(|other| *other != event.header.lane);
     let others: BTreeSet<_> = others.collect();
-    #[cfg(test)]
     if mutation::is(Mutation::DepMayWiden) {
         return Ok(());
     }
@@ -210,7 +206,6 @@ fn demand_cut(
         past.prev,
         frontier,
     );
-    #[cfg(test)]
     let due = due && !mutation::is(Mutation::CutNotDemanded);
     if event.header.kind() != Kind::Cut {
         let named = is_named(channel, event, past);

@@ -19,7 +19,6 @@ use crate::evidence::Forked;
 use crate::graph::{FrontierIx, Pos};
 use crate::id::{LaneId, PartnerId, WriterId};
 use crate::lane::Lane;
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 
 pub use control::{TAG_CHANNEL, channel_id, charter_of};
@@ -91,7 +90,9 @@ pub fn place(channel: &mut Channel, event: &Event) -> Result<Placement, Refusal>
     } else {
         message::place(channel, event, &past, frontier, &view)?
     };
-    if occupied(channel, header) && !channel.restoring && !channel.parking.cited_by_another(event) {
+    let cited = channel.parking.cited_by_another(event);
+    let cited = cited && !mutation::is(Mutation::CitedBranchRefused);
+    if occupied(channel, header) && !channel.restoring && !cited {
         return Err(Refusal::Fork);
     }
     let (t, h) = past.time_and_height(channel, header.claimed_ms);
@@ -182,7 +183,6 @@ impl Past {
                 )
             })
             .collect();
-        #[cfg(test)]
         if mutation::is(Mutation::MissingDepsIgnored) {
             missing.retain(|reference| Some(reference.id) == header.prev);
         }
@@ -277,7 +277,6 @@ impl Past {
         let (t, h) = parents.fold((claimed_ms, 1), |(t, h), parent| {
             (t.max(parent.t), h.max(parent.h.saturating_add(1)))
         });
-        #[cfg(test)]
         if mutation::is(Mutation::TimelineByClaimedTime) {
             return (claimed_ms, h);
         }

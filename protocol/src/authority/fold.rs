@@ -19,7 +19,6 @@ use crate::body::Role;
 use crate::graph::{ChainIx, FrontierIx, Graph};
 use crate::id::{PartnerId, WriterId};
 use crate::limits;
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 
 /// Folds the control events that lie in `frontier`.
@@ -306,7 +305,6 @@ impl<'a> Strikes<'a> {
 
     /// Whether a concurrent revocation voids the event.
     fn hit(&self, event: &ControlEvent) -> bool {
-        #[cfg(test)]
         if mutation::is(Mutation::RevocationNeverHits) {
             return false;
         }

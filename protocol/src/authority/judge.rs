@@ -6,7 +6,6 @@ use super::{Act, Place, Status, View};
 use crate::body::Role;
 use crate::id::{EventId, Hash, PartnerId, WriterId};
 use crate::limits;
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 
 /// How much an act weighs against a concurrent revocation of its author.
@@ -185,7 +184,6 @@ fn judge_writers(view: &View, author: &PartnerId, act: &Act) -> Judgement {
                 .iter()
                 .filter(|held| Some(**held) != displaces);
             let newer = list.number > target.number;
-            #[cfg(test)]
             let newer = newer || mutation::is(Mutation::TransferNumberUnchecked);
             let allowed = newer && fit(staying.chain(&list.writers));
             Judgement {
@@ -224,7 +222,6 @@ pub(super) fn is_owner(view: &View, partner: &PartnerId) -> bool {
 /// The owners whose endorsements count: nobody helps to decide, or hinders, its own revocation.
 pub(super) fn owners(view: &View, act: &Act, revokes: bool) -> BTreeSet<PartnerId> {
     let target = act.names().filter(|_| revokes);
-    #[cfg(test)]
     let target = target.filter(|_| !mutation::is(Mutation::TargetCountsInQuorum));
     view.active()
         .into_iter()

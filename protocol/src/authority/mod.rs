@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use crate::graph::{FrontierIx, Graph, Pos};
 use crate::id::{EventId, Hash, PartnerId};
-#[cfg(test)]
 use crate::mutation::{self, Mutation};
 
 pub use act::{Act, ControlEvent, Proposed, TAG_PROPOSAL, WriterList, proposal};
@@ -54,7 +53,8 @@ impl Controls {
     ) -> View {
         let event = Arc::new(event);
         self.insert(event.clone());
-        let follows_on_all = event.frontier == before && self.latest.0 == before;
+        let follows_on_all = event.frontier == before && self.latest.0 == before
+            || mutation::is(Mutation::FoldNotRepeated);
         let proves = matches!(event.act, Act::Evidence { .. });
         if follows_on_all && event.judged.rank != Rank::Quorum && !proves {
             self.latest.0 = after;
@@ -103,7 +103,6 @@ impl Controls {
                 ),
             };
             let endorsers = backing.endorsers.len();
-            #[cfg(test)]
             let endorsers = if mutation::is(Mutation::QuorumCountsEvents) {
                 backing
                     .endorsers
@@ -167,7 +166,6 @@ impl Controls {
             let names_it =
                 matches!(&event.act, Act::Endorse { proposal: named } if named == proposal);
             let spent = self.spent.get(id).map_or(&[][..], Vec::as_slice);
-            #[cfg(test)]
             let spent = if mutation::is(Mutation::SpentEndorsementCounts) {
                 &[]
             } else {

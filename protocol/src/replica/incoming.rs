@@ -13,6 +13,7 @@ use crate::evidence::{Forked, SignedHeader};
 use crate::id::{ChannelId, EventId, LaneId, PartnerId};
 use crate::keys::opens_epoch;
 use crate::limits;
+use crate::mutation::{self, Mutation};
 use crate::quota::{Charge, Limit};
 use crate::rows::{self, ChannelNote, Row};
 use crate::sync;
@@ -168,7 +169,8 @@ impl Replica {
         if self.channels.contains_key(&id) {
             return true;
         }
-        if self.offered_by(peer) >= limits::INVITATIONS_PER_PEER {
+        let unbounded = mutation::is(Mutation::OffersUnbounded);
+        if self.offered_by(peer) >= limits::INVITATIONS_PER_PEER && !unbounded {
             self.too_many_offers(peer);
             return false;
         }
@@ -208,7 +210,8 @@ impl Replica {
         for ((event, peer), valid) in events.into_iter().zip(valid) {
             self.sync.verified(&peer, event.weight(), now.instant);
             self.release_verifying(peer, event.weight());
-            if *valid && honest {
+            let valid = *valid || mutation::is(Mutation::BadSignatureTaken);
+            if valid && honest {
                 self.notice_own_log(&event, peer);
                 self.offer(event, peer, now);
             } else if honest {
@@ -231,7 +234,6 @@ impl Replica {
 
     fn offer(&mut self, event: Event, peer: PartnerId, now: Now) {
         let (channel_id, lane) = (event.header.channel, event.header.lane);
-        let id = event.id;
         if !self.has_channel(channel_id, peer) {
             return;
         }
@@ -255,11 +257,11 @@ impl Replica {
             }
         }
         self.ask_for(channel_id, lane, &outcome.missing, peer, now);
-        if !outcome.forks.is_empty() {
+        for second in &outcome.forks {
             self.notify(Notice::Fork {
                 channel: channel_id,
-                id,
-                peer,
+                id: second.id,
+                peer: second.from.unwrap_or(peer),
             });
         }
         if !outcome.forks.is_empty() || !outcome.missing.is_empty() {
@@ -267,8 +269,8 @@ impl Replica {
         }
         let forks = std::mem::take(&mut outcome.forks);
         self.settle(channel_id, outcome, Vec::new(), now);
-        for (forked, signed) in forks {
-            self.suspect(channel_id, forked, signed);
+        for second in forks {
+            self.suspect(channel_id, second.at, second.signed);
         }
     }
 
@@ -336,14 +338,20 @@ impl Replica {
             return;
         }
         let mut rows = Vec::new();
-        for accepted in &outcome.accepted {
-            rows.extend(self.rows_of(channel_id, accepted));
+        for (at, accepted) in outcome.accepted.iter().enumerate() {
+            let of_event = self.rows_of(channel_id, accepted);
+            if at == 0 || !mutation::is(Mutation::FirstRowsOnly) {
+                rows.extend(of_event);
+            }
         }
         rows.extend(extra);
         if outcome.accepted.iter().any(may_withdraw) {
             rows.extend(self.drop_withdrawn(channel_id));
         }
-        self.append(rows);
+        let late = mutation::is(Mutation::SentBeforeStored);
+        if !late {
+            self.append(std::mem::take(&mut rows));
+        }
         let mut own = Vec::new();
         for accepted in outcome.accepted {
             if accepted.from.is_none() {
@@ -351,6 +359,7 @@ impl Replica {
             }
             self.hand_on(channel_id, accepted, now);
         }
+        self.append(rows);
         for id in own {
             self.release(channel_id, &id, now);
         }

@@ -26,6 +26,7 @@ use crate::giving::{Asking, Given};
 use crate::id::{ChannelId, EventId, PartnerId, Signature, WriterId};
 use crate::identity::Identity;
 use crate::keys::{Entropy, Keyring};
+use crate::mutation::{self, Mutation};
 use crate::quota::{Limit, Quotas};
 use crate::rows::{ChannelNote, LogNumbers, Row};
 use crate::sync::Sync;
@@ -376,6 +377,7 @@ impl Replica {
 
     /// Takes a fact.
     pub fn handle(&mut self, input: Input, now: Now) {
+        let sleeps = mutation::is(Mutation::WakeUpLost) && matches!(input, Input::Wake);
         match input {
             Input::Command {
                 ticket,
@@ -383,7 +385,12 @@ impl Replica {
                 entropy,
             } => {
                 let result = self.command(*command, &entropy, now);
-                self.out.push_back(Output::Done { ticket, result });
+                let done = Output::Done { ticket, result };
+                if mutation::is(Mutation::AnsweredBeforeStored) {
+                    self.out.push_front(done);
+                } else {
+                    self.out.push_back(done);
+                }
             }
             Input::PeerUp { peer } => {
                 self.sync
@@ -411,7 +418,8 @@ impl Replica {
         let sync = self.sync.tick(&self.channels, now.instant, &mut self.out);
         let keys = self.ask_for_keys(now.instant);
         let files = self.ask_for_pieces(now.instant);
-        if let Some(at) = sync.into_iter().chain(keys).chain(files).min() {
+        let wake = sync.into_iter().chain(keys).chain(files).min();
+        if let Some(at) = wake.filter(|_| !sleeps) {
             self.out.push_back(Output::WakeAt(at));
         }
     }

@@ -588,6 +588,10 @@ impl Replica {
             .lane(&channel.lane_of(target))
             .ok_or_else(|| CommandError::Internal("its lane is not known".into()))?;
         let readers = lane.readers(channel.history(), &members);
+        if !readers.contains(&self.partner) {
+            // Somebody brought it who should not have.
+            return Err(CommandError::WithoutSelf);
+        }
         let Some(wanted) = &said.draft.audience else {
             let open = lane.form == LaneForm::Open && readers == members;
             return Ok((!open).then_some(readers));

@@ -10,6 +10,7 @@ use crate::codec::{Canonical, Malformed};
 use crate::event::Kind;
 use crate::id::{ChannelId, EventId};
 use crate::lane::control_lane;
+use crate::mutation::{self, Mutation};
 use crate::rows::{self, ChannelNote, StoredEvent, Table};
 
 /// Puts a replica together again from its stored rows.
@@ -89,6 +90,24 @@ impl Restore {
             (header.lane != control_lane(header.channel), stored.h)
         });
         let mut used = BTreeSet::from([self.replica.writers.first()]);
+        if mutation::is(Mutation::LastEventForgotten) {
+            let own = self.replica.writers.first();
+            let last = self.events.iter().rposition(|stored| {
+                let header = &stored.event.header;
+                header.writer == own && header.kind() == Kind::Post
+            });
+            let is_head = |at: &usize| {
+                let id = self.events[*at].event.id;
+                let cites = |stored: &StoredEvent| {
+                    let header = &stored.event.header;
+                    header.prev == Some(id) || header.deps.iter().any(|dep| dep.id == id)
+                };
+                !self.events.iter().any(cites)
+            };
+            if let Some(at) = last.filter(is_head) {
+                self.events.remove(at);
+            }
+        }
         for stored in self.events {
             let id = stored.event.header.channel;
             used.insert(stored.event.header.writer);

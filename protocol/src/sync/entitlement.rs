@@ -8,6 +8,7 @@ use crate::channel::Channel;
 use crate::id::{ChannelId, LaneId, PartnerId};
 use crate::lane::{self, History, LaneForm};
 use crate::limits;
+use crate::mutation::{self, Mutation};
 use crate::wire::ShowLane;
 
 /// Whether `peer` may be sent events of a lane: it reads the lane and is a member (or, for the
@@ -21,10 +22,15 @@ pub fn may_read(channel: &Channel, peer: &PartnerId, lane: &LaneId) -> bool {
     if *lane == channel.control_lane {
         return matches!(status, Status::Invited | Status::Active);
     }
-    let reads = channel.lane(lane).is_some_and(|lane| {
-        let to_all = lane.form == LaneForm::Open && channel.history() == History::All;
-        to_all || lane.audience.contains(peer)
-    });
+    if mutation::is(Mutation::FormerMemberServed) {
+        return true;
+    }
+    let reads = mutation::is(Mutation::AudienceIgnored);
+    let reads = reads
+        || channel.lane(lane).is_some_and(|lane| {
+            let to_all = lane.form == LaneForm::Open && channel.history() == History::All;
+            to_all || lane.audience.contains(peer)
+        });
     status == Status::Active && reads
 }
 

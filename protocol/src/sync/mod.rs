@@ -15,6 +15,7 @@ use crate::channel::Channel;
 use crate::event::{Event, Kind};
 use crate::id::{ChannelId, Hash, LaneId, PartnerId};
 use crate::limits;
+use crate::mutation::{self, Mutation};
 use crate::pull::Pull;
 use crate::replica::{Output, SendRange, StreamClass};
 use crate::time::Instant;
@@ -115,7 +116,9 @@ impl Sync {
             out,
         );
         let mut state = Peer::new(now);
-        state.told.digests(peer, channels, None, out);
+        if !mutation::is(Mutation::LinkUpSilent) {
+            state.told.digests(peer, channels, None, out);
+        }
         self.peers.insert(peer, state);
     }
 
@@ -141,11 +144,14 @@ impl Sync {
         let Some(state) = self.peers.get_mut(&peer) else {
             return;
         };
-        if !std::mem::take(&mut state.congested) {
+        if !state.congested || mutation::is(Mutation::CongestionForever) {
             return;
         }
+        state.congested = false;
         state.sent.clear();
-        state.packers.clear();
+        if !mutation::is(Mutation::PackersKeptOverDrain) {
+            state.packers.clear();
+        }
         state.told.clear();
         self.pull.drained(&peer, now);
         state.told.digests(peer, channels, None, out);
@@ -310,9 +316,9 @@ impl Sync {
         channels: &Channels,
         out: &mut VecDeque<Output>,
     ) {
-        let readable = channels
-            .get(&want.channel)
-            .filter(|channel| may_read(channel, &peer, &want.lane));
+        let readable = channels.get(&want.channel).filter(|channel| {
+            may_read(channel, &peer, &want.lane) || mutation::is(Mutation::RangeServedToAll)
+        });
         let Some(channel) = readable else {
             let lane = (want.channel, want.lane);
             return refuse(peer, lane, REFUSED_NO_SUCH_LANE, out);
@@ -327,6 +333,7 @@ impl Sync {
         } else {
             wanted_to
         };
+        let to = to - u64::from(to > 1 && mutation::is(Mutation::RangeEndOffByOne));
         let log = (want.channel, want.lane, want.writer);
         if let Some(state) = self.peers.get_mut(&peer) {
             state.gather_ms.remove(&(want.channel, want.lane));
@@ -425,7 +432,7 @@ impl Sync {
                 state.holds_next(log, header.seq);
                 continue;
             }
-            if !may_read(channel, peer, &header.lane) {
+            if !may_read(channel, peer, &header.lane) && !mutation::is(Mutation::PushedToAll) {
                 continue;
             }
             let follows = state.sent.get(&log).copied().unwrap_or(0) + 1 == header.seq;
@@ -484,6 +491,9 @@ impl Sync {
     /// A channel's membership or keys changed: its lanes are to be compared anew.
     pub fn control_changed(&mut self, channel: ChannelId, now: Instant) {
         self.pull.writers_changed(channel, now);
+        if mutation::is(Mutation::ControlChangeUntold) {
+            return;
+        }
         for state in self.peers.values_mut() {
             let due = now.plus(limits::ADVERT_MS);
             state.compare.entry(channel).or_insert(due);
@@ -527,6 +537,9 @@ impl Sync {
         };
         if state.compare_all_at <= now {
             state.compare_all_at = now.plus(limits::ANTI_ENTROPY_MS);
+            if mutation::is(Mutation::AntiEntropyLost) {
+                state.compare_all_at = Instant(u64::MAX);
+            }
             return state.told.digests(peer, channels, None, out);
         }
         let due: Vec<ChannelId> = state

@@ -6,6 +6,7 @@ use super::{Channels, may_read, send};
 use crate::channel::Channel;
 use crate::id::{ChannelId, LaneId, PartnerId};
 use crate::limits;
+use crate::mutation::{self, Mutation};
 use crate::replica::Output;
 use crate::wire::{
     AskHeads, Frame, Have, HaveLane, Head, Heads, LogId, REFUSED_NO_SUCH_LANE, Refused, ShowLane,
@@ -63,10 +64,9 @@ impl Told {
             if only.is_some_and(|only| only != *id) {
                 continue;
             }
-            let readable = channel
-                .lanes()
-                .map(|(lane, _)| *lane)
-                .filter(|lane| may_read(channel, &peer, lane));
+            let readable = channel.lanes().map(|(lane, _)| *lane).filter(|lane| {
+                may_read(channel, &peer, lane) || mutation::is(Mutation::DigestsToldToAll)
+            });
             for lane in readable {
                 self.show(peer, channel, lane, out);
                 lanes.push(HaveLane {
@@ -90,9 +90,9 @@ impl Told {
         channels: &Channels,
         out: &mut VecDeque<Output>,
     ) {
-        let readable = channels
-            .get(&ask.channel)
-            .filter(|channel| may_read(channel, &peer, &ask.lane));
+        let readable = channels.get(&ask.channel).filter(|channel| {
+            may_read(channel, &peer, &ask.lane) || mutation::is(Mutation::HeadsToldToAll)
+        });
         let Some(channel) = readable else {
             return refuse(peer, (ask.channel, ask.lane), REFUSED_NO_SUCH_LANE, out);
         };

@@ -1,0 +1,190 @@
+//! One node of the mesh: a partner's keys, its machine while the process lives, its disk and its
+//! clocks. Twins are two nodes with the keys of one partner.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use comity_crypto::{SealingKey, SigningKey};
+use comity_protocol::id::{EventId, Hash, KeyBytes, PartnerId, WriterId};
+use comity_protocol::identity::{
+    Identity, Name, NodeCertificate, next_root_hash, partner_id, writer_id,
+};
+use comity_protocol::keys::Entropy;
+use comity_protocol::replica::{Output, Own, Replica, Restore, StreamClass};
+use comity_protocol::wire::{LogId, Packer};
+
+use super::clock::Clock;
+use super::dice::Dice;
+use crate::disk::Disk;
+use crate::hostile::Captive;
+
+const NAMES: [&str; 8] = [
+    "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel",
+];
+
+/// A partner's keys and papers.
+pub struct Papers {
+    pub id: PartnerId,
+    pub writer: WriterId,
+    pub identity: Identity,
+    root: [u8; 32],
+    signing: [u8; 32],
+    sealing: [u8; 32],
+}
+
+impl Papers {
+    pub fn draw(number: u64, dice: &mut Dice) -> Papers {
+        let mut draw = |purpose: &str| dice.bytes(purpose, number);
+        let next = SigningKey::from_seed(&draw("next-root"));
+        let (root_seed, signing_seed) = (draw("root"), draw("signing"));
+        let sealing = draw("sealing");
+        let root = SigningKey::from_seed(&root_seed);
+        let signing = SigningKey::from_seed(&signing_seed);
+        let next_root = next_root_hash(&KeyBytes(next.public().to_bytes()));
+        let id = partner_id(&KeyBytes(root.public().to_bytes()), &next_root);
+        let name = NAMES[number as usize % NAMES.len()].to_string();
+        let name = Name::try_from(name).expect("the simulation's names are legal");
+        let tls = Hash(draw("tls"));
+        let node = NodeCertificate::new(id, &signing, tls, name.clone(), 0..u64::MAX);
+        Papers {
+            id,
+            writer: writer_id(&KeyBytes(signing.public().to_bytes())),
+            identity: Identity::sign(name, &root, next_root, 1, vec![node]),
+            root: root_seed,
+            signing: signing_seed,
+            sealing,
+        }
+    }
+
+    fn own(&self, seed: [u8; 32]) -> Own {
+        Own {
+            identity: self.identity.clone(),
+            signing: SigningKey::from_seed(&self.signing),
+            sealing: vec![SealingKey::from_seed(&self.sealing)],
+            spares: Vec::new(),
+            seed: Entropy::new(seed),
+        }
+    }
+
+    /// What an intruder who knows these events finds.
+    pub fn captive(&self, disk: &Disk) -> Captive {
+        Captive {
+            identity: self.identity.clone(),
+            root: self.root,
+            signing: self.signing,
+            sealing: self.sealing,
+            events: disk.events().collect(),
+        }
+    }
+}
+
+/// A wish that acts once everything before it is on disk.
+pub enum Waiting {
+    /// A frame for the link that was up when it was wished for.
+    Send(Frame),
+    Other(Output),
+}
+
+/// A frame on its way out.
+pub struct Frame {
+    pub to: usize,
+    pub link: u64,
+    pub class: StreamClass,
+    pub bytes: Vec<u8>,
+    /// The events of the sender's own writer in it.
+    pub own: Vec<(LogId, u64, EventId)>,
+}
+
+/// One running copy of a partner.
+pub struct Node {
+    pub partner: usize,
+    /// In hostile hands: nothing that it says is believed, and it is not asked to be right.
+    pub byzantine: bool,
+    pub replica: Option<Replica>,
+    pub disk: Disk,
+    pub waiting: VecDeque<Waiting>,
+    /// How many of those are being written now.
+    pub syncing: Option<usize>,
+    /// Counts the process's lives: what was scheduled for an earlier one is void.
+    pub life: u64,
+    pub wake_at: Option<u64>,
+    /// When a wake-up is scheduled, in the world's time.
+    pub alarm: Option<u64>,
+    pub backfill: BTreeMap<usize, Packer>,
+    pub clock: Clock,
+    pub paused_until: u64,
+    pub stalled_until: u64,
+    /// The next sync fails.
+    pub sync_fails: bool,
+    pub full_until: u64,
+    pub snapshot: Option<Disk>,
+    /// Its disk went back in time at some point: it may not know its own last events.
+    pub restored: bool,
+    /// Stopped for good: it found its disk damaged and has no copy.
+    pub out_of_order: bool,
+    /// Peers to which a hostile node sends no events, and how often its frames are changed.
+    pub withholds: u64,
+}
+
+impl Node {
+    pub fn new(partner: usize, byzantine: bool) -> Node {
+        Node {
+            partner,
+            byzantine,
+            replica: None,
+            disk: Disk::default(),
+            waiting: VecDeque::new(),
+            syncing: None,
+            life: 0,
+            wake_at: None,
+            alarm: None,
+            backfill: BTreeMap::new(),
+            clock: Clock::new(),
+            paused_until: 0,
+            stalled_until: 0,
+            sync_fails: false,
+            full_until: 0,
+            snapshot: None,
+            restored: false,
+            out_of_order: false,
+            withholds: 0,
+        }
+    }
+
+    /// Starts the process on what the disk holds. An error says that the disk is damaged, or that
+    /// what was accepted once no longer is.
+    pub fn start(&mut self, papers: &Papers, seed: [u8; 32], now_ms: u64) -> Result<(), String> {
+        self.replica = Some(restored(papers, &self.disk, seed)?);
+        self.life += 1;
+        self.clock.restart(now_ms);
+        Ok(())
+    }
+
+    /// Ends the process: what was not synced is gone.
+    pub fn end(&mut self) {
+        self.replica = None;
+        self.waiting.clear();
+        self.syncing = None;
+        self.wake_at = None;
+        self.alarm = None;
+        self.backfill.clear();
+        self.life += 1;
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.replica.is_some()
+    }
+}
+
+/// A machine put together from a disk's rows.
+pub fn restored(papers: &Papers, disk: &Disk, seed: [u8; 32]) -> Result<Replica, String> {
+    if disk.is_damaged() {
+        return Err("a row's checksum is wrong".into());
+    }
+    let mut restore = Restore::new(papers.own(seed));
+    for (table, key, value) in disk.rows() {
+        let row = restore.row(table, key, value);
+        row.map_err(|malformed| format!("a stored row does not read back: {malformed}"))?;
+    }
+    let replica = restore.finish();
+    replica.map_err(|malformed| format!("what was stored is not accepted: {malformed}"))
+}

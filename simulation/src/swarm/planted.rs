@@ -1,0 +1,96 @@
+//! Planted bugs: the machines with one deliberate fault each, which the oracles must find. Only a
+//! build with `--cfg planted` has this module.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use comity_protocol::mutation::{self, Mutation};
+
+use super::run;
+
+/// Each must be found within so many seeds.
+pub const SEEDS: u64 = 500;
+
+/// The bugs, in the places where a mistake would hurt.
+pub const BUGS: &[Mutation] = &[
+    Mutation::AudienceIgnored,
+    Mutation::FormerMemberServed,
+    Mutation::PushedToAll,
+    Mutation::RangeServedToAll,
+    Mutation::HeadsToldToAll,
+    Mutation::DigestsToldToAll,
+    Mutation::KeysGivenToAll,
+    Mutation::KeyOfAnotherLane,
+    Mutation::KeysGivenUnbounded,
+    Mutation::OffersUnbounded,
+    Mutation::SentBeforeStored,
+    Mutation::AnsweredBeforeStored,
+    Mutation::LastEventForgotten,
+    Mutation::FirstRowsOnly,
+    Mutation::LogNumberUsedTwice,
+    Mutation::WakeUpLost,
+    Mutation::RangeEndOffByOne,
+    Mutation::WantNeverExpires,
+    Mutation::PackersKeptOverDrain,
+    Mutation::CongestionForever,
+    Mutation::OneWaiterReleased,
+    Mutation::AntiEntropyLost,
+    Mutation::BadSignatureTaken,
+    Mutation::MissingDepsIgnored,
+    Mutation::AudienceUnchecked,
+    Mutation::DepMayWiden,
+    Mutation::CitedBranchRefused,
+    Mutation::CutOmitted,
+    Mutation::StaleEpochKept,
+    Mutation::FlaggedStillShown,
+    Mutation::CutVouchesForLater,
+    Mutation::RevocationNeverHits,
+    Mutation::QuorumCountsEvents,
+    Mutation::FoldNotRepeated,
+    Mutation::LateMessageAtTheEnd,
+    Mutation::TimelineByClaimedTime,
+    Mutation::DigestIgnoresFlags,
+];
+
+/// What became of the search for one bug.
+#[derive(Debug)]
+pub struct Found {
+    pub bug: Mutation,
+    /// The seed that found it, and the oracle.
+    pub found: Option<(u64, &'static str)>,
+    pub seeds: u64,
+}
+
+/// Looks for every bug, each from the first seed on.
+pub fn find_all(jobs: usize) -> Vec<Found> {
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.max(1) {
+            scope.spawn(|| {
+                while let Some(bug) = BUGS.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = find(*bug, SEEDS);
+                    eprintln!("{result:?}");
+                    found.lock().expect("no thread panics with it").push(result);
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().expect("no thread panics with it");
+    found.sort_by_key(|found| BUGS.iter().position(|bug| *bug == found.bug));
+    found
+}
+
+/// Looks for one bug. A panic is as good as a failure.
+pub fn find(bug: Mutation, seeds: u64) -> Found {
+    mutation::plant(Some(bug));
+    let found = (1..=seeds).find_map(|seed| {
+        let outcome = std::panic::catch_unwind(|| run(seed).failure);
+        match outcome {
+            Ok(failure) => failure.map(|failure| (seed, failure.oracle)),
+            Err(_) => Some((seed, "panic")),
+        }
+    });
+    mutation::plant(None);
+    Found { bug, found, seeds }
+}

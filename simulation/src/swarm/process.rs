@@ -1,0 +1,156 @@
+//! Processes and their disks: starting, crashing, pausing, going back to an old copy.
+
+use super::Swarm;
+use super::node::{Waiting, restored};
+use super::{Happening, Trouble};
+use comity_protocol::replica::Output;
+
+/// What a crash leaves of the write that was under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tail {
+    /// Nothing.
+    Lost,
+    /// Some of its batches, from the first on.
+    Torn,
+    /// All of it, though nothing that waited for it was done.
+    Whole,
+}
+
+impl Tail {
+    pub fn of(number: u64) -> Tail {
+        match number % 3 {
+            0 => Tail::Lost,
+            1 => Tail::Torn,
+            _ => Tail::Whole,
+        }
+    }
+}
+
+impl Swarm {
+    /// A node's process dies; it comes back after a while.
+    pub fn crash(&mut self, node: usize, tail: Tail, down_ms: u64) {
+        if !self.nodes[node].is_up() {
+            return;
+        }
+        let writing = self.nodes[node].syncing.unwrap_or(0);
+        let actor = node as u64;
+        let kept = match tail {
+            Tail::Lost => 0,
+            Tail::Torn => self.dice.below("torn", actor, writing as u64 + 1) as usize,
+            Tail::Whole => writing,
+        };
+        let batches: Vec<Waiting> = self.nodes[node].waiting.drain(..kept).collect();
+        for batch in batches {
+            if let Waiting::Other(Output::Append { rows }) = batch {
+                self.nodes[node].disk.sync(rows);
+            }
+        }
+        if writing > 0 {
+            self.count(match tail {
+                Tail::Lost => "crash lost a write",
+                Tail::Torn => "crash tore a write",
+                Tail::Whole => "crash after a write",
+            });
+        }
+        self.stop(node);
+        self.schedule(down_ms, Happening::Start { node });
+    }
+
+    /// Ends a process and its links.
+    pub fn stop(&mut self, node: usize) {
+        let peers: Vec<usize> = (0..self.nodes.len()).filter(|it| *it != node).collect();
+        self.nodes[node].end();
+        for peer in peers {
+            self.cut(node, peer);
+            if let Some(link) = self.link_mut(node, peer) {
+                let end = usize::from(node > peer);
+                link.believed[end] = None;
+            }
+        }
+        self.orders.retain(|_, order| order.node != node);
+        self.oracles.acknowledged.stopped(node);
+    }
+
+    /// Starts a process on what its disk holds.
+    pub fn start(&mut self, node: usize) {
+        if self.nodes[node].is_up() || self.nodes[node].out_of_order || self.buried[node] {
+            return;
+        }
+        if self.nodes[node].full_until > self.now_ms {
+            let after = self.nodes[node].full_until - self.now_ms;
+            return self.schedule(after, Happening::Start { node });
+        }
+        let seed = self.dice.bytes("replica", node as u64);
+        let (partner, now_ms) = (self.nodes[node].partner, self.now_ms);
+        let papers = &self.papers[partner];
+        match self.nodes[node].start(papers, seed, now_ms) {
+            Ok(()) => {
+                self.count("starts");
+                self.resume(node);
+            }
+            Err(why) if self.nodes[node].disk.is_damaged() => {
+                self.count("damage found at a start");
+                self.log(node, || format!("does not start: {why}"));
+                self.repair(node);
+            }
+            Err(why) => self.fail(
+                "restart",
+                format!("node {node} does not start again: {why}"),
+            ),
+        }
+    }
+
+    /// A process begins with what the machine wishes after it was put together, and its people
+    /// take up what they were about.
+    fn resume(&mut self, node: usize) {
+        self.handle(node, comity_protocol::replica::Input::Wake);
+        let replica = self.nodes[node].replica.as_ref();
+        let channels: Vec<_> = replica
+            .into_iter()
+            .flat_map(|replica| replica.channels().keys().copied())
+            .collect();
+        for channel in channels {
+            self.consider_invitation(node, channel);
+        }
+    }
+
+    /// A node that found its disk damaged stops; its operator restores the last copy, or begins
+    /// anew.
+    pub fn repair(&mut self, node: usize) {
+        if self.nodes[node].is_up() {
+            self.stop(node);
+        }
+        let copy = self.nodes[node].snapshot.clone();
+        let copy = copy.filter(|copy| !copy.is_damaged()).unwrap_or_default();
+        self.nodes[node].disk = copy;
+        self.went_back(node);
+        let after = self.dice.between("repair", node as u64, 1_000, 8_000);
+        self.schedule(after, Happening::Start { node });
+    }
+
+    /// A node's disk is an older one from now on.
+    pub fn went_back(&mut self, node: usize) {
+        self.nodes[node].restored = true;
+        let partner = self.nodes[node].partner;
+        self.oracles.went_back(partner, node);
+    }
+
+    /// What the operating system says to a write that ends now.
+    pub fn trouble(&mut self, node: usize) -> Option<Trouble> {
+        let now = self.now_ms;
+        let state = &mut self.nodes[node];
+        if std::mem::take(&mut state.sync_fails) {
+            return Some(Trouble::SyncFailed);
+        }
+        (state.full_until > now).then_some(Trouble::Full)
+    }
+
+    /// Holds a node's disk against its machine: what starts again is what runs.
+    pub fn restored_copy(
+        &mut self,
+        node: usize,
+    ) -> Result<comity_protocol::replica::Replica, String> {
+        let papers = &self.papers[self.nodes[node].partner];
+        restored(papers, &self.nodes[node].disk, [9; 32])
+    }
+}
