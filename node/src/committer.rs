@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use comity_protocol::evidence::SignedHeader;
 use comity_protocol::id::PartnerId;
-use comity_protocol::replica::{
-    CommandError, Recall, SendPiece, SendRange, StreamClass, Written,
-};
+use comity_protocol::replica::{CommandError, Recall, SendPiece, SendRange, StreamClass, Written};
 use comity_protocol::rows::{self, Row, Table};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroize as _;
