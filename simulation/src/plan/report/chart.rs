@@ -68,7 +68,15 @@ pub fn lines(
     for tick in time_ticks(end) {
         let at = x(tick);
         rule(&mut svg, (at, HEIGHT - BOTTOM), (at, HEIGHT - BOTTOM + 4.0));
-        label(&mut svg, at, HEIGHT - BOTTOM + 17.0, "middle", &short(tick));
+        let text = short(tick);
+        // The last one may stand at the edge.
+        let fits = at + LETTER * text.chars().count() as f64 / 2.0 <= WIDTH;
+        let (at, anchor) = if fits {
+            (at, "middle")
+        } else {
+            (WIDTH - 1.0, "end")
+        };
+        label(&mut svg, at, HEIGHT - BOTTOM + 17.0, anchor, &text);
     }
     let middle = (LEFT + WIDTH - RIGHT) / 2.0;
     label(&mut svg, middle, HEIGHT - 5.0, "middle", "simulated time");
