@@ -1,7 +1,7 @@
 # `make demo`, `make test` and `make bench` do everything, set-up included, on a Debian with git,
 # make, gcc and rustup. All build with one profile, so that RocksDB is compiled once.
 
-.PHONY: demo test bench setup format lint unit documentation purity
+.PHONY: demo test bench swarm planted setup format lint unit documentation purity
 .NOTPARALLEL:
 
 CARGO_FLAGS := --release --locked
@@ -19,6 +19,16 @@ test: setup format lint unit documentation purity
 bench: setup
 	cargo build $(CARGO_FLAGS) --bin comity
 	cargo bench --profile release --locked --bench mesh -- $(ARGS)
+
+# Random meshes under every fault, from seeds; docs/simulation.md explains them.
+# More arguments, such as: make swarm ARGS='--minutes 12'
+swarm:
+	cargo run $(CARGO_FLAGS) --package comity-simulation --bin swarm -- $(or $(ARGS),--seeds 400)
+
+# The same with one deliberate fault in the machines at a time, all of which must be found.
+planted:
+	RUSTFLAGS='--cfg planted' cargo run $(CARGO_FLAGS) --package comity-simulation --bin swarm \
+	  --target-dir target/planted -- --planted $(ARGS)
 
 # Installs what cargo cannot: clang and libclang, with which the bindings of RocksDB are made, and
 # a C++ compiler for RocksDB and for the tests' file system that loses power. Asks nothing; where
