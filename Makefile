@@ -1,7 +1,7 @@
 # `make demo`, `make test` and `make bench` do everything, set-up included, on a Debian with git,
 # make, gcc and rustup. All build with one profile, so that RocksDB is compiled once.
 
-.PHONY: demo test bench setup format lint unit documentation purity
+.PHONY: demo test bench swarm planted setup format lint unit documentation purity
 .NOTPARALLEL:
 
 CARGO_FLAGS := --release --locked
@@ -20,6 +20,16 @@ test: setup format lint unit documentation purity
 bench: setup
 	cargo build $(CARGO_FLAGS) --bin comity
 	cargo bench --profile release --locked --bench mesh -- $(ARGS)
+
+# Random meshes under every fault, from seeds; docs/simulation.md explains them.
+# More arguments, such as: make swarm ARGS='--minutes 12'
+swarm:
+	cargo run $(CARGO_FLAGS) --package comity-simulation --bin swarm -- $(or $(ARGS),--seeds 400)
+
+# The same with one deliberate fault in the machines at a time, all of which must be found.
+planted:
+	RUSTFLAGS='--cfg planted' cargo run $(CARGO_FLAGS) --package comity-simulation --bin swarm \
+	  --target-dir target/planted -- --planted $(ARGS)
 
 # Says how long it has taken so far: where a test run is cut off, its output shows what took long.
 BEGUN := $(shell date +%s)
