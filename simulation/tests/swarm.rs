@@ -1,5 +1,5 @@
 //! The swarm itself: some seeds in which nothing is found, a canary that is, and that every run can
-//! be played again. `swarm --help` names the longer runs; docs/simulation.md explains them.
+//! be played again. docs/simulation.md explains the longer runs.
 
 use comity_simulation::swarm::campaign::{Plan, Summary, play_seeds};
 use comity_simulation::swarm::{Action, Options, Verb, play, run, scenario, schedule_of, shrink};

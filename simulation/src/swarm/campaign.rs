@@ -161,7 +161,7 @@ pub fn play_seeds(plan: Plan) -> Summary {
                         return;
                     }
                     let outcome = run(seed);
-                    let again = (seed % REPLAYED == 0).then(|| run(seed).trace);
+                    let again = seed.is_multiple_of(REPLAYED).then(|| run(seed).trace);
                     if outcome.failure.is_some() && plan.stop {
                         stopped.store(true, Ordering::Relaxed);
                     }

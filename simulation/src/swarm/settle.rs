@@ -152,7 +152,7 @@ impl Swarm {
 
     /// Everybody in the core says something: what was held back by forks is cited.
     fn speak(&mut self, core: &[usize]) {
-        for node in core.to_vec() {
+        for node in core.iter().copied() {
             for channel in 0..self.channels.len() as u64 {
                 self.order_of(Action {
                     at_ms: self.now_ms,
@@ -232,7 +232,7 @@ impl Swarm {
 
     /// The last look at everything.
     fn conclude(&mut self, core: &[usize]) {
-        for node in core.to_vec() {
+        for node in core.iter().copied() {
             if self.failure.is_some() || !self.nodes[node].is_up() {
                 continue;
             }

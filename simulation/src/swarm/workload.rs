@@ -115,7 +115,7 @@ impl Swarm {
                 draft,
                 target: pick_target(held, pick, None)?,
                 emoji: "+1".into(),
-                withdrawn: pick % 5 == 0,
+                withdrawn: pick.is_multiple_of(5),
             },
             Verb::Pin => Command::Pin {
                 channel,
