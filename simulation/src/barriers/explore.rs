@@ -1,0 +1,540 @@
+//! Random histories: honest nodes that hear of events in any order and answer by the rules, and
+//! liars that write whatever is valid, on any past, in as many branches as they like.
+
+use super::bits::Bits;
+use super::chance::Dice;
+use super::check::{Broken, Violation, compare, framed, unsettled};
+use super::history::{
+    CONTROL, Event, History, Invalid, Kind, Lane, PARTNERS, Proposal, Role, Setting, WRITERS,
+};
+use super::rules::{Finality, Rules};
+
+/// What happens in a sort of runs, and how often.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    pub name: &'static str,
+    pub rules: Rules,
+    pub partners: usize,
+    /// Roles of the founders, the first partners; the others may be invited.
+    pub founders: &'static [Role],
+    /// Audiences of the lanes besides control, as masks.
+    pub audiences: &'static [u8],
+    pub quorum: usize,
+    /// How many lie, at most; who is drawn from the seed. The first honest one never leaves, is
+    /// never moved by its root, and is an anchor.
+    pub liars: usize,
+    pub events: usize,
+    pub steps: usize,
+    /// In a hundred own events of a node: acts, of these sorts.
+    pub acts: usize,
+    pub removes: bool,
+    pub leaves: bool,
+    pub invites: bool,
+    pub moves: bool,
+    pub transfers: bool,
+    /// The honest are divided into two groups now and then.
+    pub divides: bool,
+}
+
+impl Profile {
+    /// A channel of one lane, control, where nobody acts.
+    pub fn plain(name: &'static str, founders: &'static [Role], liars: usize) -> Profile {
+        Profile {
+            name,
+            rules: Rules::default(),
+            partners: founders.len(),
+            founders,
+            audiences: &[],
+            quorum: 0,
+            liars,
+            events: 70,
+            steps: 400,
+            acts: 10,
+            removes: false,
+            leaves: false,
+            invites: false,
+            moves: false,
+            transfers: false,
+            divides: true,
+        }
+    }
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Run {
+    pub history: History,
+    /// What each honest node holds in the end.
+    pub held: [Bits; PARTNERS],
+    pub violation: Option<Violation>,
+    /// Barriers that stand for somebody, over all lanes.
+    pub barriers: usize,
+    /// Honest acks written.
+    pub acks: usize,
+    /// Partners forced out, by the longest chains.
+    pub forced: usize,
+}
+
+/// Runs one history.
+pub fn run(profile: &Profile, seed: u64) -> Run {
+    let mut world = World::new(profile, seed);
+    let violation = world.play().err();
+    let history = world.history;
+    let chains = world.longest.iter();
+    let barriers = chains.map(|(held, lane)| history.chain(*held, *lane).len()).sum();
+    let honest = |at: &usize| history.setting.liars >> history.events[*at].author & 1 == 0;
+    let acks = history.ack_events.iter().filter(honest).count();
+    let forced = world.longest.iter().map(|(held, lane)| {
+        let start = history.top(*held, *lane);
+        let whole = match lane {
+            &CONTROL => profile.founders.len(),
+            lane => history.setting.lanes[*lane].audience.count_ones() as usize,
+        };
+        start.map_or(0, |start| {
+            whole.saturating_sub(history.certificates[start].set.count_ones() as usize)
+        })
+    });
+    Run {
+        forced: forced.sum(),
+        held: world.held,
+        history,
+        violation,
+        barriers,
+        acks,
+    }
+}
+
+struct World<'a> {
+    profile: &'a Profile,
+    dice: Dice,
+    history: History,
+    held: [Bits; PARTNERS],
+    /// Two sides that do not hear each other, as a mask of one; 0 if all hear all.
+    divided: u8,
+    /// Per lane, what the node held whose chain is the longest yet.
+    longest: Vec<(Bits, usize)>,
+    /// What each node held when it was last looked at whole.
+    before: [Bits; PARTNERS],
+    anchor: usize,
+}
+
+impl<'a> World<'a> {
+    fn new(profile: &'a Profile, seed: u64) -> World<'a> {
+        let mut dice = Dice::new(seed);
+        let mut founders = [None; PARTNERS];
+        for (partner, role) in profile.founders.iter().enumerate() {
+            founders[partner] = Some(*role);
+        }
+        let mut lanes = vec![Lane { audience: u8::MAX }];
+        lanes.extend(profile.audiences.iter().map(|audience| Lane { audience: *audience }));
+        let anchor = dice.below(profile.founders.len());
+        let mut liars = 0u8;
+        for _ in 0..profile.liars {
+            let one = dice.below(profile.partners);
+            if one != anchor {
+                liars |= 1 << one;
+            }
+        }
+        let lanes_count = lanes.len();
+        let mut history = History::new(Setting {
+            rules: profile.rules,
+            partners: profile.partners,
+            founders,
+            lanes,
+            quorum: profile.quorum,
+            liars,
+        });
+        let charter = Event {
+            author: 0,
+            writer: 0,
+            lane: CONTROL,
+            seq: 1,
+            prev: None,
+            past: Bits::EMPTY,
+            kind: Kind::Charter,
+            time: 0,
+        };
+        let charter = history.add(charter).expect("a charter on nothing is valid");
+        World {
+            profile,
+            dice,
+            history,
+            held: [Bits::of(charter); PARTNERS],
+            divided: 0,
+            longest: (0..lanes_count).map(|lane| (Bits::EMPTY, lane)).collect(),
+            before: [Bits::of(charter); PARTNERS],
+            anchor,
+        }
+    }
+
+    fn lies(&self, partner: usize) -> bool {
+        self.history.setting.liars >> partner & 1 == 1
+    }
+
+    fn play(&mut self) -> Result<(), Violation> {
+        for _ in 0..self.profile.steps {
+            if self.history.events.len() >= self.profile.events {
+                break;
+            }
+            if self.profile.divides && self.dice.percent(3) {
+                self.divided = self.dice.below(1 << self.profile.partners) as u8;
+            }
+            if self.dice.percent(4) {
+                self.divided = 0;
+            }
+            let partner = self.dice.below(self.profile.partners);
+            if self.lies(partner) {
+                self.lie(partner);
+                continue;
+            }
+            if self.dice.percent(60) {
+                self.hear(partner);
+            } else {
+                self.write(partner);
+            }
+            self.look(partner)?;
+        }
+        self.look_at_all()?;
+        self.heal()
+    }
+
+    /// Delivers some event with its past to an honest node.
+    fn hear(&mut self, partner: usize) {
+        let all = self.history.events.len();
+        let recent = if self.dice.percent(70) { 12.min(all) } else { all };
+        for _ in 0..4 {
+            let at = all - 1 - self.dice.below(recent);
+            let author = self.history.events[at].author;
+            let apart = (self.divided >> author ^ self.divided >> partner) & 1 == 1;
+            if !self.held[partner].has(at) && (!apart || self.lies(author)) {
+                self.accept(partner, at);
+                return;
+            }
+        }
+    }
+
+    /// Takes an event and its past, unless a further branch comes uncited.
+    fn accept(&mut self, partner: usize, at: usize) {
+        let lane = self.history.events[at].lane;
+        if lane != CONTROL && self.history.setting.lanes[lane].audience >> partner & 1 == 0 {
+            return;
+        }
+        let mut held = self.held[partner];
+        let all = held | self.history.with(at);
+        for new in (all - held).iter() {
+            let event = &self.history.events[new];
+            let same = held & self.history.by_author[event.author];
+            let further = same.iter().any(|other| {
+                let one = &self.history.events[other];
+                one.writer == event.writer && one.lane == event.lane && one.seq == event.seq
+            });
+            let cited = all.iter().any(|other| {
+                let one = &self.history.events[other];
+                one.writer != event.writer && one.past.has(new)
+            });
+            if further && !cited {
+                return;
+            }
+            held.insert(new);
+        }
+        self.held[partner] = held;
+    }
+
+    /// An honest node writes: an ack where one is due, else what chance says.
+    fn write(&mut self, partner: usize) {
+        let lane = self.lane(partner);
+        let held = self.history.visible(self.held[partner], lane);
+        if self.dice.percent(70)
+            && let Some(number) = self.next_ack(partner, lane)
+        {
+            self.append(partner, lane, held, Kind::Ack(number), false);
+            return;
+        }
+        if let Some(kind) = self.something(partner, lane, held) {
+            self.append(partner, lane, held, kind, false);
+        }
+    }
+
+    fn lane(&mut self, partner: usize) -> usize {
+        let lane = self.dice.below(self.history.setting.lanes.len());
+        let audience = self.history.setting.lanes[lane].audience;
+        if audience >> partner & 1 == 1 { lane } else { CONTROL }
+    }
+
+    /// What somebody may write that is no ack.
+    fn something(&mut self, partner: usize, lane: usize, held: Bits) -> Option<Kind> {
+        let view = self.history.view(held);
+        if lane != CONTROL {
+            return Some(Kind::Post);
+        }
+        if view.status[partner] == super::authority::Status::Invited {
+            return Some(Kind::Accept);
+        }
+        if !self.dice.percent(self.profile.acts) {
+            return self.dice.percent(30).then_some(Kind::Merge);
+        }
+        let target = self.dice.below(self.profile.partners);
+        let role = [Role::Contributor, Role::Admin, Role::Owner][self.dice.below(3)];
+        let free = partner != self.anchor;
+        let choice = match self.dice.below(8) {
+            0 | 1 if self.profile.removes => Proposal::Remove(target),
+            2 if self.profile.removes => Proposal::Suspend(target),
+            3 if self.profile.removes => Proposal::Grant(target, role),
+            4 if self.profile.invites => Proposal::Invite(target, role),
+            5 if self.profile.leaves && free => return Some(Kind::Leave),
+            6 if self.profile.moves => {
+                let writer = partner * WRITERS + self.dice.below(WRITERS);
+                return Some(Kind::SeatMove(writer));
+            }
+            7 if self.profile.transfers && target != self.anchor => {
+                let writer = target * WRITERS + self.dice.below(WRITERS);
+                return Some(Kind::SeatTransfer(target, writer));
+            }
+            _ => return None,
+        };
+        // An equal needs a quorum: endorse first what is open.
+        let open = held.iter().filter_map(|at| match self.history.events[at].kind {
+            Kind::Endorse(proposal) => Some(proposal),
+            _ => None,
+        });
+        let open: Vec<Proposal> = open.collect();
+        let choice = match open.len() {
+            0 => choice,
+            some if self.dice.percent(60) => open[self.dice.below(some)],
+            _ => choice,
+        };
+        Some(match self.dice.percent(45) {
+            true => Kind::Endorse(choice),
+            false => Kind::Act(choice),
+        })
+    }
+
+    /// The ack that is due: the highest that is valid, while something is not settled.
+    fn next_ack(&self, partner: usize, lane: usize) -> Option<u16> {
+        let held = self.history.visible(self.held[partner], lane);
+        if unsettled(&self.history, held, lane).is_empty() {
+            return None;
+        }
+        self.valid_ack(partner, lane, held)
+    }
+
+    fn valid_ack(&self, partner: usize, lane: usize, held: Bits) -> Option<u16> {
+        let event = self.event(partner, lane, held, Kind::Ack(1));
+        let acks = held & self.history.lane_events[lane] & self.history.ack_events;
+        let numbers = |acks: Bits| {
+            let numbers = acks.iter().filter_map(|at| self.history.acks[at].as_ref());
+            numbers.map(|ack| ack.number).max().unwrap_or(0)
+        };
+        let own = numbers(acks & self.history.by_author[partner]);
+        let valid = |number: &u16| self.history.judge_ack(&event, *number).is_ok();
+        let lowest = if self.history.view(held).session[partner] == 0 { own } else { 0 };
+        (lowest + 1..=numbers(acks) + 1).rev().find(valid)
+    }
+
+    fn event(&self, partner: usize, lane: usize, past: Bits, kind: Kind) -> Event {
+        let writer = self.history.view(past).seat[partner];
+        let prev = self.history.tip(past, writer, lane);
+        Event {
+            author: partner,
+            writer,
+            lane,
+            seq: prev.map_or(1, |prev| self.history.events[prev].seq + 1),
+            prev,
+            past,
+            kind,
+            time: 0,
+        }
+    }
+
+    /// Adds an event, the cut before it that it owes, and its holder's knowledge of it.
+    fn append(
+        &mut self,
+        partner: usize,
+        lane: usize,
+        past: Bits,
+        kind: Kind,
+        lying: bool,
+    ) -> Option<usize> {
+        let mut event = self.event(partner, lane, past, kind);
+        event.time = self.time(lying);
+        let view = self.history.view(past);
+        if lane != CONTROL && self.history.owes_cut(event.prev, &view, &event) {
+            event.kind = Kind::Cut;
+        }
+        let at = match self.history.add(event) {
+            Ok(at) => at,
+            Err(reason) => {
+                let due = matches!(kind, Kind::Ack(_)) && !lying && reason != Invalid::Full;
+                assert!(!due, "an honest ack is invalid: {reason:?}");
+                return None;
+            }
+        };
+        if !lying {
+            self.held[partner].insert(at);
+        }
+        Some(at)
+    }
+
+    fn time(&mut self, lying: bool) -> u32 {
+        let now = self.history.events.len();
+        (if lying { self.dice.below(2 * now) } else { now + self.dice.below(4) }) as u32
+    }
+
+    /// A liar writes on some past or other: some of its own branches, some of what others wrote.
+    fn lie(&mut self, partner: usize) {
+        let lane = self.lane(partner);
+        let mut past = Bits::of(0);
+        let own: Vec<usize> = (self.history.by_author[partner] & self.history.lane_events[lane])
+            .iter()
+            .collect();
+        if !own.is_empty() && !self.dice.percent(8) {
+            let back = if self.dice.percent(60) { 1 } else { self.dice.below(own.len()) + 1 };
+            past |= self.history.with(own[own.len() - back]);
+        }
+        for other in 0..self.profile.partners {
+            let theirs: Vec<usize> = self.history.by_author[other].iter().collect();
+            if other != partner && !theirs.is_empty() && self.dice.percent(60) {
+                let back = self.dice.below(theirs.len().min(5)) + 1;
+                past |= self.history.with(theirs[theirs.len() - back]);
+            }
+        }
+        let past = self.history.visible(past, lane);
+        let kind = match self.dice.percent(75) {
+            true => self.valid_ack(partner, lane, past).map(Kind::Ack),
+            false => self.something(partner, lane, past),
+        };
+        if let Some(kind) = kind {
+            self.append(partner, lane, past, kind, true);
+        }
+    }
+
+    /// Compares what stands for a node with what stands for others; now and then also all that
+    /// follows from it.
+    fn look(&mut self, partner: usize) -> Result<(), Violation> {
+        for lane in 0..self.longest.len() {
+            let held = self.held[partner];
+            let (known, _) = self.longest[lane];
+            let (here, there) = (self.history.chain(held, lane), self.history.chain(known, lane));
+            let common = here.len().min(there.len());
+            if here[..common] != there[..common] {
+                return Err(Violation { broken: Broken::Uniqueness, lane, one: held, other: known });
+            }
+            if here.len() > there.len() {
+                self.longest[lane].0 = held;
+            }
+        }
+        if self.dice.percent(6) {
+            self.look_whole(partner)?;
+        }
+        Ok(())
+    }
+
+    fn look_whole(&mut self, partner: usize) -> Result<(), Violation> {
+        let (held, before) = (self.held[partner], self.before[partner]);
+        for lane in 0..self.longest.len() {
+            let audience = self.history.setting.lanes[lane].audience;
+            if audience >> partner & 1 == 1 {
+                compare(&self.history, lane, before, held)?;
+                compare(&self.history, lane, self.longest[lane].0, held)?;
+            }
+        }
+        self.before[partner] = held;
+        Ok(())
+    }
+
+    fn look_at_all(&mut self) -> Result<(), Violation> {
+        for partner in 0..self.profile.partners {
+            if !self.lies(partner) {
+                self.look(partner)?;
+                self.look_whole(partner)?;
+            }
+        }
+        let fail = |at: usize| Violation {
+            broken: Broken::Framed,
+            lane: self.history.events[at].lane,
+            one: Bits::EMPTY,
+            other: Bits::EMPTY,
+        };
+        framed(&self.history).map_or(Ok(()), |(at, _)| Err(fail(at)))
+    }
+
+    /// Lets the honest hear everything and acknowledge in turn: where the set has no silent liar,
+    /// all must become final.
+    fn heal(&mut self) -> Result<(), Violation> {
+        self.divided = 0;
+        const ROUNDS: usize = 12;
+        for _ in 0..ROUNDS {
+            for partner in 0..self.profile.partners {
+                if self.lies(partner) {
+                    continue;
+                }
+                for at in 0..self.history.events.len() {
+                    if !self.held[partner].has(at) {
+                        self.accept(partner, at);
+                    }
+                }
+                self.look(partner)?;
+                for lane in 0..self.longest.len() {
+                    let audience = self.history.setting.lanes[lane].audience;
+                    if audience >> partner & 1 == 1 {
+                        self.answer(partner, lane);
+                    }
+                }
+            }
+        }
+        self.look_at_all()?;
+        self.settled()
+    }
+
+    /// Says first, outside acks, what it has learned of endings, and acknowledges.
+    fn answer(&mut self, partner: usize, lane: usize) {
+        if lane == CONTROL {
+            let held = self.history.visible(self.held[partner], lane);
+            let view = self.history.view(held);
+            let said = |act: usize| {
+                let own = (held & self.history.by_author[partner]) - self.history.ack_events;
+                own.iter().any(|at| self.history.events[at].past.has(act) || at == act)
+            };
+            if view.endings.iter().any(|(act, _)| !said(*act)) {
+                self.append(partner, lane, held, Kind::Merge, false);
+            }
+        }
+        if let Some(number) = self.next_ack(partner, lane) {
+            let held = self.history.visible(self.held[partner], lane);
+            let owed = self.append(partner, lane, held, Kind::Ack(number), false);
+            let cut = owed.is_some_and(|at| self.history.events[at].kind == Kind::Cut);
+            if cut && let Some(number) = self.next_ack(partner, lane) {
+                let held = self.history.visible(self.held[partner], lane);
+                self.append(partner, lane, held, Kind::Ack(number), false);
+            }
+        }
+    }
+
+    fn settled(&self) -> Result<(), Violation> {
+        if self.history.full() || self.profile.rules.finality == Finality::Crash {
+            return Ok(());
+        }
+        for lane in 0..self.longest.len() {
+            for partner in 0..self.profile.partners {
+                let audience = self.history.setting.lanes[lane].audience;
+                let held = self.history.visible(self.held[partner], lane);
+                if self.lies(partner) || audience >> partner & 1 == 0 {
+                    continue;
+                }
+                let number = u16::MAX;
+                let set = self.history.set(held, lane, number);
+                let heard = super::acks::members(set).all(|(one, _)| !self.lies(one));
+                let open = unsettled(&self.history, held, lane);
+                if heard && set != 0 && !open.is_empty() {
+                    return Err(Violation {
+                        broken: Broken::Liveness,
+                        lane,
+                        one: held,
+                        other: open,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
