@@ -20,6 +20,8 @@ pub struct Ack {
     pub session: u8,
     /// The set, judged by the ack's past.
     pub set: Set,
+    /// Who is forced out of it.
+    pub forced: Set,
     /// The acks of the number before, one of each partner of the set.
     pub before: Vec<usize>,
     /// The highest barrier certified in the past.
@@ -82,6 +84,10 @@ impl History {
     /// founders, if nothing is certified. Who entered since is added; who forked, left or has a
     /// new session is taken out, and who is forced out.
     pub fn set(&self, held: Bits, lane: usize, number: u16) -> Set {
+        self.set_and_forced(held, lane, number).0
+    }
+
+    fn set_and_forced(&self, held: Bits, lane: usize, number: u16) -> (Set, Set) {
         let rules = &self.setting.rules;
         let base = self.base(held, lane, number);
         let start = if rules.set_from_base { base } else { self.top(held, lane) };
@@ -107,14 +113,15 @@ impl History {
             }
         }
         if rules.finality == Finality::Crash {
-            return self.without_ended(held, set);
+            return (self.without_ended(held, set), 0);
         }
         let bounds = self.bounds(held, lane, base);
-        self.without_forced(held, lane, set, &bounds)
+        let left = self.without_forced(held, lane, set, &bounds);
+        (left, set & !left)
     }
 
     /// The set of a certificate; without one, the initial set.
-    fn set_of(&self, certificate: Option<CertIx>, held: Bits, lane: usize) -> Set {
+    pub(super) fn set_of(&self, certificate: Option<CertIx>, held: Bits, lane: usize) -> Set {
         if let Some(certificate) = certificate {
             return self.certificates[certificate].set;
         }
@@ -180,6 +187,9 @@ impl History {
         {
             bounds.push(above);
             above = self.certificates[one].base;
+        }
+        if !self.setting.rules.bounded_by_base {
+            bounds.truncate(1);
         }
         bounds
     }
@@ -293,16 +303,29 @@ impl History {
 
     /// The highest barrier of a lane that stands by what is held.
     pub fn top(&self, held: Bits, lane: usize) -> Option<CertIx> {
-        let all = self.by_number[lane].iter().copied();
-        if !self.setting.rules.three_rounds {
-            return all.filter(|one| self.certified(held, *one)).next();
+        let mut all = self.by_number[lane].iter().copied();
+        all.find(|one| self.shown_standing(held, *one).is_some())
+    }
+
+    /// The acks by which a barrier stands, with their pasts, if they are held: acks of one set
+    /// that all have it for their base and are two above it.
+    pub fn shown_standing(&self, held: Bits, certificate: CertIx) -> Option<Bits> {
+        let one = &self.certificates[certificate];
+        if !self.certified(held, certificate) {
+            return None;
         }
-        all.filter(|one| self.certified(held, *one)).find(|one| {
-            let resting = self.standings.iter().filter(|group| group.certificate == *one);
-            resting
-                .into_iter()
-                .any(|group| self.complete(held, group.set, &group.acks, &group.bounds, lane))
-        })
+        let with_pasts = |acks: &[Bits; PARTNERS]| {
+            let acks = acks.iter().flat_map(|acks| (*acks & held).iter());
+            acks.fold(Bits::EMPTY, |all, at| all | self.with(at))
+        };
+        if !self.setting.rules.three_rounds {
+            return Some(with_pasts(&one.acks));
+        }
+        let groups = self.standings.iter();
+        groups
+            .filter(|group| group.certificate == certificate)
+            .find(|group| self.complete(held, group.set, &group.acks, &group.bounds, one.lane))
+            .map(|group| with_pasts(&group.acks))
     }
 
     /// The barriers that stand, the lowest first: the base chain of the highest.
@@ -333,7 +356,7 @@ impl History {
         if number == 0 || numbers.any(|ack| ack.session == session && ack.number >= number) {
             return Err(Invalid::OldNumber);
         }
-        let set = self.set(held, lane, number);
+        let (set, forced) = self.set_and_forced(held, lane, number);
         let base = self.base(held, lane, number);
         let bounds = self.bounds(held, lane, base);
         let mut before = Vec::new();
@@ -365,6 +388,7 @@ impl History {
             number,
             session,
             set,
+            forced,
             before,
             base,
             bounds,
@@ -413,7 +437,7 @@ impl History {
         let alike = |one: &CertIx| {
             let one = &self.certificates[*one];
             one.number + 1 == ack.number
-                && (!rules.same_set || one.set == ack.set)
+                && one.set == ack.set
                 && (!rules.same_acks || one.before == ack.before)
                 && (!rules.same_base || one.base == ack.base)
                 && (rules.finality == Finality::All || one.bounds == ack.bounds)

@@ -1,5 +1,6 @@
 //! What must hold of what honest nodes see.
 
+use super::acks::members;
 use super::bits::Bits;
 use super::history::{CONTROL, History, Kind};
 
@@ -102,6 +103,44 @@ fn lane_rest(
 ) -> Bits {
     let all = order.iter().fold(Bits::EMPTY, |all, (at, _)| all | Bits::of(*at));
     (all & history.lane_events[lane]) - seen
+}
+
+/// Whether all barriers of a lane that stand by anything written so far are on one chain, whoever
+/// holds what they stand by: somebody may be shown just that.
+pub fn one_chain(history: &History, lane: usize) -> Result<(), Violation> {
+    let mut all = Bits::EMPTY;
+    (0..history.events.len()).for_each(|at| all.insert(at));
+    let chain = history.chain(all, lane);
+    for other in &history.by_number[lane] {
+        if !chain.contains(other)
+            && let Some(shown) = history.shown_standing(all, *other)
+            && let Some(top) = chain.last()
+        {
+            return Err(Violation {
+                broken: Broken::Uniqueness,
+                lane,
+                one: history.shown_standing(all, *top).unwrap_or(all),
+                other: shown,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether fewer than a third of each set that bounds a forcing lie, at each forcing that somebody
+/// acknowledges: what the promise asks for.
+pub fn few_lie(history: &History) -> bool {
+    history.ack_events.iter().all(|at| {
+        let Some(ack) = history.acks[at].as_ref().filter(|ack| ack.forced != 0) else {
+            return true;
+        };
+        ack.bounds.iter().all(|bound| {
+            let event = &history.events[at];
+            let set = history.set_of(*bound, event.past, event.lane);
+            let lie = members(set).filter(|(one, _)| history.setting.liars >> one & 1 == 1);
+            lie.count() * 3 < set.count_ones() as usize
+        })
+    })
 }
 
 /// Events of a lane that are no acks and not below its last standing barrier.

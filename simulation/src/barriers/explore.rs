@@ -3,7 +3,7 @@
 
 use super::bits::Bits;
 use super::chance::Dice;
-use super::check::{Broken, Violation, compare, framed, unsettled};
+use super::check::{Broken, Violation, compare, few_lie, framed, one_chain, unsettled};
 use super::history::{
     CONTROL, Event, History, Invalid, Kind, Lane, PARTNERS, Proposal, Role, Setting, WRITERS,
 };
@@ -23,6 +23,8 @@ pub struct Profile {
     /// How many lie, at most; who is drawn from the seed. The first honest one never leaves, is
     /// never moved by its root, and is an anchor.
     pub liars: usize,
+    /// Who lies, if it is not to be drawn.
+    pub who_lies: Option<u8>,
     pub events: usize,
     pub steps: usize,
     /// In a hundred own events of a node: acts, of these sorts.
@@ -47,6 +49,7 @@ impl Profile {
             audiences: &[],
             quorum: 0,
             liars,
+            who_lies: None,
             events: 70,
             steps: 400,
             acts: 10,
@@ -80,6 +83,7 @@ pub fn run(profile: &Profile, seed: u64) -> Run {
     let mut world = World::new(profile, seed);
     let violation = world.play().err();
     let history = world.history;
+    let violation = violation.filter(|_| few_lie(&history));
     let chains = world.longest.iter();
     let barriers = chains.map(|(held, lane)| history.chain(*held, *lane).len()).sum();
     let honest = |at: &usize| history.setting.liars >> history.events[*at].author & 1 == 0;
@@ -135,6 +139,7 @@ impl<'a> World<'a> {
                 liars |= 1 << one;
             }
         }
+        let liars = profile.who_lies.unwrap_or(liars);
         let lanes_count = lanes.len();
         let mut history = History::new(Setting {
             rules: profile.rules,
@@ -184,7 +189,11 @@ impl<'a> World<'a> {
             }
             let partner = self.dice.below(self.profile.partners);
             if self.lies(partner) {
-                self.lie(partner);
+                if let Some(at) = self.lie(partner)
+                    && self.history.ack_events.has(at)
+                {
+                    one_chain(&self.history, self.history.events[at].lane)?;
+                }
                 continue;
             }
             if self.dice.percent(60) {
@@ -244,6 +253,10 @@ impl<'a> World<'a> {
     fn write(&mut self, partner: usize) {
         let lane = self.lane(partner);
         let held = self.history.visible(self.held[partner], lane);
+        if lane == CONTROL && self.dice.percent(50) && self.untold(partner, held) {
+            self.append(partner, lane, held, Kind::Merge, false);
+            return;
+        }
         if self.dice.percent(70)
             && let Some(number) = self.next_ack(partner, lane)
         {
@@ -253,6 +266,15 @@ impl<'a> World<'a> {
         if let Some(kind) = self.something(partner, lane, held) {
             self.append(partner, lane, held, kind, false);
         }
+    }
+
+    /// Whether it knows of an ending that it has not told of by an event that is no ack.
+    fn untold(&self, partner: usize, held: Bits) -> bool {
+        let own = (held & self.history.by_author[partner]) - self.history.ack_events;
+        let told =
+            |act: usize| own.iter().any(|at| self.history.events[at].past.has(act) || at == act);
+        let view = self.history.view(held);
+        view.endings.iter().any(|(act, _)| !told(*act))
     }
 
     fn lane(&mut self, partner: usize) -> usize {
@@ -380,22 +402,27 @@ impl<'a> World<'a> {
         (if lying { self.dice.below(2 * now) } else { now + self.dice.below(4) }) as u32
     }
 
-    /// A liar writes on some past or other: some of its own branches, some of what others wrote.
-    fn lie(&mut self, partner: usize) {
+    /// A liar writes on some past or other: what somebody else has seen, with or without more, and
+    /// one of its own branches. It knows all that was written.
+    fn lie(&mut self, partner: usize) -> Option<usize> {
         let lane = self.lane(partner);
         let mut past = Bits::of(0);
-        let own: Vec<usize> = (self.history.by_author[partner] & self.history.lane_events[lane])
-            .iter()
-            .collect();
-        if !own.is_empty() && !self.dice.percent(8) {
-            let back = if self.dice.percent(60) { 1 } else { self.dice.below(own.len()) + 1 };
-            past |= self.history.with(own[own.len() - back]);
-        }
-        for other in 0..self.profile.partners {
+        let seen = if self.dice.percent(60) { 1 } else { 1 + self.dice.below(3) };
+        for _ in 0..seen {
+            let other = self.dice.below(self.profile.partners);
             let theirs: Vec<usize> = self.history.by_author[other].iter().collect();
-            if other != partner && !theirs.is_empty() && self.dice.percent(60) {
-                let back = self.dice.below(theirs.len().min(5)) + 1;
+            if !theirs.is_empty() {
+                let back = self.dice.below(theirs.len().min(4)) + 1;
                 past |= self.history.with(theirs[theirs.len() - back]);
+            }
+        }
+        // Else it goes on from what that somebody has seen of it.
+        if self.dice.percent(40) {
+            let own = self.history.by_author[partner] & self.history.lane_events[lane];
+            let own: Vec<usize> = own.iter().collect();
+            if !own.is_empty() {
+                let back = self.dice.below(own.len().min(4)) + 1;
+                past |= self.history.with(own[own.len() - back]);
             }
         }
         let past = self.history.visible(past, lane);
@@ -403,9 +430,7 @@ impl<'a> World<'a> {
             true => self.valid_ack(partner, lane, past).map(Kind::Ack),
             false => self.something(partner, lane, past),
         };
-        if let Some(kind) = kind {
-            self.append(partner, lane, past, kind, true);
-        }
+        self.append(partner, lane, past, kind?, true)
     }
 
     /// Compares what stands for a node with what stands for others; now and then also all that
@@ -422,6 +447,7 @@ impl<'a> World<'a> {
             if here.len() > there.len() {
                 self.longest[lane].0 = held;
             }
+            one_chain(&self.history, lane)?;
         }
         if self.dice.percent(6) {
             self.look_whole(partner)?;
@@ -490,12 +516,7 @@ impl<'a> World<'a> {
     fn answer(&mut self, partner: usize, lane: usize) {
         if lane == CONTROL {
             let held = self.history.visible(self.held[partner], lane);
-            let view = self.history.view(held);
-            let said = |act: usize| {
-                let own = (held & self.history.by_author[partner]) - self.history.ack_events;
-                own.iter().any(|at| self.history.events[at].past.has(act) || at == act)
-            };
-            if view.endings.iter().any(|(act, _)| !said(*act)) {
+            if self.untold(partner, held) {
                 self.append(partner, lane, held, Kind::Merge, false);
             }
         }
@@ -518,11 +539,11 @@ impl<'a> World<'a> {
             for partner in 0..self.profile.partners {
                 let audience = self.history.setting.lanes[lane].audience;
                 let held = self.history.visible(self.held[partner], lane);
-                if self.lies(partner) || audience >> partner & 1 == 0 {
+                let set = self.history.set(held, lane, u16::MAX);
+                let own = super::acks::bit(partner, self.history.view(held).session[partner]);
+                if self.lies(partner) || audience >> partner & 1 == 0 || set & own == 0 {
                     continue;
                 }
-                let number = u16::MAX;
-                let set = self.history.set(held, lane, number);
                 let heard = super::acks::members(set).all(|(one, _)| !self.lies(one));
                 let open = unsettled(&self.history, held, lane);
                 if heard && set != 0 && !open.is_empty() {

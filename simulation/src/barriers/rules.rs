@@ -28,7 +28,8 @@ pub struct Rules {
     pub forcing: (u32, u32),
     /// The set starts from that of the base, not from that of the last standing barrier.
     pub set_from_base: bool,
-    pub same_set: bool,
+    /// The sets of certified barriers above the last standing one bound forcing out, too.
+    pub bounded_by_base: bool,
     pub same_acks: bool,
     pub same_base: bool,
     /// A partner whose seat moves stays in the set, and its numbers go on.
@@ -54,7 +55,7 @@ impl Default for Rules {
             total_shrinks: false,
             forcing: (2, 3),
             set_from_base: true,
-            same_set: true,
+            bounded_by_base: true,
             same_acks: true,
             same_base: true,
             moved_seat_stays: true,
