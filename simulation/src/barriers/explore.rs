@@ -1,6 +1,7 @@
 //! Random histories: honest nodes that hear of events in any order and answer by the rules, and
 //! liars that write whatever is valid, on any past, in as many branches as they like.
 
+use super::authority::{Rank, Status};
 use super::bits::Bits;
 use super::chance::Dice;
 use super::check::{Broken, Violation, compare, few_lie, framed, one_chain, unsettled};
@@ -30,12 +31,16 @@ pub struct Profile {
     /// In a hundred own events of a node: acts, of these sorts.
     pub acts: usize,
     pub removes: bool,
+    /// In a hundred events of a liar: removals.
+    pub purge: usize,
     pub leaves: bool,
     pub invites: bool,
     pub moves: bool,
     pub transfers: bool,
     /// The honest are divided into two groups now and then.
     pub divides: bool,
+    /// Once divided they stay so until the end.
+    pub lasting: bool,
 }
 
 impl Profile {
@@ -54,11 +59,13 @@ impl Profile {
             steps: 400,
             acts: 10,
             removes: false,
+            purge: 0,
             leaves: false,
             invites: false,
             moves: false,
             transfers: false,
             divides: true,
+            lasting: false,
         }
     }
 }
@@ -181,10 +188,11 @@ impl<'a> World<'a> {
             if self.history.events.len() >= self.profile.events {
                 break;
             }
-            if self.profile.divides && self.dice.percent(3) {
+            let stays = self.profile.lasting && self.divided != 0;
+            if self.profile.divides && !stays && self.dice.percent(3) {
                 self.divided = self.dice.below(1 << self.profile.partners) as u8;
             }
-            if self.dice.percent(4) {
+            if self.dice.percent(if self.profile.lasting { 0 } else { 4 }) {
                 self.divided = 0;
             }
             let partner = self.dice.below(self.profile.partners);
@@ -268,13 +276,18 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Whether it knows of an ending that it has not told of by an event that is no ack.
+    /// Whether it knows of an ending, or of a fork, that it has not told of by an event that is no
+    /// ack.
     fn untold(&self, partner: usize, held: Bits) -> bool {
         let own = (held & self.history.by_author[partner]) - self.history.ack_events;
         let told =
             |act: usize| own.iter().any(|at| self.history.events[at].past.has(act) || at == act);
         let view = self.history.view(held);
+        let mut forks = self.history.conflicts.iter();
         view.endings.iter().any(|(act, _)| !told(*act))
+            || forks.any(|(one, two)| {
+                held.has(*one) && held.has(*two) && !(told(*one) && told(*two))
+            })
     }
 
     fn lane(&mut self, partner: usize) -> usize {
@@ -289,7 +302,7 @@ impl<'a> World<'a> {
         if lane != CONTROL {
             return Some(Kind::Post);
         }
-        if view.status[partner] == super::authority::Status::Invited {
+        if view.status[partner] == Status::Invited {
             return Some(Kind::Accept);
         }
         if !self.dice.percent(self.profile.acts) {
@@ -325,10 +338,12 @@ impl<'a> World<'a> {
             some if self.dice.percent(60) => open[self.dice.below(some)],
             _ => choice,
         };
-        Some(match self.dice.percent(45) {
-            true => Kind::Endorse(choice),
-            false => Kind::Act(choice),
-        })
+        let act = self.event(partner, lane, held, Kind::Act(choice));
+        if self.history.judge(&view, &act).rank > Rank::None {
+            return Some(Kind::Act(choice));
+        }
+        let owner = view.role[partner] == Role::Owner;
+        owner.then_some(Kind::Endorse(choice))
     }
 
     /// The ack that is due: the highest that is valid, while something is not settled.
@@ -407,17 +422,30 @@ impl<'a> World<'a> {
     fn lie(&mut self, partner: usize) -> Option<usize> {
         let lane = self.lane(partner);
         let mut past = Bits::of(0);
+        // A careful one keeps to a side, and shows it only what that side has seen of it.
+        let careful = self.divided != 0 && self.dice.percent(90);
+        let side = self.dice.below(2) as u8;
         let seen = if self.dice.percent(60) { 1 } else { 1 + self.dice.below(3) };
         for _ in 0..seen {
             let other = self.dice.below(self.profile.partners);
             let theirs: Vec<usize> = self.history.by_author[other].iter().collect();
-            if !theirs.is_empty() {
+            let apart = careful && (self.divided >> other & 1 != side || self.lies(other));
+            if !theirs.is_empty() && !apart {
                 let back = self.dice.below(theirs.len().min(4)) + 1;
                 past |= self.history.with(theirs[theirs.len() - back]);
             }
         }
-        // Else it goes on from what that somebody has seen of it.
-        if self.dice.percent(40) {
+        if careful && self.dice.percent(70) {
+            let own = self.history.by_author[partner] & self.history.lane_events[lane];
+            let quiet = |at: &usize| {
+                let with = past | self.history.with(*at);
+                let seen = self.history.conflicts.iter();
+                seen.clone().all(|(one, two)| !with.has(*one) || !with.has(*two))
+            };
+            if let Some(own) = own.iter().filter(quiet).last() {
+                past |= self.history.with(own);
+            }
+        } else if !careful && self.dice.percent(40) {
             let own = self.history.by_author[partner] & self.history.lane_events[lane];
             let own: Vec<usize> = own.iter().collect();
             if !own.is_empty() {
@@ -426,7 +454,12 @@ impl<'a> World<'a> {
             }
         }
         let past = self.history.visible(past, lane);
+        let purge = self.dice.percent(self.profile.purge).then(|| {
+            let target = self.dice.below(self.profile.partners);
+            Kind::Act(Proposal::Remove(target))
+        });
         let kind = match self.dice.percent(75) {
+            _ if purge.is_some() && lane == CONTROL => purge,
             true => self.valid_ack(partner, lane, past).map(Kind::Ack),
             false => self.something(partner, lane, past),
         };
