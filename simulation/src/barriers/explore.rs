@@ -357,15 +357,19 @@ impl<'a> World<'a> {
 
     fn valid_ack(&self, partner: usize, lane: usize, held: Bits) -> Option<u16> {
         let event = self.event(partner, lane, held, Kind::Ack(1));
-        let acks = held & self.history.lane_events[lane] & self.history.ack_events;
-        let numbers = |acks: Bits| {
-            let numbers = acks.iter().filter_map(|at| self.history.acks[at].as_ref());
-            numbers.map(|ack| ack.number).max().unwrap_or(0)
-        };
-        let own = numbers(acks & self.history.by_author[partner]);
+        let session = self.history.view(held).session[partner];
+        let (mut own, mut highest) = (0, 0);
+        for at in (held & self.history.lane_events[lane] & self.history.ack_events).iter() {
+            let Some(ack) = &self.history.acks[at] else {
+                continue;
+            };
+            highest = highest.max(ack.number);
+            if self.history.events[at].author == partner && ack.session == session {
+                own = own.max(ack.number);
+            }
+        }
         let valid = |number: &u16| self.history.judge_ack(&event, *number).is_ok();
-        let lowest = if self.history.view(held).session[partner] == 0 { own } else { 0 };
-        (lowest + 1..=numbers(acks) + 1).rev().find(valid)
+        (own + 1..=highest + 1).rev().find(valid)
     }
 
     fn event(&self, partner: usize, lane: usize, past: Bits, kind: Kind) -> Event {
@@ -455,7 +459,10 @@ impl<'a> World<'a> {
         }
         let past = self.history.visible(past, lane);
         let purge = self.dice.percent(self.profile.purge).then(|| {
-            let target = self.dice.below(self.profile.partners);
+            let mut target = self.dice.below(self.profile.partners);
+            if careful && self.divided >> target & 1 == side {
+                target = self.dice.below(self.profile.partners);
+            }
             Kind::Act(Proposal::Remove(target))
         });
         let kind = match self.dice.percent(75) {
