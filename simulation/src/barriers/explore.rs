@@ -261,7 +261,7 @@ impl<'a> World<'a> {
     fn write(&mut self, partner: usize) {
         let lane = self.lane(partner);
         let held = self.history.visible(self.held[partner], lane);
-        if lane == CONTROL && self.dice.percent(50) && self.untold(partner, held) {
+        if self.dice.percent(50) && self.untold(partner, lane, held) {
             self.append(partner, lane, held, Kind::Merge, false);
             return;
         }
@@ -278,13 +278,14 @@ impl<'a> World<'a> {
 
     /// Whether it knows of an ending, or of a fork, that it has not told of by an event that is no
     /// ack.
-    fn untold(&self, partner: usize, held: Bits) -> bool {
-        let own = (held & self.history.by_author[partner]) - self.history.ack_events;
+    fn untold(&self, partner: usize, lane: usize, held: Bits) -> bool {
+        let own = held & self.history.by_author[partner] & self.history.lane_events[lane];
+        let own = own - self.history.ack_events;
         let told =
             |act: usize| own.iter().any(|at| self.history.events[at].past.has(act) || at == act);
         let view = self.history.view(held);
         let mut forks = self.history.conflicts.iter();
-        view.endings.iter().any(|(act, _)| !told(*act))
+        lane == CONTROL && view.endings.iter().any(|(act, _)| !told(*act))
             || forks.any(|(one, two)| {
                 held.has(*one) && held.has(*two) && !(told(*one) && told(*two))
             })
@@ -554,9 +555,9 @@ impl<'a> World<'a> {
 
     /// Says first, outside acks, what it has learned of endings, and acknowledges.
     fn answer(&mut self, partner: usize, lane: usize) {
-        if lane == CONTROL {
+        for _ in 0..2 {
             let held = self.history.visible(self.held[partner], lane);
-            if self.untold(partner, held) {
+            if self.untold(partner, lane, held) {
                 self.append(partner, lane, held, Kind::Merge, false);
             }
         }

@@ -11,5 +11,6 @@ pub mod chance;
 pub mod check;
 pub mod explore;
 pub mod history;
+pub mod minimise;
 pub mod rules;
 pub mod timeline;
