@@ -26,8 +26,8 @@ pub struct Ack {
     pub before: Vec<usize>,
     /// The highest barrier certified in the past.
     pub base: Option<CertIx>,
-    /// The certified barriers whose sets bound forcing out: from the last standing to the base.
-    pub bounds: Vec<Option<CertIx>>,
+    /// The sets that bound forcing out: from that of the last standing barrier to the base's.
+    pub bounds: Vec<Set>,
     /// Its author was not in the set, and is from the next number on.
     pub entry: bool,
 }
@@ -40,7 +40,7 @@ pub struct Certificate {
     pub set: Set,
     pub before: Vec<usize>,
     pub base: Option<CertIx>,
-    pub bounds: Vec<Option<CertIx>>,
+    pub bounds: Vec<Set>,
     /// The acks that make it, by author.
     pub acks: [Bits; PARTNERS],
     /// The barrier: the acks before and their pasts.
@@ -52,7 +52,7 @@ pub struct Certificate {
 pub struct Standing {
     pub certificate: CertIx,
     pub set: Set,
-    pub bounds: Vec<Option<CertIx>>,
+    pub bounds: Vec<Set>,
     pub acks: [Bits; PARTNERS],
 }
 
@@ -116,12 +116,12 @@ impl History {
             return (self.without_ended(held, set), 0);
         }
         let bounds = self.bounds(held, lane, base);
-        let left = self.without_forced(held, lane, set, &bounds);
+        let left = self.without_forced(held, set, &bounds);
         (left, set & !left)
     }
 
     /// The set of a certificate; without one, the initial set.
-    pub(super) fn set_of(&self, certificate: Option<CertIx>, held: Bits, lane: usize) -> Set {
+    fn set_of(&self, certificate: Option<CertIx>, held: Bits, lane: usize) -> Set {
         if let Some(certificate) = certificate {
             return self.certificates[certificate].set;
         }
@@ -175,9 +175,9 @@ impl History {
             .fold(0, |set, (partner, session)| set | bit(partner, session))
     }
 
-    /// The certified barriers whose sets bound forcing out: the last that stands, and those
-    /// above it on the chain of the base. None stands for the initial set.
-    fn bounds(&self, held: Bits, lane: usize, base: Option<CertIx>) -> Vec<Option<CertIx>> {
+    /// The sets that bound forcing out: that of the last barrier that stands (without one, the
+    /// initial set), and those of the certified ones above it on the chain of the base.
+    fn bounds(&self, held: Bits, lane: usize, base: Option<CertIx>) -> Vec<Set> {
         let top = self.top(held, lane);
         let floor = top.map_or(0, |top| self.certificates[top].number);
         let mut bounds = vec![top];
@@ -191,7 +191,8 @@ impl History {
         if !self.setting.rules.bounded_by_base {
             bounds.truncate(1);
         }
-        bounds
+        let bounds = bounds.into_iter();
+        bounds.map(|one| self.set_of(one, held, lane)).collect()
     }
 
     /// Takes out whom enough others know to be removed or suspended.
@@ -199,13 +200,7 @@ impl History {
     /// The acts are gone through by height, then id. The partner of an act is forced out if, for
     /// each of the bounding sets, more than two thirds of it are other partners of it that are
     /// still in the set and have the act in the past of a seat event that is no ack.
-    fn without_forced(
-        &self,
-        held: Bits,
-        lane: usize,
-        mut set: Set,
-        bounds: &[Option<CertIx>],
-    ) -> Set {
+    fn without_forced(&self, held: Bits, mut set: Set, bounds: &[Set]) -> Set {
         let rules = &self.setting.rules;
         let view = self.view(held);
         let mut acts: Vec<(u32, usize, usize)> = view
@@ -237,8 +232,7 @@ impl History {
                 let citing = if rules.joiners_count { citing } else { citing & total };
                 citing.count_ones() * of > total.count_ones() * parts
             };
-            let mut totals = bounds.iter().map(|bound| self.set_of(*bound, held, lane));
-            if totals.all(enough) {
+            if bounds.iter().all(|total| enough(*total)) {
                 set &= !victim;
             }
         }
@@ -264,7 +258,7 @@ impl History {
     /// Whether a barrier is certified by what is held.
     pub fn certified(&self, held: Bits, certificate: CertIx) -> bool {
         let one = &self.certificates[certificate];
-        self.complete(held, one.set, &one.acks, &one.bounds, one.lane)
+        self.complete(held, one.set, &one.acks, &one.bounds)
     }
 
     /// Whether enough of a set have written one of their acks.
@@ -273,8 +267,7 @@ impl History {
         held: Bits,
         set: Set,
         acks: &[Bits; PARTNERS],
-        bounds: &[Option<CertIx>],
-        lane: usize,
+        bounds: &[Set],
     ) -> bool {
         let wrote = |(partner, _): &(usize, u8)| acks[*partner].meets(&held);
         if set == 0 {
@@ -285,20 +278,13 @@ impl History {
         }
         let wrote = members(set).filter(wrote);
         let wrote = wrote.fold(0, |mask, (partner, session)| mask | bit(partner, session));
-        self.majority(wrote, set, bounds, held, lane)
+        self.majority(wrote, set, bounds)
     }
 
     /// Whether some partners are a majority of a set, and of each bounding one.
-    fn majority(
-        &self,
-        some: Set,
-        set: Set,
-        bounds: &[Option<CertIx>],
-        held: Bits,
-        lane: usize,
-    ) -> bool {
+    fn majority(&self, some: Set, set: Set, bounds: &[Set]) -> bool {
         let more = |total: Set| (some & total).count_ones() * 2 > total.count_ones();
-        more(set) && bounds.iter().all(|bound| more(self.set_of(*bound, held, lane)))
+        more(set) && bounds.iter().all(|bound| more(*bound))
     }
 
     /// The highest barrier of a lane that stands by what is held.
@@ -324,7 +310,7 @@ impl History {
         let groups = self.standings.iter();
         groups
             .filter(|group| group.certificate == certificate)
-            .find(|group| self.complete(held, group.set, &group.acks, &group.bounds, one.lane))
+            .find(|group| self.complete(held, group.set, &group.acks, &group.bounds))
             .map(|group| with_pasts(&group.acks))
     }
 
@@ -375,7 +361,7 @@ impl History {
         let enough = match self.setting.rules.finality {
             _ if number == 1 => true,
             Finality::All => wrote == set,
-            Finality::Crash => self.majority(wrote, set, &bounds, held, lane),
+            Finality::Crash => self.majority(wrote, set, &bounds),
         };
         if !enough {
             return Err(Invalid::AckMissing);

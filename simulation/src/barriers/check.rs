@@ -134,10 +134,8 @@ pub fn few_lie(history: &History) -> bool {
         let Some(ack) = history.acks[at].as_ref().filter(|ack| ack.forced != 0) else {
             return true;
         };
-        ack.bounds.iter().all(|bound| {
-            let event = &history.events[at];
-            let set = history.set_of(*bound, event.past, event.lane);
-            let lie = members(set).filter(|(one, _)| history.setting.liars >> one & 1 == 1);
+        ack.bounds.iter().all(|set| {
+            let lie = members(*set).filter(|(one, _)| history.setting.liars >> one & 1 == 1);
             lie.count() * 3 < set.count_ones() as usize
         })
     })

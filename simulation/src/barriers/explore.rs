@@ -189,7 +189,8 @@ impl<'a> World<'a> {
                 break;
             }
             let stays = self.profile.lasting && self.divided != 0;
-            if self.profile.divides && !stays && self.dice.percent(3) {
+            let often = if self.profile.lasting { 10 } else { 3 };
+            if self.profile.divides && !stays && self.dice.percent(often) {
                 self.divided = self.dice.below(1 << self.profile.partners) as u8;
             }
             if self.dice.percent(if self.profile.lasting { 0 } else { 4 }) {

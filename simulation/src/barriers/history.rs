@@ -209,8 +209,7 @@ impl History {
                 one.writer == event.writer && one.lane == event.lane && one.seq == event.seq;
             let twice = match (&facts.ack, &self.acks[*other]) {
                 (Some(ack), Some(before)) => {
-                    self.setting.rules.double_acks_exclude
-                        && one.lane == event.lane
+                    one.lane == event.lane
                         && ack.number == before.number
                         && ack.session == before.session
                 }

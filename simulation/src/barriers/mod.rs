@@ -12,5 +12,11 @@ pub mod check;
 pub mod explore;
 pub mod history;
 pub mod minimise;
+pub mod profiles;
 pub mod rules;
 pub mod timeline;
+
+#[cfg(test)]
+mod stories;
+#[cfg(test)]
+mod search;

@@ -34,8 +34,6 @@ pub struct Rules {
     pub same_base: bool,
     /// A partner whose seat moves stays in the set, and its numbers go on.
     pub moved_seat_stays: bool,
-    /// Two acks of one number exclude their author like a fork.
-    pub double_acks_exclude: bool,
     /// Late events are sorted above the greatest key of the barrier, not only at it.
     pub late_above: bool,
     /// Acts under a barrier are judged before those above it.
@@ -59,7 +57,6 @@ impl Default for Rules {
             same_acks: true,
             same_base: true,
             moved_seat_stays: true,
-            double_acks_exclude: true,
             late_above: true,
             layers: true,
             flags_by_barrier: true,
