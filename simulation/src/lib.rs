@@ -4,7 +4,10 @@
 //! delay, cut and overflow, and on disks that lose what was not synced when a process is killed.
 //! Everything that happens is drawn from a seed by name, so a run can be repeated exactly;
 //! [`World::trace`] tells two runs apart.
+//!
+//! [`barriers`] stands apart: finality in small, before it is part of the protocol.
 
+pub mod barriers;
 mod chance;
 mod disk;
 mod hostile;

@@ -72,7 +72,11 @@ pub fn members(set: Set) -> impl Iterator<Item = (usize, u8)> {
 pub fn names(set: Set) -> String {
     let name = |(partner, session): (usize, u8)| {
         let name = char::from(b'A' + partner as u8);
-        if session == 0 { name.to_string() } else { format!("{name}{session}") }
+        if session == 0 {
+            name.to_string()
+        } else {
+            format!("{name}{session}")
+        }
     };
     members(set).map(name).collect()
 }
@@ -90,7 +94,11 @@ impl History {
     fn set_and_forced(&self, held: Bits, lane: usize, number: u16) -> (Set, Set) {
         let rules = &self.setting.rules;
         let base = self.base(held, lane, number);
-        let start = if rules.set_from_base { base } else { self.top(held, lane) };
+        let start = if rules.set_from_base {
+            base
+        } else {
+            self.top(held, lane)
+        };
         let view = self.view(held);
         let mut set = self.set_of(start, held, lane);
         let floor = start.map_or(0, |start| self.certificates[start].number);
@@ -161,10 +169,12 @@ impl History {
     }
 
     fn entered_after(&self, held: Bits, partner: usize, act: usize) -> bool {
-        (held & self.ack_events & self.by_author[partner]).iter().any(|at| {
-            let entry = self.acks[at].as_ref().is_some_and(|ack| ack.entry);
-            entry && self.events[at].past.has(act)
-        })
+        (held & self.ack_events & self.by_author[partner])
+            .iter()
+            .any(|at| {
+                let entry = self.acks[at].as_ref().is_some_and(|ack| ack.entry);
+                entry && self.events[at].past.has(act)
+            })
     }
 
     /// If nobody lies, an ending that has effect is enough.
@@ -229,7 +239,11 @@ impl History {
             let (parts, of) = rules.forcing;
             let enough = |total: Set| {
                 let total = if rules.total_shrinks { set } else { total };
-                let citing = if rules.joiners_count { citing } else { citing & total };
+                let citing = if rules.joiners_count {
+                    citing
+                } else {
+                    citing & total
+                };
                 citing.count_ones() * of > total.count_ones() * parts
             };
             if bounds.iter().all(|total| enough(*total)) {
@@ -262,13 +276,7 @@ impl History {
     }
 
     /// Whether enough of a set have written one of their acks.
-    fn complete(
-        &self,
-        held: Bits,
-        set: Set,
-        acks: &[Bits; PARTNERS],
-        bounds: &[Set],
-    ) -> bool {
+    fn complete(&self, held: Bits, set: Set, acks: &[Bits; PARTNERS], bounds: &[Set]) -> bool {
         let wrote = |(partner, _): &(usize, u8)| acks[*partner].meets(&held);
         if set == 0 {
             return false;
@@ -402,9 +410,7 @@ impl History {
     fn standing_on(&mut self, base: CertIx, ack: &Ack) -> usize {
         let all = self.setting.rules.finality == Finality::All;
         let alike = |group: &Standing| {
-            group.certificate == base
-                && group.set == ack.set
-                && (all || group.bounds == ack.bounds)
+            group.certificate == base && group.set == ack.set && (all || group.bounds == ack.bounds)
         };
         if let Some(group) = self.standings.iter().position(alike) {
             return group;
@@ -431,7 +437,10 @@ impl History {
         if let Some(one) = self.by_number[lane].iter().find(|one| alike(one)) {
             return *one;
         }
-        let holds = ack.before.iter().fold(Bits::EMPTY, |holds, at| holds | self.with(*at));
+        let holds = ack
+            .before
+            .iter()
+            .fold(Bits::EMPTY, |holds, at| holds | self.with(*at));
         let new = self.certificates.len();
         self.certificates.push(Certificate {
             lane,
@@ -447,7 +456,9 @@ impl History {
         let all = &self.certificates;
         self.by_number[lane].sort_by(|one, other| {
             let key = |at: &CertIx| (std::cmp::Reverse(all[*at].number), all[*at].set);
-            key(one).cmp(&key(other)).then(all[*one].before.cmp(&all[*other].before))
+            key(one)
+                .cmp(&key(other))
+                .then(all[*one].before.cmp(&all[*other].before))
         });
         new
     }

@@ -136,9 +136,8 @@ impl History {
             (status == Status::Active).then_some(role)
         };
         match judged.rank {
-            Rank::Admin | Rank::Owner => {
-                role(event.author).is_some_and(|role| role >= Role::Admin && Some(role) > judged.above)
-            }
+            Rank::Admin | Rank::Owner => role(event.author)
+                .is_some_and(|role| role >= Role::Admin && Some(role) > judged.above),
             Rank::Quorum => {
                 let mut endorsers = 0u8;
                 for endorsement in &judged.endorsements {
@@ -201,11 +200,12 @@ impl History {
             || (acts & self.by_author[partner]).iter().any(|act| {
                 let event = &self.events[act];
                 event.kind == Kind::Accept
-                    && admissions.iter().any(|admission| event.past.has(*admission))
+                    && admissions
+                        .iter()
+                        .any(|admission| event.past.has(*admission))
             });
-        let any = |wanted: fn(&Kind) -> bool| {
-            bearing.iter().any(|act| wanted(&self.events[*act].kind))
-        };
+        let any =
+            |wanted: fn(&Kind) -> bool| bearing.iter().any(|act| wanted(&self.events[*act].kind));
         let status = if any(|kind| matches!(kind, Kind::Act(Proposal::Remove(_)))) {
             Status::Removed
         } else if any(|kind| matches!(kind, Kind::Leave)) {
@@ -217,11 +217,13 @@ impl History {
         } else {
             Status::Invited
         };
-        let given = bearing.iter().filter_map(|act| match self.events[*act].kind {
-            Kind::Charter => self.setting.founders[partner],
-            Kind::Act(Proposal::Grant(_, role) | Proposal::Invite(_, role)) => Some(role),
-            _ => None,
-        });
+        let given = bearing
+            .iter()
+            .filter_map(|act| match self.events[*act].kind {
+                Kind::Charter => self.setting.founders[partner],
+                Kind::Act(Proposal::Grant(_, role) | Proposal::Invite(_, role)) => Some(role),
+                _ => None,
+            });
         let role = given.min().filter(|_| status <= Status::Active);
         (status, role.unwrap_or(Role::Contributor))
     }
@@ -242,7 +244,10 @@ impl History {
 
     /// Those of some acts that lie in no other one's past.
     fn last(&self, acts: Bits, wanted: impl Fn(&Event) -> bool) -> Vec<usize> {
-        let some: Vec<usize> = acts.iter().filter(|act| wanted(&self.events[*act])).collect();
+        let some: Vec<usize> = acts
+            .iter()
+            .filter(|act| wanted(&self.events[*act]))
+            .collect();
         let followed = |act: usize| some.iter().any(|other| self.events[*other].past.has(act));
         some.iter().copied().filter(|act| !followed(*act)).collect()
     }
@@ -263,7 +268,9 @@ impl History {
             view.role[partner] = role;
             view.active |= u8::from(status == Status::Active) << partner;
             let accepts = effective & self.by_author[partner];
-            let accepts = accepts.iter().filter(|act| self.events[*act].kind == Kind::Accept);
+            let accepts = accepts
+                .iter()
+                .filter(|act| self.events[*act].kind == Kind::Accept);
             let founder = usize::from(self.setting.founders[partner].is_some());
             let returns = (accepts.count() + founder).saturating_sub(1);
             let transfers = effective.iter().filter(|act| {
@@ -316,9 +323,11 @@ impl History {
             Kind::Accept => judged(Rank::Member, own == Status::Invited, false),
             Kind::Leave => judged(Rank::Sovereign, active, true),
             Kind::Endorse(_) => judged(Rank::Member, owner, false),
-            Kind::SeatMove(writer) => {
-                judged(Rank::Member, active && writer / WRITERS == event.author, false)
-            }
+            Kind::SeatMove(writer) => judged(
+                Rank::Member,
+                active && writer / WRITERS == event.author,
+                false,
+            ),
             Kind::SeatTransfer(partner, _) => {
                 judged(Rank::Root, view.status[partner] != Status::None, true)
             }
@@ -356,7 +365,11 @@ impl History {
         };
         let role = view.role[event.author];
         if role > above && role >= Role::Admin {
-            judged.rank = if role == Role::Owner { Rank::Owner } else { Rank::Admin };
+            judged.rank = if role == Role::Owner {
+                Rank::Owner
+            } else {
+                Rank::Admin
+            };
         }
         let owners: Vec<usize> = (0..self.setting.partners)
             .filter(|partner| view.active >> partner & 1 == 1 && view.role[*partner] == Role::Owner)

@@ -38,7 +38,14 @@ pub enum Broken {
 
 /// Compares two sets that honest nodes held, of one node or of two, at whatever times.
 pub fn compare(history: &History, lane: usize, one: Bits, other: Bits) -> Result<(), Violation> {
-    let fail = |broken| Err(Violation { broken, lane, one, other });
+    let fail = |broken| {
+        Err(Violation {
+            broken,
+            lane,
+            one,
+            other,
+        })
+    };
     let (here, there) = (history.chain(one, lane), history.chain(other, lane));
     let common = here.len().min(there.len());
     if here[..common] != there[..common] {
@@ -74,7 +81,10 @@ pub fn compare(history: &History, lane: usize, one: Bits, other: Bits) -> Result
             if above && holds.has(*at) {
                 return fail(Broken::BackDated);
             }
-            if history.events[*at].past.meets(&(Bits::EMPTY | lane_rest(history, lane, order, seen))) {
+            if history.events[*at]
+                .past
+                .meets(&(Bits::EMPTY | lane_rest(history, lane, order, seen)))
+            {
                 return fail(Broken::Causality);
             }
             seen.insert(*at);
@@ -101,7 +111,9 @@ fn lane_rest(
     order: &[(usize, super::timeline::Placed)],
     seen: Bits,
 ) -> Bits {
-    let all = order.iter().fold(Bits::EMPTY, |all, (at, _)| all | Bits::of(*at));
+    let all = order
+        .iter()
+        .fold(Bits::EMPTY, |all, (at, _)| all | Bits::of(*at));
     (all & history.lane_events[lane]) - seen
 }
 
@@ -148,15 +160,16 @@ pub fn unsettled(history: &History, held: Bits, lane: usize) -> Bits {
 
 /// Whether the honest are shown to lie by anything in the history.
 pub fn framed(history: &History) -> Option<(usize, usize)> {
-    let honest = |(one, _): &&(usize, usize)| {
-        history.setting.liars >> history.events[*one].author & 1 == 0
-    };
+    let honest =
+        |(one, _): &&(usize, usize)| history.setting.liars >> history.events[*one].author & 1 == 0;
     history.conflicts.iter().find(honest).copied()
 }
 
 /// Posts of a lane that are final by what is held.
 pub fn final_posts(history: &History, held: Bits, lane: usize) -> usize {
     let posts = held & history.lane_events[lane];
-    let posts = posts.iter().filter(|at| history.events[*at].kind == Kind::Post);
+    let posts = posts
+        .iter()
+        .filter(|at| history.events[*at].kind == Kind::Post);
     posts.filter(|at| history.is_final(held, *at)).count()
 }

@@ -92,7 +92,9 @@ pub fn run(profile: &Profile, seed: u64) -> Run {
     let history = world.history;
     let violation = violation.filter(|_| few_lie(&history));
     let chains = world.longest.iter();
-    let barriers = chains.map(|(held, lane)| history.chain(*held, *lane).len()).sum();
+    let barriers = chains
+        .map(|(held, lane)| history.chain(*held, *lane).len())
+        .sum();
     let honest = |at: &usize| history.setting.liars >> history.events[*at].author & 1 == 0;
     let acks = history.ack_events.iter().filter(honest).count();
     let forced = world.longest.iter().map(|(held, lane)| {
@@ -137,7 +139,9 @@ impl<'a> World<'a> {
             founders[partner] = Some(*role);
         }
         let mut lanes = vec![Lane { audience: u8::MAX }];
-        lanes.extend(profile.audiences.iter().map(|audience| Lane { audience: *audience }));
+        lanes.extend(profile.audiences.iter().map(|audience| Lane {
+            audience: *audience,
+        }));
         let anchor = dice.below(profile.founders.len());
         let mut liars = 0u8;
         for _ in 0..profile.liars {
@@ -196,7 +200,10 @@ impl<'a> World<'a> {
             if self.dice.percent(if self.profile.lasting { 0 } else { 4 }) {
                 self.divided = 0;
             }
-            let partner = self.dice.below(self.profile.partners);
+            let mut partner = self.dice.below(self.profile.partners);
+            if self.profile.lasting && self.dice.percent(15) {
+                partner = self.history.setting.liars.trailing_zeros() as usize;
+            }
             if self.lies(partner) {
                 if let Some(at) = self.lie(partner)
                     && self.history.ack_events.has(at)
@@ -219,7 +226,11 @@ impl<'a> World<'a> {
     /// Delivers some event with its past to an honest node.
     fn hear(&mut self, partner: usize) {
         let all = self.history.events.len();
-        let recent = if self.dice.percent(70) { 12.min(all) } else { all };
+        let recent = if self.dice.percent(70) {
+            12.min(all)
+        } else {
+            all
+        };
         for _ in 0..4 {
             let at = all - 1 - self.dice.below(recent);
             let author = self.history.events[at].author;
@@ -282,20 +293,25 @@ impl<'a> World<'a> {
     fn untold(&self, partner: usize, lane: usize, held: Bits) -> bool {
         let own = held & self.history.by_author[partner] & self.history.lane_events[lane];
         let own = own - self.history.ack_events;
-        let told =
-            |act: usize| own.iter().any(|at| self.history.events[at].past.has(act) || at == act);
+        let told = |act: usize| {
+            own.iter()
+                .any(|at| self.history.events[at].past.has(act) || at == act)
+        };
         let view = self.history.view(held);
         let mut forks = self.history.conflicts.iter();
         lane == CONTROL && view.endings.iter().any(|(act, _)| !told(*act))
-            || forks.any(|(one, two)| {
-                held.has(*one) && held.has(*two) && !(told(*one) && told(*two))
-            })
+            || forks
+                .any(|(one, two)| held.has(*one) && held.has(*two) && !(told(*one) && told(*two)))
     }
 
     fn lane(&mut self, partner: usize) -> usize {
         let lane = self.dice.below(self.history.setting.lanes.len());
         let audience = self.history.setting.lanes[lane].audience;
-        if audience >> partner & 1 == 1 { lane } else { CONTROL }
+        if audience >> partner & 1 == 1 {
+            lane
+        } else {
+            CONTROL
+        }
     }
 
     /// What somebody may write that is no ack.
@@ -330,10 +346,12 @@ impl<'a> World<'a> {
             _ => return None,
         };
         // An equal needs a quorum: endorse first what is open.
-        let open = held.iter().filter_map(|at| match self.history.events[at].kind {
-            Kind::Endorse(proposal) => Some(proposal),
-            _ => None,
-        });
+        let open = held
+            .iter()
+            .filter_map(|at| match self.history.events[at].kind {
+                Kind::Endorse(proposal) => Some(proposal),
+                _ => None,
+            });
         let open: Vec<Proposal> = open.collect();
         let choice = match open.len() {
             0 => choice,
@@ -420,7 +438,11 @@ impl<'a> World<'a> {
 
     fn time(&mut self, lying: bool) -> u32 {
         let now = self.history.events.len();
-        (if lying { self.dice.below(2 * now) } else { now + self.dice.below(4) }) as u32
+        (if lying {
+            self.dice.below(2 * now)
+        } else {
+            now + self.dice.below(4)
+        }) as u32
     }
 
     /// A liar writes on some past or other: what somebody else has seen, with or without more, and
@@ -429,9 +451,16 @@ impl<'a> World<'a> {
         let lane = self.lane(partner);
         let mut past = Bits::of(0);
         // A careful one keeps to a side, and shows it only what that side has seen of it.
-        let careful = self.divided != 0 && self.dice.percent(90);
+        let careful = self.divided != 0
+            && self
+                .dice
+                .percent(if self.profile.lasting { 97 } else { 80 });
         let side = self.dice.below(2) as u8;
-        let seen = if self.dice.percent(60) { 1 } else { 1 + self.dice.below(3) };
+        let seen = if self.dice.percent(60) {
+            1
+        } else {
+            1 + self.dice.below(3)
+        };
         for _ in 0..seen {
             let other = self.dice.below(self.profile.partners);
             let theirs: Vec<usize> = self.history.by_author[other].iter().collect();
@@ -441,12 +470,13 @@ impl<'a> World<'a> {
                 past |= self.history.with(theirs[theirs.len() - back]);
             }
         }
-        if careful && self.dice.percent(70) {
+        if careful && self.dice.percent(95) {
             let own = self.history.by_author[partner] & self.history.lane_events[lane];
             let quiet = |at: &usize| {
                 let with = past | self.history.with(*at);
                 let seen = self.history.conflicts.iter();
-                seen.clone().all(|(one, two)| !with.has(*one) || !with.has(*two))
+                seen.clone()
+                    .all(|(one, two)| !with.has(*one) || !with.has(*two))
             };
             if let Some(own) = own.iter().filter(quiet).last() {
                 past |= self.history.with(own);
@@ -462,8 +492,10 @@ impl<'a> World<'a> {
         let past = self.history.visible(past, lane);
         let purge = self.dice.percent(self.profile.purge).then(|| {
             let mut target = self.dice.below(self.profile.partners);
-            if careful && self.divided >> target & 1 == side {
-                target = self.dice.below(self.profile.partners);
+            for _ in 0..3 {
+                if careful && (self.divided >> target & 1 == side || self.lies(target)) {
+                    target = self.dice.below(self.profile.partners);
+                }
             }
             Kind::Act(Proposal::Remove(target))
         });
@@ -481,10 +513,18 @@ impl<'a> World<'a> {
         for lane in 0..self.longest.len() {
             let held = self.held[partner];
             let (known, _) = self.longest[lane];
-            let (here, there) = (self.history.chain(held, lane), self.history.chain(known, lane));
+            let (here, there) = (
+                self.history.chain(held, lane),
+                self.history.chain(known, lane),
+            );
             let common = here.len().min(there.len());
             if here[..common] != there[..common] {
-                return Err(Violation { broken: Broken::Uniqueness, lane, one: held, other: known });
+                return Err(Violation {
+                    broken: Broken::Uniqueness,
+                    lane,
+                    one: held,
+                    other: known,
+                });
             }
             if here.len() > there.len() {
                 self.longest[lane].0 = held;

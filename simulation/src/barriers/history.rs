@@ -238,7 +238,9 @@ impl History {
             Kind::Ack(_) => return Err(Invalid::NotTheSeat),
             Kind::Floor(number) => {
                 let chain = self.chain(event.past, event.lane);
-                let stands = chain.iter().any(|one| self.certificates[*one].number == number);
+                let stands = chain
+                    .iter()
+                    .any(|one| self.certificates[*one].number == number);
                 if !stands {
                     return Err(Invalid::NoSuchBarrier);
                 }

@@ -28,7 +28,12 @@ fn drop(history: &History, violation: &Violation, at: usize) -> Option<(History,
     let after: Vec<usize> = after.collect();
     [after, vec![at]].iter().find_map(|dropped| {
         let less = without(history, dropped)?;
-        let take = |held: Bits| dropped.iter().rev().fold(held, |held, at| held.without(*at));
+        let take = |held: Bits| {
+            dropped
+                .iter()
+                .rev()
+                .fold(held, |held, at| held.without(*at))
+        };
         let same = Violation {
             one: take(violation.one),
             other: take(violation.other),
@@ -46,7 +51,10 @@ fn without(history: &History, dropped: &[usize]) -> Option<History> {
         if dropped.contains(&at) {
             continue;
         }
-        let past = dropped.iter().rev().fold(event.past, |past, at| past.without(*at));
+        let past = dropped
+            .iter()
+            .rev()
+            .fold(event.past, |past, at| past.without(*at));
         let prev = less.tip(past, event.writer, event.lane);
         let seq = prev.map_or(1, |prev| less.events[prev].seq + 1);
         let event = Event {
@@ -70,7 +78,12 @@ fn breaks(history: &History, violation: &Violation) -> Option<Violation> {
 
 /// The violation as people read it.
 pub fn tell(history: &History, violation: &Violation) -> String {
-    let list = |held: Bits| held.iter().map(|at| format!("e{at}")).collect::<Vec<_>>().join(" ");
+    let list = |held: Bits| {
+        held.iter()
+            .map(|at| format!("e{at}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     format!(
         "{history}{:?} in lane {} between one who holds {}\nand one who holds {}\n",
         violation.broken,

@@ -17,6 +17,6 @@ pub mod rules;
 pub mod timeline;
 
 #[cfg(test)]
-mod stories;
-#[cfg(test)]
 mod search;
+#[cfg(test)]
+mod stories;

@@ -34,7 +34,11 @@ pub fn sound() -> Vec<Profile> {
             purge: 20,
             removes: true,
             acts: 60,
-            ..Profile::plain("acts of several ranks", &[Owner, Admin, Admin, Contributor], 1)
+            ..Profile::plain(
+                "acts of several ranks",
+                &[Owner, Admin, Admin, Contributor],
+                1,
+            )
         },
         purged(&[Owner, Contributor, Contributor, Contributor]),
         purged(&[Owner, Contributor, Contributor, Contributor, Contributor]),

@@ -16,6 +16,8 @@ const D: usize = 3;
 /// A history written by hand. Event 0 is the charter.
 struct Script {
     history: History,
+    /// The claimed time; it goes on by itself.
+    time: u32,
 }
 
 impl Script {
@@ -29,11 +31,15 @@ impl Script {
             rules,
             partners: founders.len() + 1,
             founders: roles,
-            lanes: lanes.map(|audience| Lane { audience: *audience }).collect(),
+            lanes: lanes
+                .map(|audience| Lane {
+                    audience: *audience,
+                })
+                .collect(),
             quorum: 0,
             liars: 0,
         });
-        let mut script = Script { history };
+        let mut script = Script { history, time: 0 };
         script.say(A, CONTROL, Kind::Charter, &[]);
         script
     }
@@ -41,7 +47,8 @@ impl Script {
     /// Writes an event whose past is that of the ones cited, by the seat that the past knows.
     fn say(&mut self, author: usize, lane: usize, kind: Kind, on: &[usize]) -> usize {
         let writer = self.history.view(self.past(on)).seat[author];
-        self.try_say(writer, lane, kind, on).expect("the script's event is valid")
+        self.try_say(writer, lane, kind, on)
+            .expect("the script's event is valid")
     }
 
     fn try_say(
@@ -53,6 +60,7 @@ impl Script {
     ) -> Result<usize, Invalid> {
         let past = self.past(on);
         let prev = self.history.tip(past, writer, lane);
+        self.time += 1;
         self.history.add(Event {
             author: writer / WRITERS,
             writer,
@@ -61,16 +69,24 @@ impl Script {
             prev,
             past,
             kind,
-            time: self.history.events.len() as u32,
+            time: self.time,
         })
     }
 
     fn past(&self, on: &[usize]) -> Bits {
-        on.iter().fold(Bits::EMPTY, |past, at| past | self.history.with(*at))
+        on.iter()
+            .fold(Bits::EMPTY, |past, at| past | self.history.with(*at))
     }
 
     /// Every partner acknowledges on what all wrote in the round before.
-    fn rounds(&mut self, partners: &[usize], lane: usize, from: u16, to: u16, on: &[usize]) -> Vec<usize> {
+    fn rounds(
+        &mut self,
+        partners: &[usize],
+        lane: usize,
+        from: u16,
+        to: u16,
+        on: &[usize],
+    ) -> Vec<usize> {
         let mut heads = on.to_vec();
         for number in from..=to {
             let before = heads.clone();
@@ -88,7 +104,10 @@ impl Script {
 
     fn stands(&self, lane: usize, on: &[usize]) -> Vec<u16> {
         let chain = self.history.chain(self.past(on), lane);
-        chain.iter().map(|one| self.history.certificates[*one].number).collect()
+        chain
+            .iter()
+            .map(|one| self.history.certificates[*one].number)
+            .collect()
     }
 }
 
@@ -137,11 +156,17 @@ fn a_stale_second_writer_of_an_owner_comes_late_and_changes_nothing_below() {
     let acks = script.rounds(&[A, B], 1, 1, 3, &[post]);
     let before = script.past(&acks);
     assert_eq!(script.stands(1, &acks), [1]);
-    let stale = script.try_say(A * WRITERS + 1, 1, Kind::Post, &[0]).expect("valid for ever");
+    script.time = 0;
+    let stale = script
+        .try_say(A * WRITERS + 1, 1, Kind::Post, &[0])
+        .expect("valid for ever");
     let after = before | Bits::of(stale);
     let order = script.history.placed(after, 1);
     let place = |at| order.iter().position(|(one, _)| *one == at);
-    assert!(place(stale) > place(acks[0] - 4), "after what the barrier holds");
+    assert!(
+        place(stale) > place(acks[0] - 4),
+        "after what the barrier holds"
+    );
     assert!(order.iter().any(|(at, placed)| *at == stale && placed.late));
     assert_eq!(compare(&script.history, 1, before, after), Ok(()));
 }
@@ -173,7 +198,12 @@ fn two_quorums_that_share_a_liar_suspend_each_other_and_only_one_is_forced_out()
 
 #[test]
 fn of_two_who_are_removed_at_once_the_first_is_forced_out() {
-    let roles = [Role::Owner, Role::Contributor, Role::Contributor, Role::Contributor];
+    let roles = [
+        Role::Owner,
+        Role::Contributor,
+        Role::Contributor,
+        Role::Contributor,
+    ];
     let removed = |rules| {
         let mut script = Script::new(&roles, &[], rules);
         let first = script.say(A, CONTROL, Kind::Act(Proposal::Remove(B)), &[0]);
@@ -192,8 +222,51 @@ fn of_two_who_are_removed_at_once_the_first_is_forced_out() {
 }
 
 #[test]
+fn half_of_a_set_must_not_force_out_the_others() {
+    let roles = [
+        Role::Owner,
+        Role::Contributor,
+        Role::Contributor,
+        Role::Contributor,
+    ];
+    let five = [&roles[..], &roles[1..2]].concat();
+    let sides = |forcing| {
+        let rules = Rules {
+            forcing,
+            ..Rules::default()
+        };
+        let mut script = Script::new(&five, &[], rules);
+        let side = |script: &mut Script, mine: [usize; 2], others: [usize; 2]| {
+            let one = script.say(A, CONTROL, Kind::Act(Proposal::Remove(others[0])), &[0]);
+            let two = script.say(A, CONTROL, Kind::Act(Proposal::Remove(others[1])), &[one]);
+            let cites = mine.map(|one| script.say(one, CONTROL, Kind::Merge, &[two]));
+            let set = script.set(CONTROL, 1, &cites);
+            if set.len() == 3 {
+                script.rounds(&[A, mine[0], mine[1]], CONTROL, 1, 3, &cites);
+            }
+            set
+        };
+        let sets = [
+            side(&mut script, [1, 2], [3, 4]),
+            side(&mut script, [3, 4], [1, 2]),
+        ];
+        (sets, one_chain(&script.history, CONTROL).is_ok())
+    };
+    let whole = ["ABCDE".to_string(), "ABCDE".to_string()];
+    assert_eq!(sides((2, 3)), (whole, true));
+    assert_eq!(
+        sides((1, 2)),
+        (["ABC".to_string(), "ADE".to_string()], false)
+    );
+}
+
+#[test]
 fn of_three_partners_nobody_is_forced_out() {
-    let mut script = Script::new(&[Role::Owner, Role::Admin, Role::Contributor], &[], Rules::default());
+    let mut script = Script::new(
+        &[Role::Owner, Role::Admin, Role::Contributor],
+        &[],
+        Rules::default(),
+    );
     let act = script.say(A, CONTROL, Kind::Act(Proposal::Remove(C)), &[0]);
     let b = script.say(B, CONTROL, Kind::Merge, &[act]);
     let acks = script.rounds(&[A, B], CONTROL, 1, 1, &[b]);
@@ -221,13 +294,22 @@ fn by_majority_two_of_three_go_on_and_one_of_two_does_not() {
 #[test]
 fn a_joiner_is_waited_for_from_its_first_ack_on() {
     let mut script = owners(2);
-    let invite = script.say(A, CONTROL, Kind::Act(Proposal::Invite(C, Role::Contributor)), &[0]);
+    let invite = script.say(
+        A,
+        CONTROL,
+        Kind::Act(Proposal::Invite(C, Role::Contributor)),
+        &[0],
+    );
     let accept = script.say(C, CONTROL, Kind::Accept, &[invite]);
     let two = script.rounds(&[A, B], CONTROL, 1, 2, &[accept]);
     assert_eq!(script.set(CONTROL, 3, &two), "AB");
     let first = script.say(C, CONTROL, Kind::Ack(3), &two);
     let on = [two[0], two[1], first];
-    assert_eq!(script.set(CONTROL, 3, &on), "AB", "not of the number that it enters with");
+    assert_eq!(
+        script.set(CONTROL, 3, &on),
+        "AB",
+        "not of the number that it enters with"
+    );
     assert_eq!(script.set(CONTROL, 4, &on), "ABC");
     let three = script.rounds(&[A, B], CONTROL, 3, 3, &on);
     let all = [three[0], three[1], first];
@@ -259,7 +341,12 @@ fn an_act_that_comes_late_voids_nothing_under_a_barrier() {
             ..Rules::default()
         };
         let mut script = Script::new(&roles, &[], rules);
-        let grant = script.say(B, CONTROL, Kind::Act(Proposal::Invite(D, Role::Contributor)), &[0]);
+        let grant = script.say(
+            B,
+            CONTROL,
+            Kind::Act(Proposal::Invite(D, Role::Contributor)),
+            &[0],
+        );
         let acks = script.rounds(&[A, B, C], CONTROL, 1, 3, &[grant]);
         assert_eq!(script.stands(CONTROL, &acks), [1]);
         // The owner writes a second log from the start.
@@ -274,12 +361,20 @@ fn an_act_that_comes_late_voids_nothing_under_a_barrier() {
 #[test]
 fn an_accomplice_lets_nothing_stand_that_a_barrier_holds_as_flagged() {
     let rules = Rules::default();
-    let roles = [Role::Owner, Role::Admin, Role::Contributor, Role::Contributor];
+    let roles = [
+        Role::Owner,
+        Role::Admin,
+        Role::Contributor,
+        Role::Contributor,
+    ];
     let mut script = Script::new(&roles, &[0b1111], rules);
     let removal = script.say(A, CONTROL, Kind::Act(Proposal::Remove(D)), &[0]);
-    let cites: Vec<usize> = [B, C].map(|one| script.say(one, CONTROL, Kind::Merge, &[removal])).to_vec();
-    let cuts: Vec<usize> =
-        [A, B, C].map(|one| script.say(one, 1, Kind::Cut, &[removal, cites[0], cites[1]])).to_vec();
+    let cites: Vec<usize> = [B, C]
+        .map(|one| script.say(one, CONTROL, Kind::Merge, &[removal]))
+        .to_vec();
+    let cuts: Vec<usize> = [A, B, C]
+        .map(|one| script.say(one, 1, Kind::Cut, &[removal, cites[0], cites[1]]))
+        .to_vec();
     // What it wrote unheard comes after the cuts.
     let stale = script.say(D, 1, Kind::Post, &[0]);
     let heads = [cuts[0], cuts[1], cuts[2], stale];
@@ -301,7 +396,11 @@ fn a_floor_needs_a_barrier_that_stands_in_its_own_past() {
     let early = script.try_say(A * WRITERS, CONTROL, Kind::Floor(1), &two);
     assert_eq!(early, Err(Invalid::NoSuchBarrier));
     let three = script.rounds(&[A, B], CONTROL, 3, 3, &two);
-    assert!(script.try_say(A * WRITERS, CONTROL, Kind::Floor(1), &three).is_ok());
+    assert!(
+        script
+            .try_say(A * WRITERS, CONTROL, Kind::Floor(1), &three)
+            .is_ok()
+    );
 }
 
 #[test]

@@ -96,13 +96,17 @@ impl History {
             true => self.chain(held, lane),
             false => Vec::new(),
         };
-        let layers = chain.iter().map(|one: &CertIx| self.certificates[*one].holds);
+        let layers = chain
+            .iter()
+            .map(|one: &CertIx| self.certificates[*one].holds);
         for layer in layers.chain([self.visible(held, lane)]) {
             let fresh = (layer & self.lane_events[lane]) - decided;
             flagged |= self.not_standing(layer, lane, fresh, flagged, decided) & fresh;
             decided |= fresh;
         }
-        let posts = flagged.iter().filter(|at| self.events[*at].kind == Kind::Post);
+        let posts = flagged
+            .iter()
+            .filter(|at| self.events[*at].kind == Kind::Post);
         posts.fold(Bits::EMPTY, |posts, at| posts | Bits::of(at))
     }
 
@@ -179,6 +183,8 @@ impl History {
     pub fn is_final(&self, held: Bits, at: usize) -> bool {
         let event = &self.events[at];
         self.settled(held, event.lane).has(at)
-            && self.control(event.past).within(&self.settled(held, CONTROL))
+            && self
+                .control(event.past)
+                .within(&self.settled(held, CONTROL))
     }
 }
