@@ -29,7 +29,7 @@ pub struct Weather {
     /// How many in a thousand are lost, and how many arrive twice.
     pub lost: u64,
     pub doubled: u64,
-    /// What is added to [`LEAST_DELAY_MS`]: always, and up to so much more at random.
+    /// What is added to the least delay of any path: always, and up to so much more at random.
     pub delay_ms: u64,
     pub jitter_ms: u64,
 }
