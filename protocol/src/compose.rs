@@ -7,9 +7,10 @@ use comity_crypto as crypto;
 use crate::acceptance;
 use crate::body::EmptyBody;
 use crate::channel::{Accepted, Channel};
-use crate::codec::{Malformed, encode};
+use crate::codec::{Canonical, Malformed, encode};
 use crate::event::{Event, Header, Kind, Label, Precedence, Reference, UserName};
-use crate::graph::{ChainIx, Pos};
+use crate::finality::{AckBody, Finality, Past};
+use crate::graph::{ChainIx, FrontierIx, Pos};
 use crate::id::{EventId, Hash, LaneId, PartnerId, WriterId};
 use crate::keys::{self, Entropy, Keyring, WrapContext};
 use crate::lane::{Lane, LaneForm, lane_id};
@@ -132,7 +133,8 @@ impl Channel {
         let readers = Lane { form, audience };
         let known = self.own_head(author, lane);
         let known = known.map(|head| self.graph().entry(head).frontier);
-        if known != Some(self.present_frontier()) {
+        let known = known.map(|known| self.graph.acts_of(known));
+        if known != Some(self.present_acts()) {
             self.write_merges(author, now, written)?;
             self.write_cut(author, lane, now, written)?;
         }
@@ -195,6 +197,57 @@ impl Channel {
         Ok(())
     }
 
+    /// Writes and accepts an ack of a lane, of the highest number that is valid, after the cut
+    /// that may be due there; false where none is valid yet. What was accepted is in `written`.
+    pub fn write_ack(
+        &mut self,
+        author: &Author<'_>,
+        lane: LaneId,
+        now: WallTime,
+        written: &mut Vec<Accepted>,
+    ) -> Result<bool, ComposeError> {
+        if lane != self.control_lane {
+            self.write_cut(author, lane, now, written)?;
+        }
+        let heads = self.heads(author, lane, &[lane], None);
+        let frontier = self.frontier_of(lane, &heads);
+        let view = self.view(frontier);
+        let parents: Vec<Pos> = heads.prev.iter().chain(&heads.deps).copied().collect();
+        let past = Past::of_event(self, lane, &parents, frontier);
+        let nothing = Finality::default();
+        let acks = self.finality(lane).unwrap_or(&nothing);
+        let Some(ack) = acks.next(&past, &view, author.partner) else {
+            return Ok(false);
+        };
+        let body = AckBody {
+            number: ack.number,
+            base: acks.digest_of(ack.base),
+        };
+        let body = body.to_bytes();
+        let mut header = self.header(author, lane, &heads, Kind::Ack, now);
+        header.body_len = body.len() as u32;
+        header.body_hash = Hash(crypto::body_hash(&body));
+        written.push(self.write(Event::sign(header, body, author.key)?)?);
+        Ok(true)
+    }
+
+    /// The control frontier of an event that cites these heads.
+    fn frontier_of(&mut self, lane: LaneId, heads: &Heads) -> FrontierIx {
+        let in_control = lane == self.control_lane;
+        let parents = heads.prev.iter().chain(&heads.deps).copied();
+        let mut frontiers = Vec::new();
+        for parent in parents {
+            frontiers.push(match in_control {
+                true => self.graph.frontier_with(parent),
+                false => self.graph.entry(parent).frontier,
+            });
+        }
+        for head in &heads.control_heads {
+            frontiers.push(self.graph.frontier_with(*head));
+        }
+        self.graph.union(&frontiers)
+    }
+
     fn write_cut(
         &mut self,
         author: &Author<'_>,
@@ -245,7 +298,8 @@ impl Channel {
     ) -> Result<(), ComposeError> {
         let lane = self.control_lane;
         for _ in 0..PRELUDE_EVENTS {
-            if self.unseen_heads(&[lane], None, None).len() <= limits::CONTROL_HEADS {
+            let heads = self.unseen_heads(&[lane], None, None);
+            if heads.len() <= limits::DEPS && self.last_acts().len() <= limits::CONTROL_HEADS {
                 break;
             }
             written.push(self.write_control(author, Kind::Merge, encode(&EmptyBody {}), now)?);
@@ -415,13 +469,24 @@ impl Channel {
             .map(|parent| self.graph().entry(*parent).frontier)
             .collect();
         let seen = self.graph.union(&parents);
-        if seen == self.present_frontier() {
+        if self.graph.acts_of(seen) == self.present_acts() {
             return Vec::new();
         }
-        let mut heads = self.unseen_heads(&[self.control_lane], None, None);
+        let mut heads = self.last_acts();
         heads.retain(|head| !self.graph().frontier_holds(seen, *head));
         heads.truncate(limits::CONTROL_HEADS);
         heads
+    }
+
+    /// The control events, acks apart, that lie in no other's past: what other lanes cite.
+    fn last_acts(&self) -> Vec<Pos> {
+        let graph = self.graph();
+        let acts = self.acts_within(self.present_frontier());
+        let followed = |act: &Pos| {
+            let mut others = acts.iter();
+            others.any(|other| other != act && graph.in_past(*act, *other))
+        };
+        acts.iter().copied().filter(|act| !followed(act)).collect()
     }
 
     fn header(

@@ -114,6 +114,16 @@ pub enum Mutation {
     LinkUpSilent,
     /// Peers are not told anew of a channel whose members changed.
     ControlChangeUntold,
+    /// An ack counts although not all of the set have written the one before.
+    AckBeforeOthers,
+    /// What a partner says of its own removal counts towards forcing it out.
+    VictimCountsItself,
+    /// A partner is forced out by half of a set.
+    ForcedOutByHalf,
+    /// An act that comes late voids what a barrier holds.
+    LayersIgnored,
+    /// What comes late is sorted among what a barrier holds.
+    LateSlipsBelow,
 }
 
 #[cfg(any(test, planted))]

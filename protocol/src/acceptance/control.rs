@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use comity_crypto as crypto;
 
-use super::{Placement, Refusal, author_of, demand, empty_placement, invalid};
+use super::{Past, Placement, Refusal, author_of, demand, empty_placement, invalid};
 use crate::authority::{self, Act, Status, View, WriterList};
 use crate::body::{
     CertificatesBody, Charter, EmptyBody, EndorseBody, GrantBody, InviteBody, RemoveBody,
@@ -82,8 +82,12 @@ pub(crate) fn introduction(event: &Event) -> Option<Introduction> {
 pub(super) fn place(
     channel: &Channel,
     event: &Event,
+    past: &Past,
     (frontier, view): (FrontierIx, &Arc<View>),
 ) -> Result<Placement, Refusal> {
+    if event.header.kind() == Kind::Ack {
+        return place_control_ack(channel, event, past, (frontier, view));
+    }
     let act = act_of(channel, event, (frontier, view))?;
     let author = author_of_act(event, &act, view)?;
     let standing = view.members.get(&author).map(|member| member.status);
@@ -116,6 +120,22 @@ pub(super) fn place(
     })
 }
 
+fn place_control_ack(
+    channel: &Channel,
+    event: &Event,
+    past: &Past,
+    (frontier, view): (FrontierIx, &Arc<View>),
+) -> Result<Placement, Refusal> {
+    let author = view
+        .seat_of(&event.header.writer)
+        .ok_or(Refusal::Invalid(NO_SEAT))?;
+    let ack = super::place_ack(channel, event, past, (frontier, &**view), author)?;
+    Ok(Placement {
+        ack: Some(ack),
+        ..empty_placement(view, author)
+    })
+}
+
 fn author_of_act(event: &Event, act: &Act, view: &View) -> Result<PartnerId, Refusal> {
     let writer = &event.header.writer;
     if mutation::is(Mutation::SeatNotDemanded) && view.seat_of(writer).is_none() {
@@ -131,11 +151,11 @@ fn author_of_act(event: &Event, act: &Act, view: &View) -> Result<PartnerId, Ref
             Some(partner) => Ok(partner),
             None => author_of(view, writer),
         },
-        _ => view.seat_of(writer).ok_or(Refusal::Invalid(
-            "by a writer that is no partner's seat in the event's own past",
-        )),
+        _ => view.seat_of(writer).ok_or(Refusal::Invalid(NO_SEAT)),
     }
 }
+
+const NO_SEAT: &str = "by a writer that is no partner's seat in the event's own past";
 
 const BODY: &str = "a body that does not fit its kind";
 

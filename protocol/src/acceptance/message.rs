@@ -19,7 +19,7 @@ use crate::mutation::{self, Mutation};
 /// The least role that may write a kind.
 pub(crate) fn least_role(kind: Kind) -> Role {
     match kind {
-        Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence => Role::Observer,
+        Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence | Kind::Ack => Role::Observer,
         _ => Role::Contributor,
     }
 }
@@ -72,6 +72,10 @@ pub(super) fn place(
         }
         None if kind == Kind::Evidence => {
             placement.forked = Some(evidence::place(channel, event, frontier)?);
+        }
+        None if kind == Kind::Ack => {
+            let of = (frontier, &**view);
+            placement.ack = Some(super::place_ack(channel, event, past, of, author)?);
         }
         None => epoch::demand_current(channel, event, past.prev, follows, &lane, view)?,
     }
@@ -129,7 +133,7 @@ fn is_named(channel: &Channel, event: &Event, past: &Past) -> bool {
 
 /// Whether a kind may still be written in a lane that is closed.
 fn may_be_late(kind: Kind) -> bool {
-    matches!(kind, Kind::Cut | Kind::Evidence)
+    matches!(kind, Kind::Cut | Kind::Evidence | Kind::Ack)
 }
 
 fn demand_open_to_its_readers(

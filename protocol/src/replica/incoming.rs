@@ -1,5 +1,6 @@
 //! What peers send: frames, events to verify, verdicts, and what becomes of the events.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
 use comity_crypto as crypto;
@@ -353,7 +354,9 @@ impl Replica {
             self.append(std::mem::take(&mut rows));
         }
         let mut own = Vec::new();
+        let mut lanes = BTreeSet::new();
         for accepted in outcome.accepted {
+            lanes.insert(accepted.event.header.lane);
             if accepted.from.is_none() {
                 own.push(accepted.event.id);
             }
@@ -363,8 +366,12 @@ impl Replica {
         for id in own {
             self.release(channel_id, &id, now);
         }
+        for lane in lanes {
+            self.ack_soon(channel_id, lane, now.instant);
+        }
         if control {
             self.introduce_spares(channel_id, now);
+            self.say_what_ended(channel_id, now);
         }
     }
 
@@ -498,12 +505,14 @@ fn charge_taken(channel: &Channel, taken: &Accepted) -> Option<Charge> {
 
 fn charge_of(channel: &Channel, event: &Event, first: bool) -> Option<Charge> {
     let header = &event.header;
-    let control = header.lane == channel.control_lane;
+    let in_control = header.lane == channel.control_lane;
+    // Acks of the control lane follow on what others do there.
+    let control = in_control && header.kind() != Kind::Ack;
     Some(Charge {
         channel: channel.id,
         partner: channel.writer_partner(&header.writer)?,
         writer: header.writer,
-        begins: (first && !control).then_some(header.lane),
+        begins: (first && !in_control).then_some(header.lane),
         control,
         bytes: (event.header_bytes.len() + event.body.len()) as u64,
         budget: channel

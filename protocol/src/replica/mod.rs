@@ -5,6 +5,7 @@
 //! output acts, so that nothing is sent or acknowledged that a crash could take back. The machine
 //! reads no clock and draws no randomness; both are arguments.
 
+mod acks;
 mod evidence;
 mod files;
 mod incoming;
@@ -40,6 +41,7 @@ pub use restore::Restore;
 pub use roles::{OpenProposal, Proposal, Transfer};
 pub use writers::LostSeat;
 
+use acks::Acks;
 use evidence::Suspects;
 use writers::Writers;
 
@@ -267,6 +269,7 @@ pub struct Replica {
     fetches: Fetches,
     quotas: Quotas,
     suspects: Suspects,
+    acks: Acks,
     /// How often each limit was met since the start.
     met: BTreeMap<Limit, u64>,
     verifying: BTreeMap<u64, Vec<(Event, PartnerId)>>,
@@ -303,6 +306,7 @@ impl Replica {
             fetches: Fetches::default(),
             quotas: Quotas::default(),
             suspects: Suspects::default(),
+            acks: Acks::default(),
             met: BTreeMap::new(),
             verifying: BTreeMap::new(),
             verifying_bytes: BTreeMap::new(),
@@ -415,10 +419,11 @@ impl Replica {
             Input::Recalled { recall, found } => self.recalled(recall, found, now),
             Input::Wake => {}
         }
+        let acks = self.acknowledge(now);
         let sync = self.sync.tick(&self.channels, now.instant, &mut self.out);
         let keys = self.ask_for_keys(now.instant);
         let files = self.ask_for_pieces(now.instant);
-        let wake = sync.into_iter().chain(keys).chain(files).min();
+        let wake = sync.into_iter().chain(keys).chain(files).chain(acks).min();
         if let Some(at) = wake.filter(|_| !sleeps) {
             self.out.push_back(Output::WakeAt(at));
         }

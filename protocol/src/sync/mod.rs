@@ -38,6 +38,11 @@ pub struct Sync {
     own: PartnerId,
     peers: BTreeMap<PartnerId, Peer>,
     pull: Pull,
+    /// Peers that have shown, since the start, all their heads of a lane, and none of this node's
+    /// own logs to be longer than it is here.
+    confirmed: BTreeMap<(ChannelId, LaneId), BTreeSet<PartnerId>>,
+    /// Lanes for which another peer did so just now.
+    news: Vec<(ChannelId, LaneId)>,
 }
 
 #[derive(Debug)]
@@ -85,6 +90,47 @@ impl Sync {
             own,
             peers: BTreeMap::new(),
             pull: Pull::default(),
+            confirmed: BTreeMap::new(),
+            news: Vec::new(),
+        }
+    }
+
+    /// Whether peers have shown that this node holds its own logs of a lane to their ends: two of
+    /// those that are linked and read it, or the only one.
+    pub fn is_confirmed(&self, channel: &Channel, lane: LaneId) -> bool {
+        let confirmed = self.confirmed.get(&(channel.id, lane));
+        let confirmed = confirmed.map_or(0, BTreeSet::len);
+        confirmed > 0
+            && confirmed
+                >= self
+                    .readers(channel, &lane)
+                    .len()
+                    .min(limits::CONFIRMATIONS)
+    }
+
+    /// Asks peers that read a lane for all their heads of it.
+    pub fn ask_heads(&self, channel: &Channel, lane: LaneId, out: &mut VecDeque<Output>) {
+        let confirmed = self.confirmed.get(&(channel.id, lane));
+        let mut readers = self.readers(channel, &lane);
+        readers.retain(|peer| confirmed.is_none_or(|confirmed| !confirmed.contains(peer)));
+        let ask = Frame::AskHeads(AskHeads {
+            channel: channel.id,
+            lane,
+        });
+        for peer in readers.into_iter().take(limits::CONFIRMATIONS) {
+            send(peer, &ask, out);
+        }
+    }
+
+    /// The lanes that peers have confirmed since the last call.
+    pub fn take_confirmed(&mut self) -> Vec<(ChannelId, LaneId)> {
+        std::mem::take(&mut self.news)
+    }
+
+    fn confirm(&mut self, peer: PartnerId, lane: (ChannelId, LaneId)) {
+        let confirmed = self.confirmed.entry(lane).or_default();
+        if confirmed.len() < limits::CONFIRMATIONS && confirmed.insert(peer) {
+            self.news.push(lane);
         }
     }
 
@@ -244,6 +290,7 @@ impl Sync {
         let held = heads(channel, lane);
         let same = !held.is_empty() && heads_digest(&held) == digest;
         if same && !is_stranger(channel, &peer) {
+            self.confirm(peer, (channel_id, lane));
             if let Some(state) = self.peers.get_mut(&peer) {
                 for head in held {
                     let log = (channel_id, lane, head.writer);
@@ -278,6 +325,7 @@ impl Sync {
             limits::PARTNERS
         };
         let mut branches = 0;
+        let mut confirms = told.all && channel.is_some() && !stranger;
         for head in told.logs.iter().take(believed) {
             let log = (told.channel, told.lane, head.writer);
             let Some(state) = self.peers.get_mut(&peer) else {
@@ -298,6 +346,8 @@ impl Sync {
             if same {
                 raise(&mut state.sent, log, head.seq);
             }
+            let own = channel.and_then(|channel| channel.writer_partner(&head.writer));
+            confirms &= own != Some(self.own) || same || head.seq <= held;
             if head.seq > held {
                 self.pull.ahead(peer, log, head.seq, held, now);
             } else if !same && branches < limits::WANTS_PER_PEER {
@@ -307,6 +357,9 @@ impl Sync {
             }
         }
         self.pull.look_soon(peer, (told.channel, told.lane), now);
+        if confirms {
+            self.confirm(peer, (told.channel, told.lane));
+        }
     }
 
     fn on_want(
