@@ -288,7 +288,7 @@ fn what_is_not_canonical_or_breaks_a_rule_is_refused() {
     }
     pinned(
         &refused,
-        "c4bd5385fb3062347a4bdda8337670ed982f7ad55e01197f5d160266e9e80bb5",
+        "1ef64d03340d50466ead32184646db9f22bf87b6c6e2feac66b54f2cff724889",
     );
 }
 
