@@ -108,6 +108,9 @@ pub const ACKS_TRIED: usize = 4;
 /// Peers that must have shown, since the start, that none of this node's own logs goes on where it
 /// ends here, before it acknowledges by itself: one may lie.
 pub const CONFIRMATIONS: usize = 2;
+/// What a barrier has moved by less is not marked as late: partners that write at the same time
+/// pass one another by a second or two.
+pub const LATE_MS: u64 = 10_000;
 /// Of fewer remaining members more than two thirds of a set cannot know of a removal.
 pub const LEAST_TO_FORCE: usize = 3;
 

@@ -10,6 +10,7 @@ use crate::event::Kind;
 use crate::flags::{self, Fallen};
 use crate::graph::{ChainIx, EMPTY_FRONTIER, FrontierIx, Pos};
 use crate::id::{LaneId, PartnerId};
+use crate::limits;
 use crate::mutation::{self, Mutation};
 
 /// What stands in a lane by all that is held.
@@ -22,7 +23,7 @@ pub(crate) struct Settled {
     pub frontier: FrontierIx,
     /// Of what the top holds, the messages that do not stand.
     pub decided: Fallen,
-    /// The greatest T, and one more than the greatest H, of what the top holds.
+    /// The greatest T, and one more than the greatest H, of the messages that the top holds.
     floor: Option<(u64, u64)>,
 }
 
@@ -135,7 +136,9 @@ impl Channel {
             })
             .collect();
         self.place_all(lane, layer.clone(), moved);
-        let floor = layer.iter().map(|pos| self.key_of(*pos));
+        let messages = layer.iter();
+        let messages = messages.filter(|pos| self.graph.entry(**pos).kind.is_sealed());
+        let floor = messages.map(|pos| self.key_of(*pos));
         let floor = floor.fold(None, |floor: Option<(u64, u64)>, (t, h)| {
             let above = h.saturating_add(1);
             Some(floor.map_or((t, above), |floor| (floor.0.max(t), floor.1.max(above))))
@@ -283,9 +286,11 @@ impl Channel {
         self.placed.contains_key(&pos)
     }
 
-    /// Whether an event came after a barrier of its lane that it would have stood below.
+    /// Whether an event came so long after a barrier of its lane below which it would have stood
+    /// that people are told.
     pub fn is_late(&self, pos: Pos) -> bool {
-        self.late.contains(&pos)
+        let moved = self.key_of(pos).0.saturating_sub(self.graph.entry(pos).t);
+        self.late.contains(&pos) && moved >= limits::LATE_MS
     }
 
     /// Whether nothing can change any more what an event is worth or where it stands.
