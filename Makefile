@@ -1,7 +1,8 @@
 # `make demo`, `make test` and `make bench` do everything, set-up included, on a Debian with git,
 # make, gcc and rustup. All build with one profile, so that RocksDB is compiled once.
 
-.PHONY: demo test bench swarm planted setup format lint unit documentation purity
+.PHONY: demo test bench simulate soak fuzz swarm planted setup format lint unit simulated fuzzed
+.PHONY: documentation purity planted-build programs
 .NOTPARALLEL:
 
 CARGO_FLAGS := --release --locked
@@ -13,7 +14,7 @@ ARGS ?=
 demo: setup
 	cargo run $(CARGO_FLAGS) --bin comity -- demo $(ARGS)
 
-test: setup format lint unit documentation purity
+test: setup format lint unit simulated fuzzed documentation purity
 	@$(call stage,all tests passed)
 
 # What replication costs, beside floors and peers; docs/performance.md explains the rows.
@@ -21,15 +22,47 @@ bench: setup
 	cargo build $(CARGO_FLAGS) --bin comity
 	cargo bench --profile release --locked --bench mesh -- $(ARGS)
 
+# How long the harness plays, in minutes; how long `make soak` does, in hours; how long every decoder
+# is fed, in seconds. What fails is written to FOUND.
+MINUTES ?= 2
+HOURS ?= 8
+SECONDS ?= 60
+FOUND ?= found
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SIMULATE := $(TARGET)/release/simulate --planted $(TARGET)/planted/release/swarm --write $(FOUND)
+
+# All that plays with faults, on all cores: prints how far it has come on standard error and one line
+# of JSON in the end. docs/simulation.md explains the figures. More arguments: make simulate ARGS=...
+simulate: setup programs planted-build
+	@$(SIMULATE) --minutes $(MINUTES) $(ARGS)
+
+# The same for hours, in rounds.
+soak: MINUTES = $(shell echo $$(( 60 * $(HOURS) )))
+soak: simulate
+
+# Changes of the corpus, fed to every decoder.
+fuzz: setup programs
+	@$(TARGET)/release/fuzz --seconds $(SECONDS) --write $(FOUND)/fuzz $(ARGS)
+
+# As the tests build them, for a node's libraries depend on what is built beside them: so neither is
+# compiled twice.
+programs:
+	@cargo build $(CARGO_FLAGS) --workspace --bins --test simulate
+
+# Deliberate faults are compiled in: a directory of its own.
+planted-build:
+	@RUSTFLAGS='--cfg planted' cargo build $(CARGO_FLAGS) --package comity-simulation --bin swarm \
+	  --target-dir $(TARGET)/planted
+
 # Random meshes under every fault, from seeds; docs/simulation.md explains them.
 # More arguments, such as: make swarm ARGS='--minutes 12'
 swarm:
 	cargo run $(CARGO_FLAGS) --package comity-simulation --bin swarm -- $(or $(ARGS),--seeds 400)
 
 # The same with one deliberate fault in the machines at a time, all of which must be found.
-planted:
-	RUSTFLAGS='--cfg planted' cargo run $(CARGO_FLAGS) --package comity-simulation --bin swarm \
-	  --target-dir target/planted -- --planted $(ARGS)
+planted: planted-build
+	$(TARGET)/planted/release/swarm --planted $(ARGS)
 
 # Says how long it has taken so far: where a test run is cut off, its output shows what took long.
 BEGUN := $(shell date +%s)
@@ -56,9 +89,9 @@ setup:
 	@test -z '$(PACKAGES)' || $(AS_ROOT) true || { \
 	  echo 'run as root: apt-get install $(PACKAGES)' >&2; exit 1; }
 	@test -z '$(PACKAGES)' || { \
-	  $(AS_ROOT) apt-get update && \
+	  $(AS_ROOT) apt-get update >&2 && \
 	  $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive \
-	    apt-get install --yes --no-install-recommends $(PACKAGES); }
+	    apt-get install --yes --no-install-recommends $(PACKAGES) >&2; }
 
 format:
 	@$(call stage,format)
@@ -72,12 +105,21 @@ lint:
 # hundred thousand in all, and what a disk does with that is no part of what they show: where power
 # is cut, a file system of their own drops what was not synced.
 ROOM := $(shell df --output=avail --block-size=1G /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 >= 4')
-unit: export TMPDIR := $(if $(ROOM),/dev/shm,$(or $(TMPDIR),/tmp))
+unit simulate simulated: export TMPDIR := $(if $(ROOM),/dev/shm,$(or $(TMPDIR),/tmp))
 unit:
 	@$(call stage,tests: compiling)
 	cargo test $(CARGO_FLAGS) --workspace --no-run
 	@$(call stage,tests: running)
 	cargo test $(CARGO_FLAGS) --workspace
+
+# What the tests have built is run, for as long as MINUTES and SECONDS say.
+simulated: programs planted-build
+	@$(call stage,simulation: $(MINUTES) minutes)
+	@$(SIMULATE) --minutes $(MINUTES)
+
+fuzzed: programs
+	@$(call stage,fuzzing: $(SECONDS) seconds)
+	@$(TARGET)/release/fuzz --seconds $(SECONDS) --write $(FOUND)/fuzz
 
 documentation:
 	@$(call stage,documentation)

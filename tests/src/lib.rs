@@ -10,12 +10,14 @@
 pub mod admin;
 mod binary;
 pub mod chat;
+pub mod harness;
 pub mod intruder;
 mod lab;
 mod node;
 mod outage;
 mod outcome;
 mod power;
+pub mod power_cuts;
 mod proxy;
 mod seed;
 mod site;
@@ -29,14 +31,15 @@ pub use lab::{Lab, Packets, Path};
 pub use node::Node;
 pub use outage::{Healed, Outage};
 pub use outcome::Outcome;
-pub use power::{Cut, PowerSupply};
+pub use power::{Cut, PowerSupply, Syncing};
 pub use proxy::Proxy;
-pub use seed::Dice;
+pub use seed::{Dice, fresh_seed};
 pub use site::{Site, free_address, unhex};
 pub use volume::Volume;
 pub use wait::{PATIENCE, at, eventually, past};
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -47,6 +50,16 @@ pub fn say(text: &str) {
     let seconds = BEGUN.elapsed().as_secs();
     // Nobody is left to be told when standard error is gone.
     let _ = writeln!(std::io::stderr(), "[{seconds:4} s] {text}");
+}
+
+/// Where directories of stores are made whose syncing is pretended: where TMPDIR says or, unless it
+/// says anything, in memory if the machine has such a place.
+pub fn memory() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    match std::env::var_os("TMPDIR") {
+        None if memory.is_dir() => memory,
+        _ => std::env::temp_dir(),
+    }
 }
 
 /// Held by a test that needs the processors for itself.

@@ -15,7 +15,7 @@ pub struct Dice {
 impl Dice {
     /// Dice for a test, with a seed that is printed.
     pub fn of(test: &str) -> Dice {
-        let seed = chosen().unwrap_or_else(fresh);
+        let seed = chosen().unwrap_or_else(fresh_seed);
         say(&format!("{test}: seed {seed} ({SEED}={seed} repeats it)"));
         Dice { state: seed }
     }
@@ -62,7 +62,8 @@ fn chosen() -> Option<u64> {
     Some(seed.unwrap_or_else(|_| panic!("{SEED}={text} is not a number")))
 }
 
-fn fresh() -> u64 {
+/// A seed that nobody chose, from the clock.
+pub fn fresh_seed() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     // Short enough to be typed.
     now.map_or(1, |now| u64::from(now.subsec_nanos()))

@@ -2,8 +2,8 @@
 
 use comity_node::api::{PeerInfo, PostInfo, Precedence, Request};
 use comity_tests::virtual_time::campaign::parted;
-use comity_tests::virtual_time::{Failure, Syncing, Weather, World, live};
-use comity_tests::{Dice, say};
+use comity_tests::virtual_time::{Failure, Weather, World, live};
+use comity_tests::{Dice, Syncing, say};
 
 const CHANNEL: &str = "harbour";
 const LIVES: usize = 3;

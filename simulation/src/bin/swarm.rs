@@ -25,7 +25,7 @@ usage: swarm --minutes N | --seeds N [--first S] [--jobs J] [--planted] [--write
 
 #[derive(Default)]
 struct Arguments {
-    minutes: Option<u64>,
+    minutes: Option<f64>,
     seeds: Option<u64>,
     first: u64,
     seed: Option<u64>,
@@ -72,7 +72,7 @@ fn arguments() -> Result<Arguments, String> {
                 .map_err(|_| format!("{name} {value}: not a number"))
         };
         match name.as_str() {
-            "--minutes" => arguments.minutes = Some(number()?),
+            "--minutes" => arguments.minutes = Some(minutes(&value)?),
             "--seeds" => arguments.seeds = Some(number()?),
             "--first" => arguments.first = number()?,
             "--seed" => arguments.seed = Some(number()?),
@@ -94,6 +94,13 @@ fn arguments() -> Result<Arguments, String> {
     } else {
         Err("say how much to play".into())
     }
+}
+
+/// Minutes, which may have a fraction.
+fn minutes(value: &str) -> Result<f64, String> {
+    let minutes = value.parse().ok();
+    let minutes = minutes.filter(|it: &f64| Duration::try_from_secs_f64(60.0 * it).is_ok());
+    minutes.ok_or(format!("--minutes {value}: not a length of time"))
 }
 
 /// Plays one seed twice: the runs must be the same.
@@ -179,7 +186,9 @@ fn campaign(arguments: &Arguments) -> ExitCode {
         summary = play_seeds(Plan {
             first: arguments.first,
             seeds: arguments.seeds.unwrap_or(u64::MAX),
-            time: arguments.minutes.map(|it| Duration::from_secs(60 * it)),
+            time: arguments
+                .minutes
+                .map(|it| Duration::from_secs_f64(60.0 * it)),
             jobs: arguments.jobs,
             progress: true,
             stop: false,

@@ -1,10 +1,11 @@
 //! Lives whole nodes' lives in virtual time and prints one line of JSON.
 
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use comity_tests::virtual_time::campaign::{self, Length};
+use comity_tests::harness::Length;
+use comity_tests::virtual_time::campaign;
+use comity_tests::{Syncing, fresh_seed, say};
 
 /// Whole nodes in virtual time: crashes, cuts and replays.
 #[derive(Parser)]
@@ -18,20 +19,21 @@ struct Arguments {
     /// Where the lives come from; drawn from the clock unless given.
     #[arg(long)]
     seed: Option<u64>,
+    /// Stores that do not sync: a life must notice what they lose.
+    #[arg(long)]
+    unsynced: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let length = match (arguments.runs, arguments.minutes) {
-        (Some(runs), _) => Length::Runs(runs),
-        (None, Some(minutes)) => Length::Time(Duration::from_secs_f64(minutes * 60.0)),
-        (None, None) => Length::Runs(1),
+    let length = Length::of(arguments.runs, arguments.minutes);
+    let seed = arguments.seed.unwrap_or_else(fresh_seed);
+    let syncing = match arguments.unsynced {
+        false => Syncing::Synced,
+        true => Syncing::Unsynced,
     };
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let fresh = since.map_or(1, |since| u64::from(since.subsec_nanos()));
-    let seed = arguments.seed.unwrap_or(fresh);
-    eprintln!("seed {seed}");
-    let report = campaign::run(seed, length);
+    say(&format!("seed {seed}"));
+    let report = campaign::run(seed, length, syncing);
     println!("{}", serde_json::to_string(&report).expect("numbers only"));
     match report.failures + report.replay_mismatches {
         0 => ExitCode::SUCCESS,

@@ -26,6 +26,14 @@ unsafe impl Send for PowerSupply {}
 // SAFETY: as above.
 unsafe impl Sync for PowerSupply {}
 
+/// Whether a store's writes are on disk when they return, as a node's must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syncing {
+    Synced,
+    /// To see whether what is lost then is noticed.
+    Unsynced,
+}
+
 /// A power cut that is over.
 #[derive(Debug)]
 pub struct Cut {

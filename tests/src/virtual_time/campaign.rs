@@ -6,23 +6,18 @@ use std::time::{Duration, Instant};
 use comity_protocol::id::hex;
 use serde::Serialize;
 
-use super::life::{self, Life};
-use super::partner::Syncing;
-use crate::{Dice, say};
+use super::life::{Life, live};
+use crate::harness::{Length, cpu_s};
+use crate::{Dice, Syncing, say};
 
 /// Crashes of each life.
 pub const CRASHES: u64 = 10;
 /// Every so many lives one is lived again, to see whether it is the same.
 pub const REPLAY_EVERY: u64 = 10;
+/// How often it is said how far a campaign has come.
+const PROGRESS: Duration = Duration::from_secs(10);
 
 const TAG_CAMPAIGN: &str = "comity/test/virtual-time-campaign";
-
-/// How long a campaign is.
-#[derive(Clone, Copy, Debug)]
-pub enum Length {
-    Runs(u64),
-    Time(Duration),
-}
 
 /// What a campaign came to.
 #[derive(Debug, Default, Serialize)]
@@ -43,34 +38,37 @@ pub struct Report {
     pub cpu_s: f64,
 }
 
-/// Lives so many lives, from this seed on; what failed is printed with how to live it again.
-pub fn run(seed: u64, length: Length) -> Report {
+/// Lives so many lives, or as many as there is time for, from this seed on; what failed is printed
+/// with how to live it again.
+pub fn run(seed: u64, length: Length, syncing: Syncing) -> Report {
     let begun = Instant::now();
+    let mut told_at = begun;
     let mut dice = Dice::seeded(seed);
     let mut report = Report::default();
-    loop {
-        let over = match length {
-            Length::Runs(runs) => report.node_runs >= runs,
-            Length::Time(time) => begun.elapsed() >= time,
-        };
-        if over {
-            report.cpu_s = cpu_s();
-            return report;
-        }
+    while !length.is_over(report.node_runs, begun) {
         // The first life of a seed is the seed's own, so that it can be lived again by it.
         let of_life = match report.node_runs {
             0 => seed,
             _ => dice.roll(),
         };
         let replayed = report.node_runs % REPLAY_EVERY == 0;
-        one(of_life, replayed, &mut report);
+        one(of_life, syncing, replayed, &mut report);
+        if told_at.elapsed() >= PROGRESS {
+            told_at = Instant::now();
+            say(&format!(
+                "{} lives, {} crashes, {} failures",
+                report.node_runs, report.node_crashes, report.failures
+            ));
+        }
     }
+    report.cpu_s = cpu_s();
+    report
 }
 
-fn one(seed: u64, replayed: bool, report: &mut Report) {
-    let again = format!("--runs 1 --seed {seed} lives it again");
+fn one(seed: u64, syncing: Syncing, replayed: bool, report: &mut Report) {
+    let again = format!("virtual-time --runs 1 --seed {seed} lives it again");
     report.node_runs += 1;
-    let Ok(life) = catch_unwind(AssertUnwindSafe(|| live(seed))) else {
+    let Ok(life) = catch_unwind(AssertUnwindSafe(|| live(seed, CRASHES, syncing))) else {
         report.failures += 1;
         return say(&format!("life {seed}: a panic; {again}"));
     };
@@ -87,30 +85,13 @@ fn one(seed: u64, replayed: bool, report: &mut Report) {
     }
     if replayed {
         report.replays += 1;
-        if let Some(parted) = parted(&life, &live(seed)) {
+        if let Some(parted) = parted(&life, &live(seed, CRASHES, syncing)) {
             report.replay_mismatches += 1;
             say(&format!(
                 "life {seed} went otherwise when lived again: {parted}; {again}"
             ));
         }
     }
-}
-
-/// As the system counts it, for all threads.
-fn cpu_s() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name of the program, in brackets, may have blanks.
-    let fields = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
-    ticks as f64 / TICKS_PER_S
-}
-
-/// Linux tells programs of time in these, whatever the kernel's own are.
-const TICKS_PER_S: f64 = 100.0;
-
-fn live(seed: u64) -> Life {
-    life::live(seed, CRASHES, Syncing::Synced)
 }
 
 /// Where two lives part, if they do.

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use comity_node::api::{Digests, PostInfo, Precedence, Request, Written};
 
 use super::network::{Passed, Weather};
-use super::partner::{Asked, Syncing};
+use super::partner::Asked;
 use super::world::{Failure, World};
-use crate::Dice;
 use crate::store::Positions;
+use crate::{Dice, Syncing};
 
 const PARTNERS: [&str; 3] = ["alpha", "bravo", "charlie"];
 const CHANNEL: &str = "harbour";

@@ -18,5 +18,5 @@ mod world;
 
 pub use life::{Life, live};
 pub use network::{Network, Weather};
-pub use partner::{Partner, Syncing};
+pub use partner::Partner;
 pub use world::{Failure, World};

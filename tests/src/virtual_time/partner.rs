@@ -23,18 +23,10 @@ use tokio::time::{Instant, sleep_until};
 use super::key_exchange::SharedDice;
 use super::network::{Epoch, Network, Socket};
 use super::underlay::{Primitives, Virtual};
-use crate::{Dice, PowerSupply};
+use crate::{Dice, PowerSupply, Syncing};
 
 /// As the store keys an active pact.
 const PACT_KEY: u8 = b'p';
-
-/// Whether a store's writes are on disk when they return, as a node's must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Syncing {
-    Synced,
-    /// To see whether a life notices what is lost then.
-    Unsynced,
-}
 
 /// A partner, with a node that runs or does not.
 pub struct Partner {
@@ -281,14 +273,5 @@ fn options(supply: &PowerSupply, syncing: Syncing) -> StoreOptions {
         synced: syncing == Syncing::Synced,
         env: Some(supply.env()),
         ..StoreOptions::default()
-    }
-}
-
-/// Where directories are made: in memory where the machine has such a place.
-pub fn directories() -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    match memory.is_dir() {
-        true => memory,
-        false => std::env::temp_dir(),
     }
 }

@@ -6,8 +6,8 @@ use comity_node::api::{ChannelInfo, History, Item, PeerInfo, Request, Role};
 use tempfile::TempDir;
 
 use super::network::{LEAST_DELAY_MS, Network, Weather};
-use super::partner::{Answer, Asked, Partner, Syncing, directories};
-use crate::Dice;
+use super::partner::{Answer, Asked, Partner};
+use crate::{Dice, Syncing, memory};
 
 /// When every world begins, in Unix milliseconds: 2026-01-01.
 const BEGINS_MS: u64 = 1_767_225_600_000;
@@ -44,7 +44,7 @@ impl World {
         let mut dice = Dice::seeded(seed);
         let dir = tempfile::Builder::new()
             .prefix("cv")
-            .tempdir_in(directories())
+            .tempdir_in(memory())
             .expect("a directory");
         let network = Network::new(dice.split());
         let mut partners = Vec::new();

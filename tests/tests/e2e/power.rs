@@ -1,64 +1,29 @@
-//! Power cuts at any moment, under the real store: nothing acknowledged is lost.
-//!
-//! A node lives in this process, whole but for its links, on a file system that forgets what was not
-//! synced. The power goes before some operation of the store on its files: in the middle of a write,
-//! of a flush, of a compaction, of recovering from the cut before. Which operation, and how much of
-//! what was not synced stays all the same, is in the seed; how the node's threads interleave is not.
+//! Some power cuts of the many that `power-cuts` makes, and that losing something would be noticed.
 
 mod linked;
-mod people;
 mod resealing;
-mod told;
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
-use comity_node::api::{ApiError, ChannelInfo};
-use comity_node::audit::Record;
-use comity_node::config::Config;
-use comity_node::keystore;
-use comity_node::node::{Mode, Node, Running};
-use comity_node::service::{self, InitOptions, failure};
-use comity_node::storage_key::KeyPlace;
-use comity_node::store::{Store, StoreOptions};
-use comity_protocol::codec::Canonical as _;
-use comity_protocol::event::Kind;
-use comity_protocol::id::hex;
-use comity_protocol::rows::{self, Table};
-use comity_tests::store::{Positions, each};
-use comity_tests::{Cut, Dice, PowerSupply, say};
+use comity_tests::power_cuts::{CUTS_OF_A_STORE, Tally, suffer};
+use comity_tests::{Dice, Syncing};
 
-use people::People;
-use told::{ARCHIVE, PARTNER, Told};
-
-/// Stores that are cut off again and again, and how often while the node writes.
-const STORES: u64 = 50;
-const CUTS: u64 = 20;
+/// Stores that are cut off again and again while their nodes write: the harness does it to more.
+const STORES: u64 = 10;
 /// Stores that do not sync; each is cut off once.
 const UNSYNCED_STORES: u64 = 30;
-/// Small, so that a few posts make the store flush and compact its files.
-const WRITE_BUFFER_BYTES: usize = 64 << 10;
-/// One opening in so many is cut short, before one of its first operations.
-const OPENINGS: u64 = 6;
-const OPENING_OPERATIONS: u64 = 100;
-/// A third of the cuts come while every writer opens its epochs, the others later.
-const FIRST_OPERATIONS: u64 = 12;
-const OPERATIONS: u64 = 120;
 
 #[test]
-fn nothing_acknowledged_is_lost_in_a_thousand_power_cuts() {
+fn nothing_acknowledged_is_lost_in_power_cuts_at_any_operation() {
     let mut dice = Dice::of("power cuts");
     let mut tally = Tally::default();
     let begun = Instant::now();
     for _ in 0..STORES {
-        suffer(true, CUTS, &mut dice, &mut tally);
+        suffer(Syncing::Synced, CUTS_OF_A_STORE, &mut dice, &mut tally);
     }
     tally.report("power cuts", begun);
     assert_eq!(tally.missing, Vec::<String>::new());
-    assert_eq!(tally.writing, STORES * CUTS);
+    assert_eq!(tally.writing, STORES * CUTS_OF_A_STORE);
     let of_file = |kind: &str| tally.moments.keys().any(|moment| moment.ends_with(kind));
     assert!(of_file(".log") && of_file(".sst") && of_file("MANIFEST-"));
 }
@@ -69,256 +34,9 @@ fn without_syncing_power_cuts_lose_what_was_acknowledged() {
     let mut tally = Tally::default();
     let begun = Instant::now();
     for _ in 0..UNSYNCED_STORES {
-        suffer(false, 1, &mut dice, &mut tally);
+        suffer(Syncing::Unsynced, 1, &mut dice, &mut tally);
     }
     tally.report("power cuts without syncing", begun);
     let blind = "the test above would not see a loss";
     assert!(!tally.missing.is_empty(), "{blind}");
-}
-
-/// What the cuts were and did.
-#[derive(Default)]
-struct Tally {
-    /// Cuts while people wrote, and cuts while the store was opened.
-    writing: u64,
-    opening: u64,
-    lost_bytes: u64,
-    kept_bytes: u64,
-    /// How many cuts came before which operation on which kind of file.
-    moments: BTreeMap<String, u64>,
-    told: u64,
-    found: u64,
-    missing: Vec<String>,
-}
-
-impl Tally {
-    fn count(&mut self, cut: &Cut) {
-        self.lost_bytes += cut.lost;
-        self.kept_bytes += cut.kept;
-        let kind = cut.moment.replace(|c: char| c.is_ascii_digit(), "");
-        *self.moments.entry(kind).or_default() += 1;
-    }
-
-    fn close(&mut self, home: &Home, missing: Vec<String>) {
-        let told = home.told.borrow();
-        self.told += told.answers;
-        self.found += told.found;
-        self.missing.extend(missing);
-    }
-
-    fn report(&self, name: &str, begun: Instant) {
-        let Tally {
-            writing,
-            opening,
-            told,
-            found,
-            ..
-        } = self;
-        say(&format!(
-            "{name}: {writing} while people wrote, {opening} while a store was opened, in {:.0?}; \
-             {told} writes acknowledged, {} missing, {found} more found; of what was not synced, \
-             {} bytes lost, {} kept",
-            begun.elapsed(),
-            self.missing.len(),
-            self.lost_bytes,
-            self.kept_bytes,
-        ));
-        say(&format!("{name}: the power went before {:?}", self.moments));
-    }
-}
-
-/// Cuts one store off so many times, and looks a last time; ends early when something is missing.
-fn suffer(synced: bool, cuts: u64, dice: &mut Dice, tally: &mut Tally) {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut home = Home::new(&dir.path().join(PARTNER), synced);
-    home.live(async |home| home.quiet_day(ARCHIVE, dice).await);
-    let writing = tally.writing + cuts;
-    while tally.writing < writing {
-        match home.live(async |home| home.until_the_power_goes(dice).await) {
-            Life::CutWhileOpening => tally.opening += 1,
-            Life::CutWhileWriting => tally.writing += 1,
-            Life::Missing(missing) => return tally.close(&home, missing),
-        }
-        tally.count(&home.supply.restore(&home.store(), dice));
-    }
-    let missing = home.live(async |home| home.quiet_day("at-last", dice).await);
-    tally.close(&home, missing);
-}
-
-/// How a life of the process ended.
-enum Life {
-    CutWhileOpening,
-    CutWhileWriting,
-    /// The node did not show what it had told: nobody wrote any more.
-    Missing(Vec<String>),
-}
-
-/// A node's directory on a file system that can lose power, and what is known of it outside.
-struct Home {
-    dir: PathBuf,
-    config: Config,
-    mode: Mode,
-    supply: PowerSupply,
-    synced: bool,
-    told: RefCell<Told>,
-    positions: Positions,
-}
-
-impl Home {
-    /// A new node, in a directory that does not exist yet.
-    fn new(dir: &Path, synced: bool) -> Home {
-        let options = InitOptions {
-            partner: PARTNER.into(),
-            listen: "127.0.0.1:0".into(),
-            addresses: Vec::new(),
-        };
-        service::init(dir, &options).expect("a new node");
-        Home::at(dir, synced, Mode::Offline)
-    }
-
-    /// A node that is there and does not run.
-    fn at(dir: &Path, synced: bool, mode: Mode) -> Home {
-        Home {
-            dir: dir.into(),
-            config: Config::load(dir).expect("a configuration"),
-            mode,
-            supply: PowerSupply::new(),
-            synced,
-            told: RefCell::default(),
-            positions: Positions::default(),
-        }
-    }
-
-    fn store(&self) -> PathBuf {
-        keystore::store_path(&self.dir)
-    }
-
-    /// One life of the process: whatever it left behind ends with it.
-    fn live<T>(&mut self, life: impl AsyncFnOnce(&mut Home) -> T) -> T {
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        let runtime = runtime.worker_threads(2).enable_all().build();
-        let lived = runtime.expect("a runtime").block_on(life(self));
-        self.supply.await_closed(&self.store());
-        lived
-    }
-
-    /// Opens the node, looks, and lets people write until the power goes.
-    async fn until_the_power_goes(&mut self, dice: &mut Dice) -> Life {
-        if dice.below(OPENINGS) == 0 {
-            self.supply.cut_before(1 + dice.below(OPENING_OPERATIONS));
-        }
-        let opened = self.open().await;
-        self.supply.cut_before(0);
-        let (node, running) = match opened {
-            Ok(opened) => opened,
-            Err(_) if self.supply.is_out() => return Life::CutWhileOpening,
-            Err(error) => panic!("not opened while the power is on: {error:?}"),
-        };
-        if self.supply.is_out() {
-            // The store may have noticed or not.
-            let _ = stop(node, running).await;
-            return Life::CutWhileOpening;
-        }
-        let missing = self.look(&node).await;
-        if !missing.is_empty() {
-            stop(node, running).await.expect("a node that ends");
-            return Life::Missing(missing);
-        }
-        let operations = match dice.below(3) {
-            0 => FIRST_OPERATIONS,
-            _ => OPERATIONS,
-        };
-        self.supply.cut_before(1 + dice.below(operations));
-        self.people(&node).write(dice).await;
-        let ended = service::end(node, running).await;
-        assert!(ended.is_err(), "a node that cannot write must stop");
-        Life::CutWhileWriting
-    }
-
-    /// Opens the node, looks, writes a little, and stops the node as it should be stopped.
-    async fn quiet_day(&mut self, channel: &str, dice: &mut Dice) -> Vec<String> {
-        let (node, running) = self.open().await.expect("a node that opens");
-        let missing = self.look(&node).await;
-        let people = self.people(&node);
-        let made = people.make(channel.into()).await;
-        made.expect("the power is on");
-        let posted = people.post("anna", channel.into(), dice).await;
-        posted.expect("the power is on");
-        stop(node, running).await.expect("a node that ends");
-        missing
-    }
-
-    fn people<'a>(&'a self, node: &'a Node) -> People<'a> {
-        People {
-            node,
-            supply: &self.supply,
-            told: &self.told,
-        }
-    }
-
-    async fn open(&self) -> Result<(Arc<Node>, Running), ApiError> {
-        let options = StoreOptions {
-            synced: self.synced,
-            write_buffer_bytes: WRITE_BUFFER_BYTES,
-            env: Some(self.supply.env()),
-            compressed: true,
-        };
-        let key = KeyPlace::of(&self.dir, &self.config.storage).and_then(|place| place.read());
-        let key = key.expect("a storage key");
-        let store = Store::open_with(&self.store(), key, options).map_err(failure::store)?;
-        Node::over(store, &self.dir, self.config.clone(), self.mode).await
-    }
-
-    /// What the node has told and does not show; requires what must hold besides.
-    async fn look(&mut self, node: &Node) -> Vec<String> {
-        epochs_are_whole(&node.store);
-        self.positions.absorb_open(&node.store, "after a power cut");
-        let (channels, posts) = self.people(node).look().await;
-        channels_are_on_record(&node.store, &channels);
-        self.told.borrow_mut().compare(&channels, posts)
-    }
-}
-
-async fn stop(node: Arc<Node>, running: Running) -> Result<(), ApiError> {
-    node.stop().await;
-    service::end(node, running).await
-}
-
-/// Requires that every key event lies there with its secret, and every secret with its key event:
-/// they are written together.
-fn epochs_are_whole(store: &Store) {
-    let mut opened = BTreeSet::new();
-    each(store, Table::Events, |_, value| {
-        let stored = rows::read_event(value).expect("an event that reads back");
-        if stored.event.header.kind() == Kind::Key {
-            opened.insert(stored.event.id.0.to_vec());
-        }
-    });
-    let mut secrets = BTreeSet::new();
-    each(store, Table::Secrets, |key, _| {
-        secrets.insert(key.to_vec());
-    });
-    let alone: Vec<String> = opened
-        .symmetric_difference(&secrets)
-        .map(|id| hex(id))
-        .collect();
-    assert_eq!(alone, Vec::<String>::new(), "key events and secrets apart");
-}
-
-/// Requires a record of every channel that was made or accepted. (That no record is missing among
-/// those that there are, the node has verified when it opened.)
-fn channels_are_on_record(store: &Store, channels: &[ChannelInfo]) {
-    let mut made = BTreeSet::new();
-    each(store, Table::Audit, |_, value| {
-        let record = Record::from_bytes(value).expect("a record that reads back");
-        if ["channel_created", "channel_accepted"].contains(&record.action.as_str()) {
-            made.insert(record.text);
-        }
-    });
-    for name in channels.iter().map(|channel| &channel.name) {
-        let named = made
-            .iter()
-            .any(|text: &String| text.contains(name.as_str()));
-        assert!(named, "no record of {name}: {made:?}");
-    }
 }

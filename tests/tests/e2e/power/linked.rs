@@ -7,11 +7,9 @@ use comity_node::node::Mode;
 use comity_node::service;
 use comity_node::store::Store;
 use comity_protocol::rows::Table;
+use comity_tests::power_cuts::{Home, PARTNER, stop};
 use comity_tests::store::each;
-use comity_tests::{Dice, PATIENCE, Site, eventually, say};
-
-use super::told::PARTNER;
-use super::{Home, stop};
+use comity_tests::{Dice, PATIENCE, Site, Syncing, eventually, say};
 
 const PEER: &str = "alpha";
 const CHANNEL: &str = "harbour";
@@ -22,7 +20,7 @@ const OPERATIONS: u64 = 120;
 #[test]
 fn no_peer_holds_what_a_node_forgot_when_its_power_went() {
     let mut dice = Dice::of("power cuts of a linked node");
-    let mut pair = Pair::new(true);
+    let mut pair = Pair::new(Syncing::Synced);
     for _ in 0..CUTS {
         assert_eq!(pair.life(&mut dice), Vec::<String>::new());
     }
@@ -39,7 +37,7 @@ fn no_peer_holds_what_a_node_forgot_when_its_power_went() {
 #[test]
 fn without_syncing_a_peer_holds_what_a_node_forgot() {
     let mut dice = Dice::of("power cuts of a linked node without syncing");
-    let mut pair = Pair::new(false);
+    let mut pair = Pair::new(Syncing::Unsynced);
     let forgotten = (0..UNSYNCED_CUTS).find_map(|_| pair.life(&mut dice).pop());
     let blind = "the test above would not see a loss";
     assert!(forgotten.is_some(), "{blind}");
@@ -52,11 +50,11 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(synced: bool) -> Pair {
+    fn new(syncing: Syncing) -> Pair {
         let mut site = Site::sharing(CHANNEL, &[PEER, PARTNER]);
         let node = &mut site[PARTNER];
         assert!(node.stop().success());
-        let home = Home::at(&node.dir, synced, Mode::Serving);
+        let home = Home::at(&node.dir, syncing, Mode::Serving);
         home.told.borrow_mut().channels.insert(CHANNEL.into());
         Pair { site, home }
     }

@@ -7,10 +7,9 @@ use std::path::Path;
 use comity_crypto::StorageKey;
 use comity_node::store::{Store, StoreError, StoreOptions};
 use comity_protocol::rows::{Row, Table};
+use comity_tests::power_cuts::WRITE_BUFFER_BYTES;
 use comity_tests::store::each;
 use comity_tests::{Dice, PowerSupply, say};
-
-use super::WRITE_BUFFER_BYTES;
 
 /// Values of a table, so large that copying them fills write buffers.
 const VALUES: u64 = 40;

@@ -10,9 +10,9 @@ use comity_node::api::{
 };
 use comity_node::node::Node;
 use comity_node::service;
-use comity_tests::{Dice, PATIENCE, PowerSupply};
 
 use super::told::{ARCHIVE, CLERK, Said, Told, line};
+use crate::{Dice, PATIENCE, PowerSupply};
 
 /// The import of the tests, by its digest.
 const IMPORT: &str = "00000000000000000000000000000000000000000000000000000000000000c1";
