@@ -15,6 +15,8 @@ pub mod pieces;
 pub mod random;
 pub mod ranges;
 pub mod received;
+pub mod restored;
+pub mod root;
 pub mod rotation;
 mod sample;
 pub mod segregation;

@@ -532,7 +532,11 @@ impl Channel {
                 self.introductions.entry(writer).or_default().push(pos);
             }
             if let Some(identity) = introduction.identity {
-                self.identities.entry(partner).or_insert(identity);
+                let held = self.identities.get(&partner);
+                let number = identity.certificates.number;
+                if held.is_none_or(|held| held.certificates.number < number) {
+                    self.identities.insert(partner, identity);
+                }
             }
         }
         if let (Act::Charter { .. }, Ok(charter)) = (&act, acceptance::charter_of(event)) {
@@ -757,7 +761,7 @@ impl Channel {
         self.charter.as_ref().map_or(0, |charter| charter.quorum)
     }
 
-    /// What is held of a partner's identity.
+    /// A partner's identity, with the latest list of its writers that came with one.
     pub fn identity(&self, partner: &PartnerId) -> Option<&Identity> {
         self.identities.get(partner)
     }
