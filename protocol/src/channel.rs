@@ -18,7 +18,7 @@ use crate::flags;
 use crate::graph::{ChainIx, EMPTY_FRONTIER, Entry, FrontierIx, Graph, Pos};
 use crate::id::{ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, WriterId};
 use crate::identity::Identity;
-use crate::lane::{self, History, Lane};
+use crate::lane::{self, History, Lane, LaneForm};
 use crate::limits;
 use crate::mutation::{self, Mutation};
 use crate::parking::Parking;
@@ -61,6 +61,19 @@ pub struct Outcome {
     /// Second events for one position, not cited by anybody yet: the offered one or some that had
     /// waited for it.
     pub forks: Vec<SecondEvent>,
+    /// Acceptable events that are not for this node's partner: nothing of them is kept.
+    pub foreign: Vec<Foreign>,
+}
+
+/// An event of a lane that the holder may not read; it says nothing more of it, so that nothing
+/// more is noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foreign {
+    /// Who brought it.
+    pub from: PartnerId,
+    /// The lane's audience alone says that the holder is no reader, whatever its standing: whoever
+    /// brought the event leaked it.
+    pub leaked: bool,
 }
 
 /// An event for a position that has one already.
@@ -99,6 +112,8 @@ pub struct Channel {
     pub id: ChannelId,
     pub control_lane: LaneId,
     pub charter: Option<Charter>,
+    /// On whose behalf the channel is held; absent where everything is looked at.
+    holder: Option<PartnerId>,
     pub(crate) graph: Graph,
     pub(crate) controls: Controls,
     views: BTreeMap<FrontierIx, Arc<View>>,
@@ -147,6 +162,7 @@ impl Channel {
             id,
             control_lane: lane::control_lane(id),
             charter: None,
+            holder: None,
             graph: Graph::default(),
             controls: Controls::default(),
             views: BTreeMap::new(),
@@ -178,6 +194,14 @@ impl Channel {
         }
     }
 
+    /// A channel that keeps, of what peers bring, only what a partner may read.
+    pub fn held_by(id: ChannelId, holder: PartnerId) -> Channel {
+        Channel {
+            holder: Some(holder),
+            ..Channel::new(id)
+        }
+    }
+
     /// The key under which an event's signature is to be verified: that of a writer whom an
     /// accepted event introduced or, for a charter, the one it carries itself.
     pub fn verifying_key(&self, event: &Event) -> Option<crypto::PublicKey> {
@@ -196,6 +220,10 @@ impl Channel {
             match acceptance::place(self, &event) {
                 Ok(placement) => {
                     let id = event.id;
+                    if let Some(foreign) = self.foreign(&event, &placement, from) {
+                        self.set_aside(&event, foreign, &mut outcome);
+                        continue;
+                    }
                     outcome.accepted.push(self.accept(event, from, placement));
                     // What waits for an own event is released once that is stored.
                     if from.is_some() || self.restoring {
@@ -226,6 +254,54 @@ impl Channel {
             }
         }
         outcome
+    }
+
+    /// Whether an acceptable event that a peer brought is not for the holder. That is no verdict on
+    /// the event, and a matter of the present: it is not remembered, and when the holder has become
+    /// a reader the event is taken like any other.
+    fn foreign(
+        &self,
+        event: &Event,
+        placement: &Placement,
+        from: Option<PartnerId>,
+    ) -> Option<Foreign> {
+        let (from, holder) = from.zip(self.holder)?;
+        let lane = &event.header.lane;
+        if *lane == self.control_lane || mutation::is(Mutation::ForeignKept) {
+            return None;
+        }
+        let known = || self.lanes.get(lane).map(Arc::as_ref);
+        let lane = placement.lane.as_ref().or_else(known)?;
+        if lane.audience.contains(&holder) {
+            return None;
+        }
+        let to_all = lane.form == LaneForm::Open && self.history() == History::All;
+        if to_all && self.present_view.member(&holder).is_some() {
+            return None;
+        }
+        Some(Foreign {
+            from,
+            leaked: !to_all,
+        })
+    }
+
+    /// Keeps nothing of an event that is not for the holder, nor of what waits for it in its lane.
+    fn set_aside(&mut self, event: &Event, foreign: Foreign, outcome: &mut Outcome) {
+        outcome.foreign.push(foreign);
+        let lane = event.header.lane;
+        let mut work = vec![event.id];
+        while let Some(id) = work.pop() {
+            for waiter in self.parking.waiting_for(&id) {
+                if self.parking.lane_of(&waiter) != Some(lane) {
+                    continue;
+                }
+                if let Some(parked) = self.parking.remove(&waiter) {
+                    let from = parked.from;
+                    outcome.foreign.push(Foreign { from, ..foreign });
+                    work.push(waiter);
+                }
+            }
+        }
     }
 
     /// Takes an event that was accepted before and stored.

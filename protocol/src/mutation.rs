@@ -56,6 +56,8 @@ pub enum Mutation {
     AudienceIgnored,
     /// Whoever was a member once is served for ever.
     FormerMemberServed,
+    /// What a peer brings of a lane that this partner may not read is kept.
+    ForeignKept,
     /// Own events are pushed to every peer.
     PushedToAll,
     /// Ranges are sent to whoever asks.

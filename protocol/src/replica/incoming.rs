@@ -1,5 +1,6 @@
 //! What peers send: frames, events to verify, verdicts, and what becomes of the events.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use comity_crypto as crypto;
@@ -7,7 +8,7 @@ use comity_crypto as crypto;
 use super::{Notice, Output, Replica, StreamClass, VerifyItem};
 use crate::acceptance;
 use crate::authority::Status;
-use crate::channel::{Accepted, Channel, Outcome};
+use crate::channel::{Accepted, Channel, Foreign, Outcome};
 use crate::event::{Event, Kind, Reference};
 use crate::evidence::{Forked, SignedHeader};
 use crate::id::{ChannelId, EventId, LaneId, PartnerId};
@@ -174,7 +175,7 @@ impl Replica {
             self.too_many_offers(peer);
             return false;
         }
-        self.channels.insert(id, Channel::new(id));
+        self.channels.insert(id, Channel::held_by(id, self.partner));
         self.note(id, |note| note.offered_by = Some(peer));
         true
     }
@@ -267,10 +268,37 @@ impl Replica {
         if !outcome.forks.is_empty() || !outcome.missing.is_empty() {
             self.bound_parking(channel_id, peer);
         }
+        self.note_foreign(&outcome.foreign);
         let forks = std::mem::take(&mut outcome.forks);
         self.settle(channel_id, outcome, Vec::new(), now);
         for second in forks {
             self.suspect(channel_id, second.at, second.signed);
+        }
+    }
+
+    /// What is not for this partner was dropped: nothing of it is kept, not even its id, so the
+    /// record names who brought it and no more. Once for each who did, however much it was.
+    fn note_foreign(&mut self, foreign: &[Foreign]) {
+        let by: BTreeMap<PartnerId, bool> = foreign
+            .iter()
+            .map(|foreign| (foreign.from, foreign.leaked))
+            .collect();
+        for (peer, leaked) in by {
+            self.notify(match leaked {
+                true => Notice::Misbehaved {
+                    peer,
+                    why: "it sent events of a lane that this partner may not read; nothing of \
+                          them was kept"
+                        .into(),
+                },
+                // It may not know yet that this partner is out, or this node not yet that it is in.
+                false => Notice::Refused {
+                    peer,
+                    why: "it sent events for members while this partner is none; nothing of \
+                          them was kept"
+                        .into(),
+                },
+            });
         }
     }
 

@@ -108,6 +108,7 @@ impl Restore {
                 self.events.remove(at);
             }
         }
+        let partner = self.replica.partner;
         for stored in self.events {
             let id = stored.event.header.channel;
             used.insert(stored.event.header.writer);
@@ -115,7 +116,7 @@ impl Restore {
                 .replica
                 .channels
                 .entry(id)
-                .or_insert_with(|| Channel::new(id));
+                .or_insert_with(|| Channel::held_by(id, partner));
             if stored.event.header.kind() == Kind::Key {
                 // Secrets of first parts are in no row until the last part is accepted. What did
                 // not open before does not open now, and was on record then.

@@ -60,6 +60,7 @@ impl Swarm {
             Verb::Flood => self.flood(node, action),
             Verb::AskForeign => self.ask_foreign(node),
             Verb::OfferMany => self.offer_many(node, action),
+            Verb::Leak => self.leak(node, action),
             _ => self.write_lies(node, action),
         }
     }
@@ -233,6 +234,25 @@ impl Swarm {
                 });
                 self.say(node, u64::MAX, StreamClass::Control, ask.to_bytes());
             }
+        }
+    }
+
+    /// Shows each of some peers all that it holds of lanes that the peer may not read.
+    fn leak(&mut self, node: usize, action: Action) {
+        let held: Vec<Event> = self.nodes[node].disk.events().collect();
+        for to in 0..self.nodes.len() {
+            let reader = self.id_of(to);
+            let truth = &self.oracles.truth;
+            let foreign = held.iter().filter(|event| {
+                let (channel, lane) = (event.header.channel, event.header.lane);
+                lane != control_lane(channel) && !truth.reads(channel, lane, &reader)
+            });
+            let foreign: Vec<Event> = foreign.cloned().collect();
+            if foreign.is_empty() || (action.b | 1) >> to & 1 == 0 {
+                continue;
+            }
+            self.count("events leaked");
+            self.show(node, 1 << to, &foreign);
         }
     }
 

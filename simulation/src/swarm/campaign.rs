@@ -57,6 +57,8 @@ pub const MUST_REACH: &[&str] = &[
     "offer-many",
     "withhold",
     "relent",
+    "leak",
+    "events leaked",
     "links up",
     "starts",
     "crash lost a write",

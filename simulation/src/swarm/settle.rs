@@ -14,7 +14,7 @@ use comity_protocol::wire::LogId;
 use super::schedule::{Action, Verb};
 use super::{Happening, Swarm};
 use crate::oracles::convergence::{LaneState, difference, events_of};
-use crate::oracles::entitlement::{OwnEvents, Sending, range_content};
+use crate::oracles::entitlement::{OwnEvents, Sending, range_content, stored};
 use crate::oracles::held;
 
 /// A core must agree within this after all disturbance has ended, ms: a peer that brought nothing
@@ -322,6 +322,11 @@ impl Swarm {
         let (partner, byzantine) = (self.nodes[node].partner, self.nodes[node].byzantine);
         for row in rows {
             let verdict = self.oracles.accepted(partner, byzantine, row, self.now_ms);
+            self.judge(verdict);
+        }
+        let replica = self.nodes[node].replica.as_ref();
+        if let Some(replica) = replica.filter(|_| !byzantine) {
+            let verdict = stored(node, replica, &self.before, &self.oracles.truth, rows);
             self.judge(verdict);
         }
     }
