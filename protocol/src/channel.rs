@@ -10,7 +10,7 @@ use std::sync::Arc;
 use comity_crypto as crypto;
 
 use crate::acceptance::{self, Placement, Refusal};
-use crate::authority::{self, Act, ControlEvent, Controls, Quorum, View};
+use crate::authority::{self, Act, ControlEvent, Controls, Ending, Quorum, View};
 use crate::body::Charter;
 use crate::event::{Event, Kind, Label, Reference, UserName};
 use crate::evidence::{self, Forked, Proof, SignedHeader};
@@ -151,6 +151,8 @@ pub struct Channel {
     /// File references, by id.
     files: BTreeMap<EventId, Pos>,
     events: u64,
+    /// The endings of which this node's logs were told as soon as it learned of them.
+    attended: Vec<Ending>,
     /// What was accepted once is accepted again: a fork's branches are not asked for citations.
     pub(crate) restoring: bool,
 }
@@ -190,6 +192,7 @@ impl Channel {
             posts: 0,
             files: BTreeMap::new(),
             events: 0,
+            attended: Vec::new(),
             restoring: false,
         }
     }
@@ -315,6 +318,7 @@ impl Channel {
 
     /// Ends restoring.
     pub fn restored(&mut self) {
+        self.attend_endings();
         self.flag_all();
         self.mark_all();
     }
@@ -393,6 +397,14 @@ impl Channel {
         } else {
             self.redacted.remove(&target);
         }
+    }
+
+    /// The endings that were learned of since this was asked last.
+    pub(crate) fn attend_endings(&mut self) -> Vec<Ending> {
+        let mut news = self.present_view.endings.clone();
+        let known = std::mem::replace(&mut self.attended, news.clone());
+        news.retain(|ending| !known.contains(ending));
+        news
     }
 
     /// Takes out what waited for an own event.

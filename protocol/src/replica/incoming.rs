@@ -1,6 +1,5 @@
 //! What peers send: frames, events to verify, verdicts, and what becomes of the events.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use comity_crypto as crypto;
@@ -8,7 +7,7 @@ use comity_crypto as crypto;
 use super::{Notice, Output, Replica, StreamClass, VerifyItem};
 use crate::acceptance;
 use crate::authority::Status;
-use crate::channel::{Accepted, Channel, Foreign, Outcome};
+use crate::channel::{Accepted, Channel, Outcome};
 use crate::event::{Event, Kind, Reference};
 use crate::evidence::{Forked, SignedHeader};
 use crate::id::{ChannelId, EventId, LaneId, PartnerId};
@@ -268,7 +267,9 @@ impl Replica {
         if !outcome.forks.is_empty() || !outcome.missing.is_empty() {
             self.bound_parking(channel_id, peer);
         }
-        self.note_foreign(&outcome.foreign);
+        for foreign in &outcome.foreign {
+            *self.foreign.entry(foreign.from).or_default() |= foreign.leaked;
+        }
         let forks = std::mem::take(&mut outcome.forks);
         self.settle(channel_id, outcome, Vec::new(), now);
         for second in forks {
@@ -278,12 +279,8 @@ impl Replica {
 
     /// What is not for this partner was dropped: nothing of it is kept, not even its id, so the
     /// record names who brought it and no more. Once for each who did, however much it was.
-    fn note_foreign(&mut self, foreign: &[Foreign]) {
-        let by: BTreeMap<PartnerId, bool> = foreign
-            .iter()
-            .map(|foreign| (foreign.from, foreign.leaked))
-            .collect();
-        for (peer, leaked) in by {
+    pub(super) fn note_foreign(&mut self) {
+        for (peer, leaked) in std::mem::take(&mut self.foreign) {
             self.notify(match leaked {
                 true => Notice::Misbehaved {
                     peer,
@@ -399,13 +396,17 @@ impl Replica {
     /// The moment a membership ends, what is held of the former member is vouched for, in the same
     /// write: nothing that comes later is.
     fn cut(&mut self, id: ChannelId, outcome: &mut Outcome, now: Now) {
+        let vouch = !self.writers.is_catching_up(now.instant);
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
         let Some(author) = self.writers.author(channel) else {
+            // Whoever writes here later held this before it could vouch for anything.
+            channel.attend_endings();
             return;
         };
-        if let Err(error) = channel.write_cuts(&author, now.wall, &mut outcome.accepted) {
+        let written = &mut outcome.accepted;
+        if let Err(error) = channel.write_cuts(&author, vouch, now.wall, written) {
             self.notify(Notice::Refused {
                 peer: self.partner,
                 why: format!("own cut: {error}"),

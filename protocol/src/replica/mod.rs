@@ -48,8 +48,8 @@ pub struct Own {
     pub identity: Identity,
     /// The key of the writer in use.
     pub signing: crypto::SigningKey,
-    /// Keys of further writers of this node, for after a restore; none that may have been used
-    /// since the backup that is put back.
+    /// Keys of further writers of this node, for after a restore. Those that an earlier restore has
+    /// put to use are named to [`Restore::spent`] after the next.
     pub spares: Vec<crypto::SigningKey>,
     /// The last one is current.
     pub sealing: Vec<crypto::SealingKey>,
@@ -269,6 +269,8 @@ pub struct Replica {
     suspects: Suspects,
     /// How often each limit was met since the start.
     met: BTreeMap<Limit, u64>,
+    /// Who brought what this partner may not read, and whether nobody could have meant it to.
+    foreign: BTreeMap<PartnerId, bool>,
     verifying: BTreeMap<u64, Vec<(Event, PartnerId)>>,
     /// The weight of what each peer sent of that.
     verifying_bytes: BTreeMap<PartnerId, usize>,
@@ -304,6 +306,7 @@ impl Replica {
             quotas: Quotas::default(),
             suspects: Suspects::default(),
             met: BTreeMap::new(),
+            foreign: BTreeMap::new(),
             verifying: BTreeMap::new(),
             verifying_bytes: BTreeMap::new(),
             verifying_bytes_in_all: 0,
@@ -415,6 +418,7 @@ impl Replica {
             Input::Recalled { recall, found } => self.recalled(recall, found, now),
             Input::Wake => {}
         }
+        self.note_foreign();
         let sync = self.sync.tick(&self.channels, now.instant, &mut self.out);
         let keys = self.ask_for_keys(now.instant);
         let files = self.ask_for_pieces(now.instant);
