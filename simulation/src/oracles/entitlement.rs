@@ -47,12 +47,12 @@ impl Entitlement {
         self.streams.remove(&(from, to));
     }
 
-    /// Looks at a frame; gives the events of `writer` in it.
+    /// Looks at a frame; gives the events of `writers` in it.
     pub fn frame(
         &mut self,
         sending: &Sending<'_>,
         truth: &Truth,
-        writer: &WriterId,
+        writers: &[WriterId],
         bytes: &[u8],
     ) -> Result<OwnEvents, (&'static str, String)> {
         self.frames += 1;
@@ -95,7 +95,7 @@ impl Entitlement {
                     let header = &event.header;
                     let what = format!("{:?} event {}", header.kind(), event.id);
                     sending.tells(truth, header.channel, header.lane, &what)?;
-                    if header.writer == *writer {
+                    if writers.contains(&header.writer) {
                         let log = (header.channel, header.lane, header.writer);
                         own.push((log, header.seq, event.id));
                     }

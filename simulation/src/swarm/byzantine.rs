@@ -207,7 +207,7 @@ impl Swarm {
             let ask = Frame::AskHeads(AskHeads { channel, lane });
             self.say(node, u64::MAX, StreamClass::Control, ask.to_bytes());
             for papers in 0..self.papers.len() {
-                let writer = self.papers[papers].writer;
+                let writer = self.papers[papers].writers[0];
                 let want = Frame::Want(Want {
                     channel,
                     lane,
@@ -259,7 +259,7 @@ impl Swarm {
     /// Offers more channels than anybody may have on offer.
     fn offer_many(&mut self, node: usize, action: Action) {
         let papers = &self.papers[self.nodes[node].partner];
-        let Ok(mut scratch) = restored(papers, &Disk::default(), [3; 32]) else {
+        let Ok(mut scratch) = restored(papers, &Disk::default(), 0, [3; 32]) else {
             return;
         };
         let now = self.now_at(node);
@@ -603,9 +603,14 @@ impl Swarm {
                 .logs_of(lane)
                 .filter_map(|(writer, chains)| {
                     let chain = *chains.first()?;
-                    let seq = channel.graph().chain(chain).head();
-                    let id = channel.entry(Pos { chain, seq }).id;
-                    let seq = seq + 1 + lie.action.b % 1_000;
+                    let head = channel.graph().chain(chain).head();
+                    // Too much or too little.
+                    let (seq, told) = match lie.action.a % 2 {
+                        0 => (head, head + 1 + lie.action.b % 1_000),
+                        _ => (head.div_ceil(2), head.div_ceil(2)),
+                    };
+                    let id = channel.graph().get(Pos { chain, seq })?.id;
+                    let seq = told;
                     Some(Head { writer, seq, id })
                 })
                 .collect();

@@ -74,6 +74,7 @@ pub const MUST_REACH: &[&str] = &[
     "limits met",
     "keys given",
     "keys obtained",
+    "seats transferred",
     "joins",
     "orders done",
     "core of some",

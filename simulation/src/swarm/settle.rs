@@ -340,7 +340,7 @@ impl Swarm {
         bytes: &[u8],
     ) -> OwnEvents {
         let partner = self.id_of(to);
-        let writer = self.papers[self.nodes[node].partner].writer;
+        let writers = &self.papers[self.nodes[node].partner].writers;
         let state = &self.nodes[node];
         let Some(sender) = state.replica.as_ref().filter(|_| !state.byzantine) else {
             return Vec::new();
@@ -354,7 +354,7 @@ impl Swarm {
             before: &self.before,
         };
         let (oracle, truth) = (&mut self.oracles.entitlement, &self.oracles.truth);
-        match oracle.frame(&sending, truth, &writer, bytes) {
+        match oracle.frame(&sending, truth, writers, bytes) {
             Ok(own) => own,
             Err((oracle, what)) => {
                 self.fail(oracle, what);
