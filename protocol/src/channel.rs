@@ -10,7 +10,7 @@ use std::sync::Arc;
 use comity_crypto as crypto;
 
 use crate::acceptance::{self, Placement, Refusal};
-use crate::authority::{self, Act, ControlEvent, Controls, Cut, Quorum, View};
+use crate::authority::{self, Act, ControlEvent, Controls, Cut, Ending, Quorum, View};
 use crate::body::Charter;
 use crate::event::{Event, Kind, Label, Reference, UserName};
 use crate::evidence::{self, Forked, Proof, SignedHeader};
@@ -19,7 +19,7 @@ use crate::flags;
 use crate::graph::{ChainIx, EMPTY_FRONTIER, Entry, FrontierIx, Graph, Pos};
 use crate::id::{ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, WriterId};
 use crate::identity::Identity;
-use crate::lane::{self, History, Lane};
+use crate::lane::{self, History, Lane, LaneForm};
 use crate::limits;
 use crate::mutation::{self, Mutation};
 use crate::parking::Parking;
@@ -62,6 +62,19 @@ pub struct Outcome {
     /// Second events for one position, not cited by anybody yet: the offered one or some that had
     /// waited for it.
     pub forks: Vec<SecondEvent>,
+    /// Acceptable events that are not for this node's partner: nothing of them is kept.
+    pub foreign: Vec<Foreign>,
+}
+
+/// An event of a lane that the holder may not read; it says nothing more of it, so that nothing
+/// more is noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foreign {
+    /// Who brought it.
+    pub from: PartnerId,
+    /// The lane's audience alone says that the holder is no reader, whatever its standing: whoever
+    /// brought the event leaked it.
+    pub leaked: bool,
 }
 
 /// An event for a position that has one already.
@@ -107,6 +120,8 @@ pub struct Channel {
     pub id: ChannelId,
     pub control_lane: LaneId,
     pub charter: Option<Charter>,
+    /// On whose behalf the channel is held; absent where everything is looked at.
+    holder: Option<PartnerId>,
     pub(crate) graph: Graph,
     pub(crate) controls: Controls,
     views: BTreeMap<FrontierIx, Arc<View>>,
@@ -156,6 +171,8 @@ pub struct Channel {
     /// File references, by id.
     files: BTreeMap<EventId, Pos>,
     events: u64,
+    /// The endings of which this node's logs were told as soon as it learned of them.
+    attended: Vec<Ending>,
     /// What was accepted once is accepted again: a fork's branches are not asked for citations.
     pub(crate) restoring: bool,
 }
@@ -167,6 +184,7 @@ impl Channel {
             id,
             control_lane: lane::control_lane(id),
             charter: None,
+            holder: None,
             graph: Graph::default(),
             controls: Controls::default(),
             views: BTreeMap::new(),
@@ -201,7 +219,16 @@ impl Channel {
             posts: 0,
             files: BTreeMap::new(),
             events: 0,
+            attended: Vec::new(),
             restoring: false,
+        }
+    }
+
+    /// A channel that keeps, of what peers bring, only what a partner may read.
+    pub fn held_by(id: ChannelId, holder: PartnerId) -> Channel {
+        Channel {
+            holder: Some(holder),
+            ..Channel::new(id)
         }
     }
 
@@ -223,6 +250,10 @@ impl Channel {
             match acceptance::place(self, &event) {
                 Ok(placement) => {
                     let id = event.id;
+                    if let Some(foreign) = self.foreign(&event, &placement, from) {
+                        self.set_aside(&event, foreign, &mut outcome);
+                        continue;
+                    }
                     outcome.accepted.push(self.accept(event, from, placement));
                     // What waits for an own event is released once that is stored.
                     if from.is_some() || self.restoring {
@@ -255,6 +286,54 @@ impl Channel {
         outcome
     }
 
+    /// Whether an acceptable event that a peer brought is not for the holder. That is no verdict on
+    /// the event, and a matter of the present: it is not remembered, and when the holder has become
+    /// a reader the event is taken like any other.
+    fn foreign(
+        &self,
+        event: &Event,
+        placement: &Placement,
+        from: Option<PartnerId>,
+    ) -> Option<Foreign> {
+        let (from, holder) = from.zip(self.holder)?;
+        let lane = &event.header.lane;
+        if *lane == self.control_lane || mutation::is(Mutation::ForeignKept) {
+            return None;
+        }
+        let known = || self.lanes.get(lane).map(Arc::as_ref);
+        let lane = placement.lane.as_ref().or_else(known)?;
+        if lane.audience.contains(&holder) {
+            return None;
+        }
+        let to_all = lane.form == LaneForm::Open && self.history() == History::All;
+        if to_all && self.present_view.member(&holder).is_some() {
+            return None;
+        }
+        Some(Foreign {
+            from,
+            leaked: !to_all,
+        })
+    }
+
+    /// Keeps nothing of an event that is not for the holder, nor of what waits for it in its lane.
+    fn set_aside(&mut self, event: &Event, foreign: Foreign, outcome: &mut Outcome) {
+        outcome.foreign.push(foreign);
+        let lane = event.header.lane;
+        let mut work = vec![event.id];
+        while let Some(id) = work.pop() {
+            for waiter in self.parking.waiting_for(&id) {
+                if self.parking.lane_of(&waiter) != Some(lane) {
+                    continue;
+                }
+                if let Some(parked) = self.parking.remove(&waiter) {
+                    let from = parked.from;
+                    outcome.foreign.push(Foreign { from, ..foreign });
+                    work.push(waiter);
+                }
+            }
+        }
+    }
+
     /// Takes an event that was accepted before and stored.
     /// [`Channel::restored`] follows the last one.
     pub fn restore(&mut self, event: Event) -> Outcome {
@@ -267,6 +346,7 @@ impl Channel {
     /// Ends restoring.
     pub fn restored(&mut self) {
         self.settle_restored();
+        self.attend_endings();
         self.flag_all();
         self.mark_all();
     }
@@ -345,6 +425,14 @@ impl Channel {
         } else {
             self.redacted.remove(&target);
         }
+    }
+
+    /// The endings that were learned of since this was asked last.
+    pub(crate) fn attend_endings(&mut self) -> Vec<Ending> {
+        let mut news = self.present_view.endings.clone();
+        let known = std::mem::replace(&mut self.attended, news.clone());
+        news.retain(|ending| !known.contains(ending));
+        news
     }
 
     /// Takes out what waited for an own event.

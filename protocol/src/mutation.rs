@@ -20,6 +20,8 @@ pub enum Mutation {
     CutNotDemanded,
     /// What a writer has heard after its cut, it vouches for, too.
     CutVouchesForLater,
+    /// A cut in a lane that was learned of after an ending cites all that is held there.
+    LateCutVouches,
     /// A key event may say any audience, whatever the lane's id.
     AudienceUnchecked,
     /// An event may be about what not all of its readers may read.
@@ -56,6 +58,8 @@ pub enum Mutation {
     AudienceIgnored,
     /// Whoever was a member once is served for ever.
     FormerMemberServed,
+    /// What a peer brings of a lane that this partner may not read is kept.
+    ForeignKept,
     /// Own events are pushed to every peer.
     PushedToAll,
     /// Ranges are sent to whoever asks.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Past, Placement, Refusal, about, author_of, demand, empty_placement, epoch, invalid};
-use crate::authority::View;
+use crate::authority::{Ending, View};
 use crate::body::{EmptyBody, KeyBody, Role};
 use crate::channel::Channel;
 use crate::codec::Canonical;
@@ -227,15 +227,30 @@ pub(crate) fn has_new_endings(
     channel: &Channel,
     view: &View,
     lane: &Lane,
-    (author, writer): (PartnerId, WriterId),
+    author: (PartnerId, WriterId),
     prev: Option<Pos>,
     frontier: FrontierIx,
 ) -> bool {
+    new_endings(channel, view, lane, author, prev, frontier)
+        .next()
+        .is_some()
+}
+
+/// Those ends of membership.
+pub(crate) fn new_endings<'a>(
+    channel: &'a Channel,
+    view: &'a View,
+    lane: &'a Lane,
+    (author, writer): (PartnerId, WriterId),
+    prev: Option<Pos>,
+    frontier: FrontierIx,
+) -> impl Iterator<Item = &'a Ending> {
     let known = prev.map(|prev| channel.graph.entry(prev).frontier);
-    if known == Some(frontier) {
-        return false;
-    }
-    view.endings.iter().any(|ending| {
+    let endings = match known == Some(frontier) {
+        true => &[][..],
+        false => &view.endings[..],
+    };
+    endings.iter().filter(move |ending| {
         lane.audience.contains(&ending.partner)
             && !ending.strikes(author, writer)
             && known.is_none_or(|known| !channel.graph.frontier_holds(known, ending.pos))

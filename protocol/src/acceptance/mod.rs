@@ -26,7 +26,7 @@ use crate::mutation::{self, Mutation};
 pub use control::{TAG_CHANNEL, channel_id, charter_of};
 pub(crate) use control::{founder_key, introduction, would_have_effect};
 pub(crate) use epoch::epoch_at;
-pub(crate) use message::{has_new_endings, least_role};
+pub(crate) use message::{least_role, new_endings};
 
 /// Why an event is not accepted now.
 #[derive(Debug, Clone, PartialEq, Eq)]

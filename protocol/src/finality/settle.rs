@@ -122,7 +122,7 @@ impl Channel {
 
     /// A barrier comes to stand on the last one: what it adds is a layer of its own.
     fn pass_barrier(&mut self, lane: LaneId, certificate: CertIx, moved: &mut BTreeSet<Pos>) {
-        let (upto, frontier) = self.held_by(lane, certificate);
+        let (upto, frontier) = self.reach_of(lane, certificate);
         let Some(finality) = self.finality(lane) else {
             return;
         };
@@ -164,7 +164,7 @@ impl Channel {
     }
 
     /// How far of the lane's chains a barrier holds, and which control events.
-    fn held_by(
+    fn reach_of(
         &mut self,
         lane: LaneId,
         certificate: CertIx,

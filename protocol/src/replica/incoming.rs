@@ -175,7 +175,7 @@ impl Replica {
             self.too_many_offers(peer);
             return false;
         }
-        self.channels.insert(id, Channel::new(id));
+        self.channels.insert(id, Channel::held_by(id, self.partner));
         self.note(id, |note| note.offered_by = Some(peer));
         true
     }
@@ -268,10 +268,35 @@ impl Replica {
         if !outcome.forks.is_empty() || !outcome.missing.is_empty() {
             self.bound_parking(channel_id, peer);
         }
+        for foreign in &outcome.foreign {
+            *self.foreign.entry(foreign.from).or_default() |= foreign.leaked;
+        }
         let forks = std::mem::take(&mut outcome.forks);
         self.settle(channel_id, outcome, Vec::new(), now);
         for second in forks {
             self.suspect(channel_id, second.at, second.signed);
+        }
+    }
+
+    /// What is not for this partner was dropped: nothing of it is kept, not even its id, so the
+    /// record names who brought it and no more. Once for each who did, however much it was.
+    pub(super) fn note_foreign(&mut self) {
+        for (peer, leaked) in std::mem::take(&mut self.foreign) {
+            self.notify(match leaked {
+                true => Notice::Misbehaved {
+                    peer,
+                    why: "it sent events of a lane that this partner may not read; nothing of \
+                          them was kept"
+                        .into(),
+                },
+                // It may not know yet that this partner is out, or this node not yet that it is in.
+                false => Notice::Refused {
+                    peer,
+                    why: "it sent events for members while this partner is none; nothing of \
+                          them was kept"
+                        .into(),
+                },
+            });
         }
     }
 
@@ -378,13 +403,17 @@ impl Replica {
     /// The moment a membership ends, what is held of the former member is vouched for, in the same
     /// write: nothing that comes later is.
     fn cut(&mut self, id: ChannelId, outcome: &mut Outcome, now: Now) {
+        let vouch = !self.writers.is_catching_up(now.instant);
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
         let Some(author) = self.writers.author(channel) else {
+            // Whoever writes here later held this before it could vouch for anything.
+            channel.attend_endings();
             return;
         };
-        if let Err(error) = channel.write_cuts(&author, now.wall, &mut outcome.accepted) {
+        let written = &mut outcome.accepted;
+        if let Err(error) = channel.write_cuts(&author, vouch, now.wall, written) {
             self.notify(Notice::Refused {
                 peer: self.partner,
                 why: format!("own cut: {error}"),

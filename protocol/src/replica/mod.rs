@@ -50,8 +50,8 @@ pub struct Own {
     pub identity: Identity,
     /// The key of the writer in use.
     pub signing: crypto::SigningKey,
-    /// Keys of further writers of this node, for after a restore; none that may have been used
-    /// since the backup that is put back.
+    /// Keys of further writers of this node, for after a restore. Those that an earlier restore has
+    /// put to use are named to [`Restore::spent`] after the next.
     pub spares: Vec<crypto::SigningKey>,
     /// The last one is current.
     pub sealing: Vec<crypto::SealingKey>,
@@ -272,6 +272,8 @@ pub struct Replica {
     acks: Acks,
     /// How often each limit was met since the start.
     met: BTreeMap<Limit, u64>,
+    /// Who brought what this partner may not read, and whether nobody could have meant it to.
+    foreign: BTreeMap<PartnerId, bool>,
     verifying: BTreeMap<u64, Vec<(Event, PartnerId)>>,
     /// The weight of what each peer sent of that.
     verifying_bytes: BTreeMap<PartnerId, usize>,
@@ -308,6 +310,7 @@ impl Replica {
             suspects: Suspects::default(),
             acks: Acks::default(),
             met: BTreeMap::new(),
+            foreign: BTreeMap::new(),
             verifying: BTreeMap::new(),
             verifying_bytes: BTreeMap::new(),
             verifying_bytes_in_all: 0,
@@ -419,6 +422,7 @@ impl Replica {
             Input::Recalled { recall, found } => self.recalled(recall, found, now),
             Input::Wake => {}
         }
+        self.note_foreign();
         let acks = self.acknowledge(now);
         let sync = self.sync.tick(&self.channels, now.instant, &mut self.out);
         let keys = self.ask_for_keys(now.instant);

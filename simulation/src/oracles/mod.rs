@@ -54,10 +54,8 @@ impl Oracles {
         self.acceptance.accepted(node, id)
     }
 
-    /// A partner's disk went back in time: it is not held to what it did before.
-    pub fn went_back(&mut self, partner: usize, node: usize) {
-        self.publication.went_back(partner);
+    /// A node's disk went back in time: it need not hold what it did before.
+    pub fn went_back(&mut self, node: usize) {
         self.acknowledged.went_back(node);
-        self.truth.may_fork(partner);
     }
 }

@@ -60,6 +60,7 @@ impl Swarm {
             Verb::Flood => self.flood(node, action),
             Verb::AskForeign => self.ask_foreign(node),
             Verb::OfferMany => self.offer_many(node, action),
+            Verb::Leak => self.leak(node, action),
             _ => self.write_lies(node, action),
         }
     }
@@ -206,7 +207,7 @@ impl Swarm {
             let ask = Frame::AskHeads(AskHeads { channel, lane });
             self.say(node, u64::MAX, StreamClass::Control, ask.to_bytes());
             for papers in 0..self.papers.len() {
-                let writer = self.papers[papers].writer;
+                let writer = self.papers[papers].writers[0];
                 let want = Frame::Want(Want {
                     channel,
                     lane,
@@ -236,10 +237,29 @@ impl Swarm {
         }
     }
 
+    /// Shows each of some peers all that it holds of lanes that the peer may not read.
+    fn leak(&mut self, node: usize, action: Action) {
+        let held: Vec<Event> = self.nodes[node].disk.events().collect();
+        for to in 0..self.nodes.len() {
+            let reader = self.id_of(to);
+            let truth = &self.oracles.truth;
+            let foreign = held.iter().filter(|event| {
+                let (channel, lane) = (event.header.channel, event.header.lane);
+                lane != control_lane(channel) && !truth.reads(channel, lane, &reader)
+            });
+            let foreign: Vec<Event> = foreign.cloned().collect();
+            if foreign.is_empty() || (action.b | 1) >> to & 1 == 0 {
+                continue;
+            }
+            self.count("events leaked");
+            self.show(node, 1 << to, &foreign);
+        }
+    }
+
     /// Offers more channels than anybody may have on offer.
     fn offer_many(&mut self, node: usize, action: Action) {
         let papers = &self.papers[self.nodes[node].partner];
-        let Ok(mut scratch) = restored(papers, &Disk::default(), [3; 32]) else {
+        let Ok(mut scratch) = restored(papers, &Disk::default(), 0, [3; 32]) else {
             return;
         };
         let now = self.now_at(node);
@@ -583,9 +603,14 @@ impl Swarm {
                 .logs_of(lane)
                 .filter_map(|(writer, chains)| {
                     let chain = *chains.first()?;
-                    let seq = channel.graph().chain(chain).head();
-                    let id = channel.entry(Pos { chain, seq }).id;
-                    let seq = seq + 1 + lie.action.b % 1_000;
+                    let head = channel.graph().chain(chain).head();
+                    // Too much or too little.
+                    let (seq, told) = match lie.action.a % 2 {
+                        0 => (head, head + 1 + lie.action.b % 1_000),
+                        _ => (head.div_ceil(2), head.div_ceil(2)),
+                    };
+                    let id = channel.graph().get(Pos { chain, seq })?.id;
+                    let seq = told;
                     Some(Head { writer, seq, id })
                 })
                 .collect();

@@ -43,8 +43,9 @@ pub use schedule::{Action, Verb};
 
 /// Events in one frame of a range.
 const RANGE_CHUNK: usize = 64;
-/// Inputs that one run may take: a machine that never comes to rest is a failure too.
-const MOST_STEPS: u64 = 3_000_000;
+/// Inputs that one run may take, some twenty times what the busiest do: a machine that never comes
+/// to rest is a failure too.
+const MOST_STEPS: u64 = 400_000;
 
 /// What an oracle found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +152,10 @@ enum Happening {
         node: usize,
         channel: ChannelId,
     },
+    Reseat {
+        node: usize,
+        life: u64,
+    },
     Act(Action),
 }
 
@@ -204,7 +209,12 @@ impl Swarm {
     fn new(options: Options, logging: bool) -> Swarm {
         let mut dice = Dice::new(options.seed);
         let papers: Vec<Papers> = (0..options.partners)
-            .map(|number| Papers::draw(number, &mut dice))
+            .map(|number| {
+                let hostile = options.byzantine && number + 1 == options.partners;
+                // None, one, one or two.
+                let spares = dice.below("spares", number, 4).div_ceil(2);
+                Papers::draw(number, if hostile { 0 } else { spares }, &mut dice)
+            })
             .collect();
         let mut of_partner = vec![Vec::new(); papers.len()];
         let nodes: Vec<Node> = (0..options.nodes())
@@ -335,6 +345,9 @@ impl Swarm {
             Happening::Drained { from, to, number } => self.drained(from, to, number),
             Happening::Start { node } => self.start(node),
             Happening::Join { node, channel } => self.join(node, channel),
+            Happening::Reseat { node, life } if self.nodes[node].life == life => {
+                self.reseat(node);
+            }
             Happening::Act(action) => self.act_on(action),
             _ => {}
         }
@@ -593,8 +606,9 @@ impl Swarm {
             reached = chunk.last().map_or(reached, |event| event.header.seq);
             let bytes = wire::Frame::Events(Events { events: packed }).to_bytes();
             self.check_range_content(node, &range, chunk);
-            let writer = self.papers[self.nodes[node].partner].writer;
-            let own = chunk.iter().filter(|event| event.header.writer == writer);
+            let writers = &self.papers[self.nodes[node].partner].writers;
+            let own = chunk.iter();
+            let own = own.filter(|event| writers.contains(&event.header.writer));
             let own = own
                 .map(|event| (range.log, event.header.seq, event.id))
                 .collect();

@@ -77,6 +77,7 @@ impl Fault {
                 Verb::LieHeads,
                 Verb::AskForeign,
                 Verb::Withhold,
+                Verb::Leak,
             ],
             Fault::Floods => &[Verb::Flood, Verb::Oversize, Verb::OfferMany],
         }

@@ -15,6 +15,7 @@ pub const SEEDS: u64 = 500;
 pub const BUGS: &[Mutation] = &[
     Mutation::AudienceIgnored,
     Mutation::FormerMemberServed,
+    Mutation::ForeignKept,
     Mutation::PushedToAll,
     Mutation::RangeServedToAll,
     Mutation::HeadsToldToAll,

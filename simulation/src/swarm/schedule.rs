@@ -103,6 +103,7 @@ verbs! {
     OfferMany = "offer-many",
     Withhold = "withhold",
     Relent = "relent",
+    Leak = "leak",
 }
 
 impl Verb {

@@ -14,7 +14,7 @@ use comity_protocol::wire::LogId;
 use super::schedule::{Action, Verb};
 use super::{Happening, Swarm};
 use crate::oracles::convergence::{LaneState, difference, events_of};
-use crate::oracles::entitlement::{OwnEvents, Sending, range_content};
+use crate::oracles::entitlement::{OwnEvents, Sending, range_content, stored};
 use crate::oracles::held;
 
 /// A core must agree within this after all disturbance has ended, ms: a peer that brought nothing
@@ -324,6 +324,11 @@ impl Swarm {
             let verdict = self.oracles.accepted(partner, byzantine, row, self.now_ms);
             self.judge(verdict);
         }
+        let replica = self.nodes[node].replica.as_ref();
+        if let Some(replica) = replica.filter(|_| !byzantine) {
+            let verdict = stored(node, replica, &self.before, &self.oracles.truth, rows);
+            self.judge(verdict);
+        }
     }
 
     pub(super) fn check_frame(
@@ -335,7 +340,7 @@ impl Swarm {
         bytes: &[u8],
     ) -> OwnEvents {
         let partner = self.id_of(to);
-        let writer = self.papers[self.nodes[node].partner].writer;
+        let writers = &self.papers[self.nodes[node].partner].writers;
         let state = &self.nodes[node];
         let Some(sender) = state.replica.as_ref().filter(|_| !state.byzantine) else {
             return Vec::new();
@@ -349,7 +354,7 @@ impl Swarm {
             before: &self.before,
         };
         let (oracle, truth) = (&mut self.oracles.entitlement, &self.oracles.truth);
-        match oracle.frame(&sending, truth, &writer, bytes) {
+        match oracle.frame(&sending, truth, writers, bytes) {
             Ok(own) => own,
             Err((oracle, what)) => {
                 self.fail(oracle, what);
