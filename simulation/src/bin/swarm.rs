@@ -240,18 +240,21 @@ fn planted(jobs: usize) -> Result<(usize, usize), String> {
 }
 
 fn line(summary: &Summary, found: usize, total: usize) -> String {
+    let hits = summary.hits.iter();
+    let hits: Vec<String> = hits.map(|(kind, times)| format!("\"{kind}\":{times}")).collect();
     format!(
         "{{\"seeds\":{},\"faults\":{},\"byzantine_acts\":{},\"simulated_hours\":{:.1},\
          \"steps\":{},\"events\":{},\"planted_found\":{found},\"planted_total\":{total},\
-         \"replayed\":{},\"replay_mismatches\":{},\"failures\":{}}}",
+         \"replayed\":{},\"replay_mismatches\":{},\"failures\":{},\"faults_by_kind\":{{{}}}}}",
         summary.seeds,
-        summary.faults,
+        summary.faults(),
         summary.byzantine_acts,
         summary.simulated_ms as f64 / 3_600_000.0,
         summary.steps,
         summary.events,
         summary.replayed,
         summary.replay_mismatches,
-        summary.failures.len()
+        summary.failures.len(),
+        hits.join(",")
     )
 }

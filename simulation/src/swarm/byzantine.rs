@@ -20,7 +20,7 @@ use comity_protocol::rows::{Table, read_event};
 use comity_protocol::wire::{AskHeads, AskKeys, Frame, Head, Heads, ShowLane, Want};
 
 use super::Swarm;
-use super::node::restored;
+use super::node::{key_seed, restored};
 use super::schedule::{Action, Verb};
 use crate::disk::Disk;
 use crate::hostile::{Captive, Pen, events_frames, text_body};
@@ -45,7 +45,12 @@ impl Swarm {
         match action.verb {
             Verb::Swap => self.swap_sides(&twins, action.a),
             Verb::Withhold => self.nodes[node].withholds = action.b,
-            Verb::Relent => self.nodes[node].withholds = 0,
+            Verb::Echo => self.nodes[node].echoes = 10 + action.b % 60,
+            Verb::Corrupt => self.nodes[node].corrupts = 2 + action.b % 20,
+            Verb::Relent => {
+                let node = &mut self.nodes[node];
+                (node.withholds, node.echoes, node.corrupts) = (0, 0, 0);
+            }
             Verb::Garbage => self.say_garbage(node, action),
             Verb::Oversize => {
                 let mut bytes = vec![0; limits::FRAME_BYTES + 512];
@@ -54,7 +59,8 @@ impl Swarm {
             }
             Verb::Replay => {
                 for (class, bytes) in self.overheard.clone() {
-                    self.say(node, action.b | 1, class, bytes);
+                    let said = self.say(node, action.b | 1, class, bytes);
+                    self.hit_times("frame replayed", said);
                 }
             }
             Verb::Flood => self.flood(node, action),
@@ -71,7 +77,7 @@ impl Swarm {
         for honest in 0..self.nodes.len() {
             if (changed >> honest) & 1 == 1 {
                 for twin in twins {
-                    self.cut(honest, *twin);
+                    self.sever(honest, *twin, 0);
                 }
             }
         }
@@ -93,14 +99,32 @@ impl Swarm {
         }
     }
 
-    /// Sends bytes to those of the linked peers that a set names.
-    fn say(&mut self, node: usize, set: u64, class: StreamClass, bytes: Vec<u8>) {
+    /// What a hostile node does to a frame of its own machine: how often it leaves, and as what.
+    pub(super) fn meddle(&mut self, node: usize, bytes: &mut [u8]) -> u64 {
+        let (echoes, corrupts) = (self.nodes[node].echoes, self.nodes[node].corrupts);
+        let actor = node as u64;
+        if self.dice.percent("corrupt", actor, corrupts) {
+            let at = self.dice.below("corrupt-at", actor, 8 * bytes.len() as u64);
+            if let Some(byte) = bytes.get_mut((at / 8) as usize) {
+                *byte ^= 1 << (at % 8);
+                self.hit("frame corrupted");
+            }
+        }
+        let twice = self.dice.percent("echo", actor, echoes);
+        self.hit_times("frame duplicated", u64::from(twice));
+        1 + u64::from(twice)
+    }
+
+    /// Sends bytes to those of the linked peers that a set names; gives how many they are.
+    fn say(&mut self, node: usize, set: u64, class: StreamClass, bytes: Vec<u8>) -> u64 {
+        let mut said = 0;
         for to in 0..self.nodes.len() {
             if to != node && (set >> to) & 1 == 1 && self.is_linked(node, to) {
                 let number = self.link(node, to).map_or(0, |link| link.number);
-                self.transmit(node, to, number, class, bytes.clone());
+                said += u64::from(self.transmit(node, to, number, class, bytes.clone()));
             }
         }
+        said
     }
 
     /// Sends events on a stream that the node's machine does not use.
@@ -122,7 +146,8 @@ impl Swarm {
             heard[at] ^= 1 << (action.a % 8);
             bytes = heard;
         }
-        self.say(node, u64::MAX, StreamClass::Control, bytes);
+        let said = self.say(node, u64::MAX, StreamClass::Control, bytes);
+        self.hit_times("frame corrupted", said);
     }
 
     fn flood(&mut self, node: usize, action: Action) {
@@ -416,7 +441,8 @@ impl Swarm {
             return;
         };
         self.note_messages(lie, before);
-        let other = SigningKey::from_seed(&self.dice.bytes("wrong-key", lie.node as u64));
+        let seed = self.dice.bytes("wrong-key", lie.node as u64);
+        let other = SigningKey::from_seed(&key_seed(seed, self.options.real_signatures));
         if let Ok(event) = Event::sign(last.header.clone(), last.body.clone(), &other) {
             self.never(&event, "which no known key signed");
             self.show(lie.node, u64::MAX, before);

@@ -65,7 +65,8 @@ pub struct Outcome {
     pub simulated_ms: u64,
     /// Happenings that were played.
     pub steps: u64,
-    pub faults: u64,
+    /// Faults that hit something, by kind.
+    pub hits: BTreeMap<&'static str, u64>,
     pub byzantine_acts: u64,
     /// Events that honest partners accepted, each counted once.
     pub events: u64,
@@ -96,7 +97,7 @@ pub fn play(options: &Options, schedule: &[Action], logging: bool) -> Outcome {
         trace: (swarm.trace.0, swarm.trace.1),
         simulated_ms: swarm.now_ms,
         steps: swarm.steps,
-        faults: swarm.faults,
+        hits: std::mem::take(&mut swarm.hits),
         byzantine_acts: swarm.byzantine_acts,
         events: swarm.oracles.truth.events() as u64,
         reached: std::mem::take(&mut swarm.reached),
@@ -192,7 +193,9 @@ pub struct Swarm {
     /// Everybody in the core has said something since the quiet began.
     spoken: bool,
     trace: Trace,
-    faults: u64,
+    hits: BTreeMap<&'static str, u64>,
+    /// All disturbance is over.
+    healed: bool,
     byzantine_acts: u64,
     reached: BTreeMap<&'static str, u64>,
     failure: Option<Failure>,
@@ -200,11 +203,18 @@ pub struct Swarm {
     journal: Vec<String>,
 }
 
+impl Outcome {
+    /// How many faults hit something.
+    pub fn faults(&self) -> u64 {
+        self.hits.values().sum()
+    }
+}
+
 impl Swarm {
     fn new(options: Options, logging: bool) -> Swarm {
         let mut dice = Dice::new(options.seed);
         let papers: Vec<Papers> = (0..options.partners)
-            .map(|number| Papers::draw(number, &mut dice))
+            .map(|number| Papers::draw(number, options.real_signatures, &mut dice))
             .collect();
         let mut of_partner = vec![Vec::new(); papers.len()];
         let nodes: Vec<Node> = (0..options.nodes())
@@ -238,7 +248,8 @@ impl Swarm {
             before: Vec::new(),
             spoken: false,
             trace: Trace::new(),
-            faults: 0,
+            hits: BTreeMap::new(),
+            healed: false,
             byzantine_acts: 0,
             reached: BTreeMap::new(),
             failure: None,
@@ -397,7 +408,8 @@ impl Swarm {
         match output {
             Output::Verify { batch, items, .. } => {
                 let valid = items.iter().map(|item| {
-                    if self.options.real_signatures {
+                    // A stand-in is checked in no time.
+                    if self.options.real_signatures || cfg!(stand_in) {
                         let signature = &item.signature.0;
                         let verdict = item.key.verify(TAG_EVENT_SIGNATURE, &item.id.0, signature);
                         verdict.is_ok()
@@ -507,6 +519,7 @@ impl Swarm {
         }
         let (outputs, life) = (state.waiting.len(), state.life);
         state.syncing = Some(outputs);
+        self.hit_times("slow sync", u64::from(stalled > 0));
         self.schedule(
             after,
             Happening::Synced {
@@ -519,6 +532,7 @@ impl Swarm {
 
     fn synced(&mut self, node: usize, outputs: usize) {
         if let Some(trouble) = self.trouble(node) {
+            self.hit("storage error");
             self.count(match trouble {
                 Trouble::SyncFailed => "sync failed",
                 Trouble::Full => "disk full",
@@ -560,14 +574,20 @@ impl Swarm {
             to,
             link,
             class,
-            bytes,
+            mut bytes,
             own,
         } = frame;
-        if self.nodes[node].byzantine && self.is_withheld(node, to, &bytes) {
+        if !self.nodes[node].byzantine {
+            if self.transmit(node, to, link, class, bytes) {
+                self.published(node, &own);
+            }
             return;
         }
-        if self.transmit(node, to, link, class, bytes) && !self.nodes[node].byzantine {
-            self.published(node, &own);
+        if self.is_withheld(node, to, &bytes) {
+            return;
+        }
+        for _ in 0..self.meddle(node, &mut bytes) {
+            self.transmit(node, to, link, class, bytes.clone());
         }
     }
 
@@ -674,6 +694,18 @@ impl Swarm {
     fn judge(&mut self, verdict: Result<(), (&'static str, String)>) {
         if let Err((oracle, what)) = verdict {
             self.fail(oracle, what);
+        }
+    }
+
+    /// Counts a fault that hit something. What is lost when all disturbance is over is lost to the
+    /// dead, and counts as none.
+    fn hit(&mut self, kind: &'static str) {
+        self.hit_times(kind, 1);
+    }
+
+    fn hit_times(&mut self, kind: &'static str, times: u64) {
+        if times > 0 && !self.healed {
+            *self.hits.entry(kind).or_insert(0) += times;
         }
     }
 

@@ -103,6 +103,8 @@ verbs! {
     OfferMany = "offer-many",
     Withhold = "withhold",
     Relent = "relent",
+    Echo = "echo",
+    Corrupt = "corrupt",
 }
 
 impl Verb {
@@ -259,6 +261,9 @@ fn orders(options: &Options, dice: &mut Dice, schedule: &mut Vec<Action>) {
 
 fn faults(options: &Options, fault: Fault, dice: &mut Dice, schedule: &mut Vec<Action>) {
     let kind = fault as u64;
+    if fault.verbs().is_empty() {
+        return;
+    }
     let count = dice.between("fault-count", kind, 1, 1 + options.rate);
     for number in 0..count {
         let actor = kind * 1_000 + number;
@@ -276,7 +281,7 @@ fn faults(options: &Options, fault: Fault, dice: &mut Dice, schedule: &mut Vec<A
         // What undoes it, where it does not pass by itself.
         let undo = match verb {
             Verb::Drift | Verb::Jump | Verb::Stick => Some(Verb::Mend),
-            Verb::Withhold => Some(Verb::Relent),
+            Verb::Withhold | Verb::Echo | Verb::Corrupt => Some(Verb::Relent),
             Verb::Snapshot => Some(Verb::Rollback),
             _ => None,
         };

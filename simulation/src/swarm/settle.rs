@@ -68,6 +68,7 @@ impl Swarm {
 
     /// Ends all disturbance. Some honest nodes live on; the rest are dead for good.
     fn heal(&mut self) -> Vec<usize> {
+        self.healed = true;
         let all = self.dice.percent("core-of-all", 0, 50);
         let mut core: Vec<usize> = Vec::new();
         for node in 0..self.nodes.len() {
