@@ -64,6 +64,8 @@ struct Peer {
     /// Channels whose lanes are to be compared, and when: their membership changed.
     compare: BTreeMap<ChannelId, Instant>,
     compare_all_at: Instant,
+    /// Single positions that the peer was asked for, and until when it is not asked for them again.
+    positions: BTreeMap<(LogId, u64), Instant>,
 }
 
 /// What a received frame asks of the replica beyond sync itself.
@@ -483,9 +485,12 @@ impl Sync {
             self.pull.ahead(peer, log, seq, held, now);
             return self.pull.look_soon(peer, (log.0, log.1), now);
         }
-        // Another event is held at that position: a branch of a fork. It is asked for again
-        // whenever the event that cites it is brought again.
-        want_position(peer, log, seq, out);
+        // Another event is held at that position: a branch of a fork. It is asked for again when
+        // the event that cites it is brought again, after a pause.
+        let state = self.peers.get_mut(&peer);
+        if state.is_some_and(|state| state.may_ask_position(log, seq, now)) {
+            want_position(peer, log, seq, out);
+        }
     }
 
     /// A channel's membership or keys changed: its lanes are to be compared anew.
@@ -651,7 +656,22 @@ impl Peer {
             gather_ms: BTreeMap::new(),
             compare: BTreeMap::new(),
             compare_all_at: now.plus(limits::ANTI_ENTROPY_MS),
+            positions: BTreeMap::new(),
         }
+    }
+
+    /// Whether a single position may be asked for now; takes note that it is. The answer goes on to
+    /// the head of the log: each event in it that waits for the position asks for it once more, so
+    /// without a pause every answer would cause several.
+    fn may_ask_position(&mut self, log: LogId, seq: u64, now: Instant) -> bool {
+        self.positions.retain(|_, until| *until > now);
+        let is_asked = self.positions.contains_key(&(log, seq));
+        if is_asked || self.positions.len() >= limits::WANTS_PER_PEER {
+            return false;
+        }
+        let until = now.plus(limits::WANT_TIMEOUT_MS);
+        self.positions.insert((log, seq), until);
+        true
     }
 
     fn entries(&self) -> usize {

@@ -82,6 +82,7 @@ pub const MUST_REACH: &[&str] = &[
     "messages of the removed",
     "acts of the removed",
     "quorum games",
+    "pulses heard",
     "refused: not a member",
     "refused: not allowed",
     "refused: already there",

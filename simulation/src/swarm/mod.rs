@@ -44,7 +44,9 @@ pub use schedule::{Action, Verb};
 /// Events in one frame of a range.
 const RANGE_CHUNK: usize = 64;
 /// Inputs that one run may take: a machine that never comes to rest is a failure too.
-const MOST_STEPS: u64 = 3_000_000;
+const MOST_STEPS: u64 = 100_000;
+/// The last of them that are looked at to say what keeps it from resting.
+const RESTLESS_STEPS: u64 = 10_000;
 
 /// What an oracle found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +157,29 @@ enum Happening {
     Act(Action),
 }
 
+impl Happening {
+    /// What it is, for people.
+    fn what(&self) -> String {
+        match self {
+            Happening::Deliver {
+                from, to, bytes, ..
+            } => {
+                let kind = bytes.first().copied().unwrap_or_default();
+                format!("frame of kind {kind} from {from} to {to}")
+            }
+            Happening::Synced { node, .. } => format!("sync of {node}"),
+            Happening::Verified { node, .. } => format!("verdicts for {node}"),
+            Happening::Wake { node, .. } => format!("wake-up of {node}"),
+            Happening::Start { node } => format!("start of {node}"),
+            Happening::Dial { .. } => "dialling".into(),
+            Happening::Down { .. } => "link down".into(),
+            Happening::Drained { .. } => "queue drained".into(),
+            Happening::Join { .. } => "joining".into(),
+            Happening::Act(action) => action.verb.word().into(),
+        }
+    }
+}
+
 /// Why a write did not reach the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -196,6 +221,8 @@ pub struct Swarm {
     hits: BTreeMap<&'static str, u64>,
     /// All disturbance is over.
     healed: bool,
+    /// What happens in a mesh that does not come to rest, and how often.
+    busy: BTreeMap<String, u64>,
     byzantine_acts: u64,
     reached: BTreeMap<&'static str, u64>,
     failure: Option<Failure>,
@@ -250,6 +277,7 @@ impl Swarm {
             trace: Trace::new(),
             hits: BTreeMap::new(),
             healed: false,
+            busy: BTreeMap::new(),
             byzantine_acts: 0,
             reached: BTreeMap::new(),
             failure: None,
@@ -301,7 +329,11 @@ impl Swarm {
             self.now_ms = at;
             self.steps += 1;
             if self.steps > MOST_STEPS {
-                return self.fail("rest", "the mesh does not come to rest".into());
+                let what = format!("the mesh does not come to rest: {:?}", self.busy);
+                return self.fail("rest", what);
+            }
+            if self.steps > MOST_STEPS - RESTLESS_STEPS {
+                *self.busy.entry(happening.what()).or_insert(0) += 1;
             }
             self.step(happening);
         }
@@ -583,7 +615,7 @@ impl Swarm {
             }
             return;
         }
-        if self.is_withheld(node, to, &bytes) {
+        if self.is_withheld(node, to, class, &bytes) {
             return;
         }
         for _ in 0..self.meddle(node, &mut bytes) {

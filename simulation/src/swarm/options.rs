@@ -80,6 +80,7 @@ impl Fault {
                 Verb::Replay,
                 Verb::LieHeads,
                 Verb::AskForeign,
+                Verb::AskForeign,
                 Verb::Withhold,
                 Verb::Echo,
                 Verb::Corrupt,
@@ -87,6 +88,14 @@ impl Fault {
             Fault::Floods => &[Verb::Flood, Verb::Oversize, Verb::OfferMany],
             // The weather of all links all the time, not done at one.
             Fault::Loss | Fault::Jitter => &[],
+        }
+    }
+
+    /// In how many of a hundred runs with some faults there is this one: bad links are the rule.
+    fn percent(self) -> u64 {
+        match self {
+            Fault::Loss | Fault::Jitter => 60,
+            _ => 30,
         }
     }
 
@@ -136,7 +145,7 @@ impl Options {
             1 => Fault::ALL.to_vec(),
             _ => {
                 let some = Fault::ALL.iter().copied();
-                some.filter(|fault| dice.percent("fault", *fault as u64, 30))
+                some.filter(|fault| dice.percent("fault", *fault as u64, fault.percent()))
                     .collect()
             }
         };
@@ -153,14 +162,14 @@ impl Options {
             channels: 1 + dice.below("channels", 0, 3),
             orders: dice.between("orders", 0, 15, 70),
             span_ms: dice.between("span", 0, 12_000, 60_000),
-            rate: dice.between("rate", 0, 1, 3),
+            rate: dice.between("rate", 0, 2, 6),
             faults,
             apart: Vec::new(),
             delay_ms: 1 + dice.below("delay", 0, 120),
             loss: 0,
             jitter: 0,
             real_signatures: dice.below("signatures", 0, 10) == 0,
-            byzantine_stays: dice.percent("byzantine-stays", 0, 30),
+            byzantine_stays: dice.percent("byzantine-stays", 0, 50),
         };
         options.apart = apart(&options, &mut dice);
         if options.has(Fault::Loss) {
