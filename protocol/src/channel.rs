@@ -524,6 +524,9 @@ impl Channel {
             self.labels.insert(pos, label.clone());
         }
         let mut control = placement.act.is_some();
+        if let Some(introduction) = placement.introduces {
+            self.introduce(pos, *introduction);
+        }
         if let Some(act) = placement.act {
             self.accept_control(&event, pos, act, &placement.view, placement.author);
         }
@@ -605,6 +608,21 @@ impl Channel {
         !same
     }
 
+    fn introduce(&mut self, pos: Pos, introduction: acceptance::Introduction) {
+        let partner = introduction.partner;
+        for (writer, key) in introduction.writers {
+            self.writers.entry(writer).or_insert((partner, key));
+            self.introductions.entry(writer).or_default().push(pos);
+        }
+        if let Some(identity) = introduction.identity {
+            let held = self.identities.get(&partner);
+            let number = identity.certificates.number;
+            if held.is_none_or(|held| held.certificates.number < number) {
+                self.identities.insert(partner, identity);
+            }
+        }
+    }
+
     fn accept_control(
         &mut self,
         event: &Event,
@@ -613,20 +631,6 @@ impl Channel {
         view: &View,
         author: PartnerId,
     ) {
-        if let Some(introduction) = acceptance::introduction(event) {
-            let partner = introduction.partner;
-            for (writer, key) in introduction.writers {
-                self.writers.entry(writer).or_insert((partner, key));
-                self.introductions.entry(writer).or_default().push(pos);
-            }
-            if let Some(identity) = introduction.identity {
-                let held = self.identities.get(&partner);
-                let number = identity.certificates.number;
-                if held.is_none_or(|held| held.certificates.number < number) {
-                    self.identities.insert(partner, identity);
-                }
-            }
-        }
         if let (Act::Charter { .. }, Ok(charter)) = (&act, acceptance::charter_of(event)) {
             self.charter.get_or_insert(charter);
         }

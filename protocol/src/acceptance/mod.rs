@@ -23,8 +23,8 @@ use crate::id::{LaneId, PartnerId, WriterId};
 use crate::lane::Lane;
 use crate::mutation::{self, Mutation};
 
+pub(crate) use control::{Introduction, founder_key, would_have_effect};
 pub use control::{TAG_CHANNEL, channel_id, charter_of};
-pub(crate) use control::{founder_key, introduction, would_have_effect};
 pub(crate) use epoch::epoch_at;
 pub(crate) use message::{least_role, new_endings};
 
@@ -56,6 +56,8 @@ pub struct Placement {
     pub(crate) act: Option<Act>,
     pub(crate) epoch: Option<Epoch>,
     pub(crate) key_part: Option<KeyPart>,
+    /// Whom the event makes known, with keys that were checked.
+    pub(crate) introduces: Option<Box<Introduction>>,
     /// The fork that the event proves.
     pub(crate) forked: Option<Forked>,
     /// What an ack says.
@@ -342,6 +344,7 @@ fn empty_placement(view: &Arc<View>, author: PartnerId) -> Placement {
         act: None,
         epoch: None,
         key_part: None,
+        introduces: None,
         forked: None,
         ack: None,
         by_seat: false,

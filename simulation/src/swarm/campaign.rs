@@ -59,6 +59,8 @@ pub const MUST_REACH: &[&str] = &[
     "relent",
     "leak",
     "events leaked",
+    "echo",
+    "corrupt",
     "links up",
     "starts",
     "crash lost a write",
@@ -83,6 +85,7 @@ pub const MUST_REACH: &[&str] = &[
     "messages of the removed",
     "acts of the removed",
     "quorum games",
+    "pulses heard",
     "refused: not a member",
     "refused: not allowed",
     "refused: already there",
@@ -108,7 +111,8 @@ pub struct Plan {
 #[derive(Debug, Default)]
 pub struct Summary {
     pub seeds: u64,
-    pub faults: u64,
+    /// Faults that hit something, by kind.
+    pub hits: BTreeMap<&'static str, u64>,
     pub byzantine_acts: u64,
     pub simulated_ms: u64,
     pub steps: u64,
@@ -123,7 +127,9 @@ pub struct Summary {
 impl Summary {
     fn take(&mut self, outcome: Outcome) {
         self.seeds += 1;
-        self.faults += outcome.faults;
+        for (kind, times) in outcome.hits {
+            *self.hits.entry(kind).or_insert(0) += times;
+        }
         self.byzantine_acts += outcome.byzantine_acts;
         self.simulated_ms += outcome.simulated_ms;
         self.steps += outcome.steps;
@@ -134,6 +140,11 @@ impl Summary {
         if let Some(failure) = outcome.failure {
             self.failures.insert(outcome.options.seed, failure);
         }
+    }
+
+    /// How many faults hit something.
+    pub fn faults(&self) -> u64 {
+        self.hits.values().sum()
     }
 
     /// What must be reached and never was; nothing where there were too few seeds to say.

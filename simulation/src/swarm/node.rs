@@ -33,8 +33,8 @@ pub struct Papers {
 
 impl Papers {
     /// The papers of a partner whose node has so many spare writers.
-    pub fn draw(number: u64, spares: u64, dice: &mut Dice) -> Papers {
-        let mut draw = |purpose: &str| dice.bytes(purpose, number);
+    pub fn draw(number: u64, spares: u64, real_keys: bool, dice: &mut Dice) -> Papers {
+        let mut draw = |purpose: &str| key_seed(dice.bytes(purpose, number), real_keys);
         let next = SigningKey::from_seed(&draw("next-root"));
         let root_seed = draw("root");
         let signing: Vec<[u8; 32]> = (0..=spares).map(|_| draw("signing")).collect();
@@ -100,6 +100,21 @@ impl Papers {
     }
 }
 
+/// The seed of a key: of a stand-in, where this build has them and real keys are not asked for.
+#[cfg(stand_in)]
+pub fn key_seed(seed: [u8; 32], real_keys: bool) -> [u8; 32] {
+    match real_keys {
+        true => seed,
+        false => comity_crypto::stand_in_seed(seed),
+    }
+}
+
+/// The seed of a key, which is real in this build.
+#[cfg(not(stand_in))]
+pub fn key_seed(seed: [u8; 32], _real_keys: bool) -> [u8; 32] {
+    seed
+}
+
 /// A wish that acts once everything before it is on disk.
 pub enum Waiting {
     /// A frame for the link that was up when it was wished for.
@@ -148,8 +163,11 @@ pub struct Node {
     pub lists: u64,
     /// Stopped for good: it found its disk damaged and has no copy.
     pub out_of_order: bool,
-    /// Peers to which a hostile node sends no events, and how often its frames are changed.
+    /// Peers to which a hostile node sends no events.
     pub withholds: u64,
+    /// Of a hundred frames so many leave a hostile node twice, or changed.
+    pub echoes: u64,
+    pub corrupts: u64,
 }
 
 impl Node {
@@ -176,6 +194,8 @@ impl Node {
             lists: 1,
             out_of_order: false,
             withholds: 0,
+            echoes: 0,
+            corrupts: 0,
         }
     }
 

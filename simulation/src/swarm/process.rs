@@ -53,6 +53,11 @@ impl Swarm {
                 Tail::Whole => "crash after a write",
             });
         }
+        let lost = self.nodes[node].waiting.iter();
+        let lost = lost.filter(|it| matches!(it, Waiting::Other(Output::Append { .. })));
+        let lost = lost.count() as u64;
+        self.hit_times("write lost", lost);
+        self.hit_times("tail torn", u64::from(kept > 0 && kept < writing));
         self.stop(node);
         self.schedule(down_ms, Happening::Start { node });
     }
