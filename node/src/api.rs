@@ -539,6 +539,24 @@ pub struct ChannelInfo {
     /// What owners have endorsed and nobody has carried out; told of a single channel only.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub proposals: Vec<ProposalInfo>,
+    /// How far each lane that this partner reads is final; told of a single channel only.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub lanes: Vec<LaneInfo>,
+}
+
+/// How far a lane is final.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LaneInfo {
+    /// `control`, `open` or `directed`.
+    pub form: String,
+    /// The partners that read it; of the control lane the members.
+    pub audience: Vec<String>,
+    /// The number of the last barrier that stands; 0 for none.
+    pub barrier: u64,
+    /// Events that are not final, acknowledgements apart.
+    pub not_final: u64,
+    /// The partners whose acknowledgement is waited for.
+    pub waits_for: Vec<String>,
 }
 
 /// A proposal that waits for endorsements of owners, or for being carried out.
@@ -616,6 +634,12 @@ pub struct PostInfo {
     /// whether others were shown the same.
     #[serde(skip_serializing_if = "is_false", default)]
     pub forked: bool,
+    /// Nothing that any partner does can change any more where it stands and what it is worth.
+    #[serde(rename = "final", default)]
+    pub is_final: bool,
+    /// It came so long after what partners had agreed on that it stands later than its time.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub late: bool,
     pub pinned: bool,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub reactions: Vec<ReactionInfo>,

@@ -619,6 +619,19 @@ impl Driver {
                 );
                 self.incident("equivocation", &partner, text);
             }
+            Notice::HistoryDiffers {
+                channel,
+                lane,
+                partner,
+                barrier,
+                floor,
+            } => {
+                let text = format!(
+                    "channel {channel}: it signed (event {floor}) that barrier {barrier} of lane \
+                     {lane} comes to something else than it does here"
+                );
+                self.incident("history_differs", &partner, text);
+            }
             Notice::BadKey { channel, id, why } => {
                 let own = self.replica.partner();
                 self.incident(

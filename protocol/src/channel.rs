@@ -558,6 +558,13 @@ impl Channel {
             }
             None => {}
         }
+        if header.lane == self.control_lane && !control {
+            let with = self.graph.frontier_with(pos);
+            self.present = self.graph.union(&[self.present, with]);
+        }
+        if let Some(floor) = &placement.floor {
+            self.take_floor(header.lane, placement.author, floor);
+        }
         if let Some(ack) = placement.ack {
             control |= self.accept_ack(header.lane, pos, ack);
         }
@@ -574,10 +581,6 @@ impl Channel {
     /// changed by it.
     fn accept_ack(&mut self, lane: LaneId, pos: Pos, ack: finality::Ack) -> bool {
         let in_control = lane == self.control_lane;
-        if in_control {
-            let with = self.graph.frontier_with(pos);
-            self.present = self.graph.union(&[self.present, with]);
-        }
         let of = LaneFacts {
             in_control,
             quorum: self.quorum_of_acks(),
@@ -1066,16 +1069,20 @@ impl Channel {
     /// for the others.
     pub fn state_digest(&self, lane: LaneId) -> Hash {
         let state = if lane == self.control_lane {
-            self.control_state()
+            self.control_state(&self.present_view)
         } else {
             self.lane_flags(lane)
         };
         Hash(crypto::hash(TAG_STATE, &[&state]))
     }
 
-    fn control_state(&self) -> Vec<u8> {
-        let members: Vec<_> = self
-            .present_view
+    /// The state of the control lane by a view.
+    pub(crate) fn state_of(&self, view: &View) -> Hash {
+        Hash(crypto::hash(TAG_STATE, &[&self.control_state(view)]))
+    }
+
+    fn control_state(&self, view: &View) -> Vec<u8> {
+        let members: Vec<_> = view
             .members
             .iter()
             .map(|(partner, member)| {
@@ -1092,8 +1099,7 @@ impl Channel {
                 )
             })
             .collect();
-        let mut effective: Vec<EventId> = self
-            .present_view
+        let mut effective: Vec<EventId> = view
             .effective
             .iter()
             .map(|pos| self.graph.entry(*pos).id)

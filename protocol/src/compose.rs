@@ -10,7 +10,7 @@ use crate::body::EmptyBody;
 use crate::channel::{Accepted, Channel};
 use crate::codec::{Canonical, Malformed, encode};
 use crate::event::{Event, Header, Kind, Label, Precedence, Reference, UserName};
-use crate::finality::{AckBody, Finality, Past};
+use crate::finality::{AckBody, Finality, FloorBody, Past};
 use crate::graph::{ChainIx, FrontierIx, Pos};
 use crate::id::{EventId, Hash, LaneId, PartnerId, WriterId};
 use crate::keys::{self, Entropy, Keyring, WrapContext};
@@ -235,6 +235,28 @@ impl Channel {
         header.body_hash = Hash(crypto::body_hash(&body));
         written.push(self.write(Event::sign(header, body, author.key)?)?);
         Ok(true)
+    }
+
+    /// Writes and accepts a floor of a lane: this node's word on what a barrier comes to. What was
+    /// accepted is in `written`.
+    pub fn write_floor(
+        &mut self,
+        author: &Author<'_>,
+        lane: LaneId,
+        floor: &FloorBody,
+        now: WallTime,
+        written: &mut Vec<Accepted>,
+    ) -> Result<(), ComposeError> {
+        if lane != self.control_lane {
+            self.write_cut(author, lane, &[], now, written)?;
+        }
+        let heads = self.heads(author, lane, &[lane], None);
+        let body = floor.to_bytes();
+        let mut header = self.header(author, lane, &heads, Kind::Floor, now);
+        header.body_len = body.len() as u32;
+        header.body_hash = Hash(crypto::body_hash(&body));
+        written.push(self.write(Event::sign(header, body, author.key)?)?);
+        Ok(())
     }
 
     /// The control frontier of an event that cites these heads.

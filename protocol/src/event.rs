@@ -258,10 +258,7 @@ impl Kind {
     /// and forms fixed, and are invalid for everyone until a charter of a version that knows
     /// them.
     pub fn in_version_1(self) -> bool {
-        !matches!(
-            self,
-            Kind::Certificates | Kind::Retention | Kind::Roster | Kind::Floor
-        )
+        !matches!(self, Kind::Certificates | Kind::Retention | Kind::Roster)
     }
 
     /// Whether the event is an act of the control lane.
@@ -270,9 +267,10 @@ impl Kind {
     }
 
     /// Whether the event may stand in the control lane, or in another one. Evidence stands where
-    /// the fork is, an ack in the lane that it acknowledges.
+    /// the fork is, an ack in the lane that it acknowledges, a floor in the lane of its barrier.
     pub fn belongs_in(self, control_lane: bool) -> bool {
-        matches!(self, Kind::Evidence | Kind::Ack) || self.is_control_act() == control_lane
+        matches!(self, Kind::Evidence | Kind::Ack | Kind::Floor)
+            || self.is_control_act() == control_lane
     }
 
     /// Whether the body is sealed; the others' bodies are public, as acceptance needs them.

@@ -182,7 +182,7 @@ impl Graph {
         news.collect()
     }
 
-    /// A control frontier without the acks that no act of it has in its past.
+    /// A control frontier without the acks and floors that no act of it has in its past.
     pub fn acts_of(&mut self, frontier: FrontierIx) -> FrontierIx {
         let ends = self.frontier(frontier).iter();
         let acts: Frontier = ends
@@ -191,12 +191,12 @@ impl Graph {
         self.intern(acts)
     }
 
-    /// The last event of a chain, up to a position, that is no ack.
+    /// The last event of a chain, up to a position, that is neither ack nor floor.
     pub fn last_act(&self, chain: ChainIx, upto: u64) -> Option<Pos> {
         let held = self.chain(chain);
         let seqs = (held.first..=upto.min(held.head())).rev();
         seqs.map(|seq| Pos { chain, seq })
-            .find(|pos| self.entry(*pos).kind != Kind::Ack)
+            .find(|pos| !matches!(self.entry(*pos).kind, Kind::Ack | Kind::Floor))
     }
 
     /// Whether `earlier` lies in the past of `later` or is the same event.

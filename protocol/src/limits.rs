@@ -111,6 +111,11 @@ pub const CONFIRMATIONS: usize = 2;
 /// What a barrier has moved by less is not marked as late: partners that write at the same time
 /// pass one another by a second or two.
 pub const LATE_MS: u64 = 10_000;
+/// Events that must be settled since a node's last floor before it writes another: a few hundred
+/// bytes for each thousand.
+pub const FLOOR_EVENTS: u64 = 1_000;
+/// Of a lane so many of the last barriers are kept to compare others' floors with: an hour of them.
+pub const HISTORIES: usize = 4_096;
 /// Of fewer remaining members more than two thirds of a set cannot know of a removal.
 pub const LEAST_TO_FORCE: usize = 3;
 

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Canonical;
 use crate::event::UserName;
-use crate::id::Hash;
 use crate::limits;
 
 /// Own data is kept for fewer days ([`crate::event::Kind::Retention`]).
@@ -34,17 +33,4 @@ impl Canonical for RetentionBody {
 impl Canonical for RosterBody {
     const NAME: &'static str = "roster";
     const LIMIT: usize = limits::BODY_BYTES;
-}
-
-/// Where a lane's headers end ([`crate::event::Kind::Floor`]).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FloorBody {
-    /// The number of the barrier under which headers may go.
-    pub barrier: u64,
-    pub state: Hash,
-}
-
-impl Canonical for FloorBody {
-    const NAME: &'static str = "floor";
-    const LIMIT: usize = 64;
 }

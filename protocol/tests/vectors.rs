@@ -15,7 +15,7 @@ use comity_protocol::codec::{Canonical, Malformed, encode};
 use comity_protocol::event::{Category, Event, Header, Label, Reference, UserName};
 use comity_protocol::evidence::EvidenceBody;
 use comity_protocol::files::{FileKey, chunk_count, chunk_len};
-use comity_protocol::finality::AckBody;
+use comity_protocol::finality::{AckBody, FloorBody};
 use comity_protocol::id::{
     ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, Signature, WriterId,
 };
@@ -26,7 +26,7 @@ use comity_protocol::keys::{self, GivenContext, Keyring, WrapContext};
 use comity_protocol::lane::{LaneForm, lane_id};
 use comity_protocol::limits;
 use comity_protocol::peering::{self, PeeringFile, SignedPeeringFile};
-use comity_protocol::reserved::{FloorBody, RetentionBody, RosterBody};
+use comity_protocol::reserved::{RetentionBody, RosterBody};
 use comity_protocol::sync::heads;
 use comity_protocol::wire::{
     AskHeads, AskKeys, AskPiece, Events, Frame, GivenKey, Have, HaveLane, Head, Heads, Hello, Keys,

@@ -5,7 +5,7 @@ use comity_protocol::channel::Channel;
 use comity_protocol::event::{Precedence, UserName};
 use comity_protocol::graph::Pos;
 use comity_protocol::id::{ChannelId, EventId};
-use comity_protocol::replica::{Command, Draft};
+use comity_protocol::replica::{Command, Draft, Notice};
 use comity_simulation::World;
 
 const NAMES: [&str; 4] = ["alpha", "bravo", "charlie", "delta"];
@@ -114,6 +114,39 @@ fn what_is_final_stays_so_over_a_start() {
         (0..3).all(|at| is_final(world, at, channel, next))
     });
     assert_eq!(world.double_signed(), &[]);
+}
+
+#[test]
+fn partners_sign_now_and_then_what_all_of_it_comes_to() {
+    let mut world = World::new(6, &NAMES[..3]);
+    world.connect_all();
+    let channel = world.shared_channel("harbour");
+    world.run_for(5_000);
+    for number in 0..400 {
+        for at in 0..3 {
+            world.post(at, channel, &format!("{number} of {at}"));
+        }
+        world.run_for(20);
+    }
+    world.run_until("all have signed the same history", 60_000, |world| {
+        let replica = world.replica(0).expect("it runs");
+        let held = &replica.channels()[&channel];
+        let mut lanes = held.lanes().map(|(lane, _)| held.standing(*lane).floors);
+        lanes.any(|floors| {
+            floors.len() == 3 && floors.iter().all(|floor| floor.agrees == Some(true))
+        })
+    });
+    // And so after a start, once that is stored.
+    world.run_for(2_000);
+    world.kill(0);
+    world.start(0);
+    let held = held(&world, 0, channel);
+    let floors = held.lanes().map(|(lane, _)| held.standing(*lane).floors);
+    let agreed = floors.flatten().filter(|floor| floor.agrees == Some(true));
+    assert!(agreed.count() >= 3);
+    let differs = |notice: &Notice| matches!(notice, Notice::HistoryDiffers { .. });
+    assert!(!world.notices().iter().any(|(_, notice)| differs(notice)));
+    assert_eq!(world.misbehaviour(), &[] as &[String]);
 }
 
 fn remove(world: &mut World, channel: ChannelId, whom: usize) {

@@ -185,10 +185,32 @@ fn shown(channel: &ChannelInfo) -> String {
         quorum_text(channel.quorum),
         table.render()
     );
+    text.push_str(&format!("\n\n{}", lanes(channel).render()));
     for open in &channel.proposals {
         text.push_str(&format!("\n{}", escape(&proposal_text(open))));
     }
     text
+}
+
+/// How far each lane is final, and on whom the rest waits.
+fn lanes(channel: &ChannelInfo) -> Table {
+    let mut table = Table::new([
+        left("LANE"),
+        left("READERS"),
+        right("BARRIER"),
+        right("NOT FINAL"),
+        left("WAITS FOR"),
+    ]);
+    for lane in &channel.lanes {
+        table.row([
+            lane.form.clone(),
+            lane.audience.join(", "),
+            lane.barrier.to_string(),
+            thousands(lane.not_final),
+            lane.waits_for.join(", "),
+        ]);
+    }
+    table
 }
 
 fn proposal_text(open: &ProposalInfo) -> String {

@@ -122,7 +122,7 @@ pub async fn read(dir: &Path, args: ReadArgs, output: &Output) -> Result<Exit, A
 /// A post as a person reads it: who and when, the message indented, the reactions and receipts.
 fn shown(post: &PostInfo) -> String {
     let mut text = format!(
-        "{}  {}  {}{}{}{}{}{}\n{}",
+        "{}  {}  {}{}{}{}{}{}{}\n{}",
         time::utc(post.create_at),
         escape(&post.author),
         escape(&short(&post.id)),
@@ -135,6 +135,7 @@ fn shown(post: &PostInfo) -> String {
         },
         if post.pinned { "  pinned" } else { "" },
         forked_mark(post.forked),
+        finality_mark(post),
         body(post)
     );
     if !post.reactions.is_empty() {
@@ -161,6 +162,16 @@ pub fn forked_mark(forked: bool) -> &'static str {
     match forked {
         true => "  forked log: others may have been shown something else",
         false => "",
+    }
+}
+
+/// Whether others may still change where a message stands, or have.
+fn finality_mark(post: &PostInfo) -> &'static str {
+    match (post.is_final, post.late) {
+        (true, false) => "",
+        (false, false) => "  not final yet",
+        (true, true) => "  came late",
+        (false, true) => "  came late, not final yet",
     }
 }
 
@@ -263,6 +274,8 @@ mod tests {
             edit_at: None,
             state: "shown".into(),
             forked: false,
+            is_final: true,
+            late: false,
             pinned: false,
             reactions: Vec::new(),
             receipts: Vec::new(),

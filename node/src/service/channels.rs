@@ -7,11 +7,11 @@ use comity_protocol::body::Role as ProtocolRole;
 use comity_protocol::channel::Channel;
 use comity_protocol::id::{ChannelId, PartnerId, WriterId};
 use comity_protocol::identity::Name;
-use comity_protocol::lane::History as ProtocolHistory;
+use comity_protocol::lane::{History as ProtocolHistory, LaneForm};
 use comity_protocol::replica::{Command, CommandError, OpenProposal, Proposal};
 
 use super::{failure, members, names, peering};
-use crate::api::{ApiError, ChannelInfo, History, MemberInfo, ProposalInfo, Role};
+use crate::api::{ApiError, ChannelInfo, History, LaneInfo, MemberInfo, ProposalInfo, Role};
 use crate::node::Node;
 
 pub async fn create(
@@ -122,6 +122,7 @@ async fn one(node: &Node, id: ChannelId) -> Result<ChannelInfo, ApiError> {
         let open = members::open_proposals(channel, &own);
         let mut info = describe(channel, &own);
         info.proposals = open.iter().map(describe_proposal).collect();
+        info.lanes = lanes(channel, &own);
         Some(info)
     });
     let mut found: Vec<ChannelInfo> = found.await.map_err(failure::stopped)?.into_iter().collect();
@@ -156,7 +157,37 @@ fn describe(channel: &Channel, own: &PartnerId) -> ChannelInfo {
         },
         quorum: channel.charter.as_ref().map_or(0, |charter| charter.quorum),
         proposals: Vec::new(),
+        lanes: Vec::new(),
     }
+}
+
+/// How far the lanes that this partner reads are final: the control lane first, then by audience.
+fn lanes(channel: &Channel, own: &PartnerId) -> Vec<LaneInfo> {
+    let active = channel.present().active();
+    let mut lanes: Vec<LaneInfo> = channel
+        .lanes()
+        .filter(|(_, lane)| lane.form == LaneForm::Control || lane.audience.contains(own))
+        .map(|(id, lane)| {
+            let (form, audience) = match lane.form {
+                LaneForm::Control => ("control", &active),
+                LaneForm::Open => ("open", &lane.audience),
+                LaneForm::Directed => ("directed", &lane.audience),
+            };
+            let standing = channel.standing(*id);
+            LaneInfo {
+                form: form.into(),
+                audience: audience.iter().map(PartnerId::to_hex).collect(),
+                barrier: standing.barrier,
+                not_final: standing.above,
+                waits_for: match standing.above {
+                    0 => Vec::new(),
+                    _ => standing.awaited.iter().map(PartnerId::to_hex).collect(),
+                },
+            }
+        })
+        .collect();
+    lanes.sort_by(|a, b| (&a.form, &a.audience).cmp(&(&b.form, &b.audience)));
+    lanes
 }
 
 fn describe_proposal(open: &OpenProposal) -> ProposalInfo {
@@ -229,6 +260,11 @@ async fn rename(node: &Node, channels: &mut [ChannelInfo]) {
         for proposal in &mut channel.proposals {
             rename(&mut proposal.partner);
             proposal.endorsed_by.iter_mut().for_each(rename);
+        }
+        for lane in &mut channel.lanes {
+            lane.audience.iter_mut().for_each(rename);
+            lane.waits_for.iter_mut().for_each(rename);
+            lane.audience.sort();
         }
         channel.members.sort_by(|a, b| a.partner.cmp(&b.partner));
     }

@@ -67,8 +67,8 @@ pub(super) fn place(
     past: &Past,
     (frontier, view): (FrontierIx, &Arc<View>),
 ) -> Result<Placement, Refusal> {
-    if event.header.kind() == Kind::Ack {
-        return place_control_ack(channel, event, past, (frontier, view));
+    if matches!(event.header.kind(), Kind::Ack | Kind::Floor) {
+        return place_on_barriers(channel, event, past, (frontier, view));
     }
     let (act, introduces) = deed_of(channel, event, (frontier, view))?;
     let author = author_of_act(event, &act, view)?;
@@ -103,7 +103,8 @@ pub(super) fn place(
     })
 }
 
-fn place_control_ack(
+/// Acks and floors: no acts.
+fn place_on_barriers(
     channel: &Channel,
     event: &Event,
     past: &Past,
@@ -112,11 +113,14 @@ fn place_control_ack(
     let author = view
         .seat_of(&event.header.writer)
         .ok_or(Refusal::Invalid(NO_SEAT))?;
-    let ack = super::place_ack(channel, event, past, (frontier, &**view), author)?;
-    Ok(Placement {
-        ack: Some(ack),
-        ..empty_placement(view, author)
-    })
+    let of = (frontier, &**view);
+    let mut placement = empty_placement(view, author);
+    if event.header.kind() == Kind::Ack {
+        placement.ack = Some(super::place_ack(channel, event, past, of, author)?);
+    } else {
+        placement.floor = Some(super::place_floor(channel, event, past, of, author)?);
+    }
+    Ok(placement)
 }
 
 fn author_of_act(event: &Event, act: &Act, view: &View) -> Result<PartnerId, Refusal> {

@@ -19,7 +19,9 @@ use crate::mutation::{self, Mutation};
 /// The least role that may write a kind.
 pub(crate) fn least_role(kind: Kind) -> Role {
     match kind {
-        Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence | Kind::Ack => Role::Observer,
+        Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence | Kind::Ack | Kind::Floor => {
+            Role::Observer
+        }
         _ => Role::Contributor,
     }
 }
@@ -77,6 +79,10 @@ pub(super) fn place(
             let of = (frontier, &**view);
             placement.ack = Some(super::place_ack(channel, event, past, of, author)?);
         }
+        None if kind == Kind::Floor => {
+            let of = (frontier, &**view);
+            placement.floor = Some(super::place_floor(channel, event, past, of, author)?);
+        }
         None => epoch::demand_current(channel, event, past.prev, follows, &lane, view)?,
     }
     placement.about = about::resolve(channel, event, past, author, &lane, view);
@@ -133,7 +139,7 @@ fn is_named(channel: &Channel, event: &Event, past: &Past) -> bool {
 
 /// Whether a kind may still be written in a lane that is closed.
 fn may_be_late(kind: Kind) -> bool {
-    matches!(kind, Kind::Cut | Kind::Evidence | Kind::Ack)
+    matches!(kind, Kind::Cut | Kind::Evidence | Kind::Ack | Kind::Floor)
 }
 
 fn demand_open_to_its_readers(

@@ -17,7 +17,7 @@ use crate::codec::Canonical;
 use crate::codec::Malformed;
 use crate::event::{Event, Header, Kind, Reference};
 use crate::evidence::Forked;
-use crate::finality::{self, AckBody};
+use crate::finality::{self, AckBody, FloorBody};
 use crate::graph::{FrontierIx, Pos};
 use crate::id::{LaneId, PartnerId, WriterId};
 use crate::lane::Lane;
@@ -62,6 +62,8 @@ pub struct Placement {
     pub(crate) forked: Option<Forked>,
     /// What an ack says.
     pub(crate) ack: Option<finality::Ack>,
+    /// What a floor says.
+    pub(crate) floor: Option<FloorBody>,
     /// Whether the writer is its author's seat.
     pub(crate) by_seat: bool,
     /// The event that this one is about, where it has effect on it.
@@ -325,6 +327,33 @@ fn place_ack(
     Ok(ack)
 }
 
+/// Judges a floor by its own past: its barrier stands there. What its author says that the barrier
+/// comes to is its own word, which is compared and never decides.
+fn place_floor(
+    channel: &Channel,
+    event: &Event,
+    past: &Past,
+    (frontier, view): (FrontierIx, &View),
+    author: PartnerId,
+) -> Result<FloorBody, Refusal> {
+    let header = &event.header;
+    let body = FloorBody::from_bytes(&event.body);
+    let body = invalid(body, "a body that does not fit its kind")?;
+    demand(
+        view.member(&author)
+            .is_some_and(|member| member.seat == header.writer),
+        "a floor by a writer that is not its partner's seat in the floor's own past",
+    )?;
+    let parents: Vec<Pos> = past.prev.iter().chain(&past.deps).copied().collect();
+    let held = finality::Past::of_event(channel, header.lane, &parents, frontier);
+    let acks = channel.finality(header.lane);
+    demand(
+        acks.is_some_and(|acks| acks.has_standing(body.barrier, &held)),
+        "a floor on a barrier that does not stand in the floor's own past",
+    )?;
+    Ok(body)
+}
+
 fn author_of(view: &View, writer: &WriterId) -> Result<PartnerId, Refusal> {
     view.partner_of(writer).ok_or(Refusal::Invalid(
         "by a writer not introduced in the event's own past",
@@ -347,6 +376,7 @@ fn empty_placement(view: &Arc<View>, author: PartnerId) -> Placement {
         introduces: None,
         forked: None,
         ack: None,
+        floor: None,
         by_seat: false,
         about: None,
     }

@@ -162,6 +162,18 @@ impl Finality {
             && self.is_certified(certificate, past)
     }
 
+    /// Whether a barrier of a number stands in a set of events.
+    pub fn has_standing(&self, number: u64, past: &Past<'_>) -> bool {
+        let mut next = self.top(past);
+        while let Some(one) = next.map(|next| self.certificate(next)) {
+            if one.number <= number {
+                return one.number == number;
+            }
+            next = one.base;
+        }
+        false
+    }
+
     /// A barrier and those that it stands on, the lowest first, from above `floor` on; nothing if
     /// `floor` is none of them.
     pub fn chain_above(&self, top: Option<CertIx>, floor: Option<CertIx>) -> Option<Vec<CertIx>> {

@@ -21,10 +21,12 @@ pub(crate) use barrier::{CertIx, Finality, LaneFacts, Quorum};
 pub(crate) use judge::Ack;
 pub(crate) use past::Past;
 pub(crate) use settle::Settled;
-pub use settle::Standing;
+pub use settle::{Floor, Standing};
 
 /// Domain tag of a barrier's digest.
 pub const TAG_BARRIER: &str = "comity/v1/barrier";
+/// Domain tag of a barrier's history.
+pub const TAG_HISTORY: &str = "comity/v1/history";
 
 /// An acknowledgement ([`crate::event::Kind::Ack`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,20 @@ pub struct AckBody {
 
 impl Canonical for AckBody {
     const NAME: &'static str = "acknowledgement";
+    const LIMIT: usize = 64;
+}
+
+/// What a barrier comes to by what its author holds ([`crate::event::Kind::Floor`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FloorBody {
+    /// The number of the barrier.
+    pub barrier: u64,
+    /// Its history.
+    pub history: Hash,
+}
+
+impl Canonical for FloorBody {
+    const NAME: &'static str = "floor";
     const LIMIT: usize = 64;
 }
 

@@ -3,13 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use comity_crypto as crypto;
+
 use super::barrier::CertIx;
 use super::past::Past;
+use super::{FloorBody, NO_BASE, TAG_HISTORY};
 use crate::channel::Channel;
+use crate::codec::encode;
 use crate::event::Kind;
 use crate::flags::{self, Fallen};
 use crate::graph::{ChainIx, EMPTY_FRONTIER, FrontierIx, Pos};
-use crate::id::{LaneId, PartnerId};
+use crate::id::{EventId, Hash, LaneId, PartnerId};
 use crate::limits;
 use crate::mutation::{self, Mutation};
 
@@ -23,6 +27,11 @@ pub(crate) struct Settled {
     pub frontier: FrontierIx,
     /// Of what the top holds, the messages that do not stand.
     pub decided: Fallen,
+    /// What each of the last barriers comes to, by number: its history, and how many events, acks
+    /// apart, it holds.
+    histories: BTreeMap<u64, (Hash, u64)>,
+    /// The last floor of each partner.
+    floors: BTreeMap<PartnerId, (u64, Hash)>,
     /// The greatest T, and one more than the greatest H, of the messages that the top holds.
     floor: Option<(u64, u64)>,
 }
@@ -35,6 +44,15 @@ impl Settled {
     }
 }
 
+/// A partner's word on what a barrier comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Floor {
+    pub partner: PartnerId,
+    pub barrier: u64,
+    /// Whether it comes to the same here; absent where the barrier is none of the last here.
+    pub agrees: Option<bool>,
+}
+
 /// How far a lane has come, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
@@ -44,6 +62,8 @@ pub struct Standing {
     pub above: u64,
     /// Partners of the set whose ack the lane waits for.
     pub awaited: Vec<PartnerId>,
+    /// The last word of each partner on what the lane comes to.
+    pub floors: Vec<Floor>,
 }
 
 impl Channel {
@@ -103,7 +123,11 @@ impl Channel {
 
     fn unsettle(&mut self, lane: LaneId) {
         if let Some(finality) = self.finality_mut(lane) {
-            finality.settled = Settled::default();
+            let floors = std::mem::take(&mut finality.settled.floors);
+            finality.settled = Settled {
+                floors,
+                ..Settled::default()
+            };
         }
         let graph = &self.graph;
         self.placed
@@ -149,10 +173,20 @@ impl Channel {
             let view = self.view(frontier);
             flags::fallen_within(self, lane, &view, &upto)
         };
+        let history = self.history_of(lane, certificate, &layer, &decided, frontier);
+        let acts = |pos: &&Pos| self.graph.entry(**pos).kind != Kind::Ack;
+        let acts = layer.iter().filter(acts).count() as u64;
         let Some(finality) = self.finality_mut(lane) else {
             return;
         };
+        let number = finality.certificate(certificate).number;
         let settled = &mut finality.settled;
+        let before = settled.histories.last_key_value();
+        let before = before.map_or(0, |(_, (_, acts))| *acts);
+        settled.histories.insert(number, (history, before + acts));
+        if settled.histories.len() > limits::HISTORIES {
+            settled.histories.pop_first();
+        }
         settled.floor = match (settled.floor, floor) {
             (Some(one), Some(other)) => Some((one.0.max(other.0), one.1.max(other.1))),
             (one, other) => one.or(other),
@@ -161,6 +195,80 @@ impl Channel {
         settled.upto = upto;
         settled.frontier = frontier;
         settled.decided = decided;
+    }
+
+    /// What a barrier comes to: the messages that it adds, in order, those of them that are flagged
+    /// and, in the control lane, the state; and the history of the one that it stands on.
+    fn history_of(
+        &mut self,
+        lane: LaneId,
+        certificate: CertIx,
+        layer: &[Pos],
+        decided: &Fallen,
+        frontier: FrontierIx,
+    ) -> Hash {
+        let mut messages: Vec<Pos> = layer.to_vec();
+        messages.retain(|pos| self.graph.entry(*pos).kind.is_sealed());
+        messages.sort_by_cached_key(|pos| self.timeline_key(*pos));
+        let id = |pos: &Pos| self.graph.entry(*pos).id;
+        let flagged = messages.iter().filter(|pos| decided.holds(**pos));
+        let flagged: Vec<EventId> = flagged.map(id).collect();
+        let messages: Vec<EventId> = messages.iter().map(id).collect();
+        let state = if lane == self.control_lane {
+            let view = self.view(frontier);
+            self.state_of(&view)
+        } else {
+            NO_BASE
+        };
+        let Some(finality) = self.finality(lane) else {
+            return NO_BASE;
+        };
+        let digest = finality.certificate(certificate).digest;
+        let below = finality.settled.histories.last_key_value();
+        let below = below.map_or(NO_BASE, |(_, (history, _))| *history);
+        let encoded = encode(&(below, digest, messages, flagged, state));
+        Hash(crypto::hash(TAG_HISTORY, &[&encoded]))
+    }
+
+    /// Takes a partner's word on what a barrier comes to.
+    pub(crate) fn take_floor(&mut self, lane: LaneId, by: PartnerId, floor: &FloorBody) {
+        if let Some(finality) = self.finality_mut(lane) {
+            let word = (floor.barrier, floor.history);
+            finality.settled.floors.insert(by, word);
+        }
+    }
+
+    /// What this node would say in a floor of a lane now, if enough is settled since its last one.
+    pub(crate) fn floor_due(&self, lane: LaneId, own: &PartnerId) -> Option<FloorBody> {
+        let settled = &self.finality(lane)?.settled;
+        let (barrier, (history, acts)) = settled.histories.last_key_value()?;
+        let last = settled.floors.get(own);
+        let known = last.and_then(|(barrier, _)| settled.histories.get(barrier));
+        let since = acts - known.map_or(0, |(_, acts)| *acts);
+        (since >= limits::FLOOR_EVENTS).then_some(FloorBody {
+            barrier: *barrier,
+            history: *history,
+        })
+    }
+
+    /// Whether a partner's word on a barrier is what it comes to here; absent where that barrier
+    /// is none of the last here.
+    pub(crate) fn agrees(&self, lane: LaneId, floor: (u64, Hash)) -> Option<bool> {
+        let settled = &self.finality(lane)?.settled;
+        let (history, _) = settled.histories.get(&floor.0)?;
+        Some(*history == floor.1)
+    }
+
+    fn floors(&self, lane: LaneId) -> Vec<Floor> {
+        let settled = self.finality(lane).map(|finality| &finality.settled);
+        let floors = settled.into_iter().flat_map(|settled| &settled.floors);
+        floors
+            .map(|(partner, floor)| Floor {
+                partner: *partner,
+                barrier: floor.0,
+                agrees: self.agrees(lane, *floor),
+            })
+            .collect()
     }
 
     /// How far of the lane's chains a barrier holds, and which control events.
@@ -338,6 +446,7 @@ impl Channel {
                 barrier: 0,
                 above: above.count() as u64,
                 awaited: Vec::new(),
+                floors: Vec::new(),
             };
         };
         let past = Past::of_all(self, lane);
@@ -346,6 +455,7 @@ impl Channel {
             barrier: top.map_or(0, |top| finality.certificate(top).number),
             above: above.count() as u64,
             awaited: finality.awaited(&past, &view),
+            floors: self.floors(lane),
         }
     }
 }

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use super::{Notice, Replica};
 use crate::authority::Scope;
 use crate::body::EmptyBody;
-use crate::channel::{Channel, Outcome};
-use crate::codec::encode;
+use crate::channel::{Accepted, Channel, Outcome};
+use crate::codec::{Canonical, encode};
 use crate::event::Kind;
+use crate::finality::FloorBody;
 use crate::graph::Pos;
 use crate::id::{ChannelId, LaneId, PartnerId, WriterId};
 use crate::lane::LaneForm;
@@ -78,7 +79,11 @@ impl Replica {
             return;
         };
         let others = readers(channel, lane) > 1;
-        if !others || !may_ack(channel, lane, &self.partner) || !channel.is_unsettled(lane) {
+        if !others || !may_ack(channel, lane, &self.partner) {
+            return;
+        }
+        let floor = channel.floor_due(lane, &self.partner);
+        if floor.is_none() && !channel.is_unsettled(lane) {
             return;
         }
         // A store that is older than it knows must not be written on before anybody asked for it.
@@ -90,7 +95,11 @@ impl Replica {
             return;
         };
         let mut accepted = Vec::new();
-        let result = channel.write_ack(&author, lane, now.wall, &mut accepted);
+        let floored = floor.map_or(Ok(()), |floor| {
+            channel.write_floor(&author, lane, &floor, now.wall, &mut accepted)
+        });
+        let result =
+            floored.and_then(|()| channel.write_ack(&author, lane, now.wall, &mut accepted));
         if matches!(result, Ok(true)) {
             self.acks.last.insert((id, lane), now.instant);
         }
@@ -103,6 +112,29 @@ impl Replica {
             self.notify(Notice::Refused {
                 peer: self.partner,
                 why: format!("own ack: {error}"),
+            });
+        }
+    }
+
+    /// Compares another's word on what a barrier comes to with what it comes to here.
+    pub(super) fn compare_floor(&mut self, id: ChannelId, accepted: &Accepted) {
+        if accepted.event.header.kind() != Kind::Floor || accepted.from.is_none() {
+            return;
+        }
+        let (Some(channel), Ok(floor)) = (
+            self.channels.get(&id),
+            FloorBody::from_bytes(&accepted.event.body),
+        ) else {
+            return;
+        };
+        let lane = accepted.event.header.lane;
+        if channel.agrees(lane, (floor.barrier, floor.history)) == Some(false) {
+            self.notify(Notice::HistoryDiffers {
+                channel: id,
+                lane,
+                partner: channel.author(accepted.pos).partner,
+                barrier: floor.barrier,
+                floor: accepted.event.id,
             });
         }
     }

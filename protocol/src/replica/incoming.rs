@@ -497,6 +497,7 @@ impl Replica {
             self.suspect(channel_id, forked, signed);
         }
         self.notice_evidence(channel_id, &accepted);
+        self.compare_floor(channel_id, &accepted);
         if accepted.control {
             self.sync.control_changed(channel_id, now.instant);
             self.asking.readers_changed(channel_id);

@@ -24,7 +24,7 @@ use crate::event::{Event, Kind, Precedence};
 use crate::evidence::{Forked, SignedHeader};
 use crate::files::{Fetches, Held};
 use crate::giving::{Asking, Given};
-use crate::id::{ChannelId, EventId, PartnerId, Signature, WriterId};
+use crate::id::{ChannelId, EventId, LaneId, PartnerId, Signature, WriterId};
 use crate::identity::Identity;
 use crate::keys::{Entropy, Keyring};
 use crate::mutation::{self, Mutation};
@@ -215,6 +215,15 @@ pub enum Notice {
         /// Whose writer it is.
         partner: PartnerId,
         forked: Forked,
+    },
+    /// A partner signed that a barrier comes to something else than it does here.
+    HistoryDiffers {
+        channel: ChannelId,
+        lane: LaneId,
+        partner: PartnerId,
+        barrier: u64,
+        /// The floor event that says so.
+        floor: EventId,
     },
     /// A key event whose wrap for this partner is bad.
     BadKey {

@@ -13,7 +13,7 @@ use crate::codec::Canonical;
 use crate::event::{Category, Header, Label};
 use crate::evidence::{EvidenceBody, SignedHeader};
 use crate::files::FileKey;
-use crate::finality::AckBody;
+use crate::finality::{AckBody, FloorBody};
 use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, Signature, WriterId};
 use crate::identity::Identity;
 use crate::limits;
@@ -49,7 +49,7 @@ decoders! {
     endorse: |dice| EndorseBody { proposal: a_hash(dice) };
     key: a_key;
     ack: |dice| AckBody { number: a_number(dice), base: a_hash(dice) };
-    floor: |dice| FloorBody { barrier: a_number(dice), state: a_hash(dice) };
+    floor: |dice| FloorBody { barrier: a_number(dice), history: a_hash(dice) };
     evidence: an_evidence;
     message: |dice| MessageBody { message: a_text(dice, 300) };
     redact: |dice| RedactBody { reason: a_text(dice, 40) };

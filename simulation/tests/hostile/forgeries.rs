@@ -4,13 +4,14 @@ use comity_crypto::{EpochSecret, SigningKey};
 use comity_protocol::body::{CertificatesBody, KeyBody};
 use comity_protocol::codec::Canonical;
 use comity_protocol::event::{Event, Header, Kind};
+use comity_protocol::finality::FloorBody;
 use comity_protocol::id::{ChannelId, EventId, Hash, LaneId, Signature, WriterId};
 use comity_protocol::identity::{Identity, NodeCertificate};
 use comity_protocol::keys::Entropy;
 use comity_protocol::lane::{LaneForm, lane_id};
 use comity_protocol::replica::{Notice, StreamClass};
 use comity_protocol::wire::{AskKeys, Frame, GivenKey, Keys};
-use comity_simulation::{Pen, text_body};
+use comity_simulation::{Pen, World, text_body};
 use serde_bytes::ByteBuf;
 
 use crate::stage::{ALPHA, BRAVO, CHARLIE, HONEST, MALLORY, Stage};
@@ -398,4 +399,54 @@ fn certificates_without_number_cost_the_liars_own_quota() {
         assert!(height <= 1_001);
         assert!(stage.noticed(at, |notice| matches!(notice, Notice::OverLimit { .. })));
     }
+}
+
+/// It signs that what all have acknowledged comes to something else. Whoever holds that says so,
+/// and nothing else changes.
+#[test]
+fn a_forged_floor_is_caught_by_everybody() {
+    println!("seed 31");
+    let mut world = World::new(31, &["alpha", "bravo", "charlie", "mallory"]);
+    world.connect_all();
+    let channel = world.shared_channel("harbour");
+    world.run_for(15_000);
+    let mut stage = Stage::seized(world, channel);
+    let control = stage.held(ALPHA).control_lane;
+    let standing = stage.held(ALPHA).standing(control);
+    assert!(
+        standing.barrier > 0,
+        "nothing was acknowledged: {standing:?}"
+    );
+
+    let mut pen = stage.pen(MALLORY);
+    let floor = FloorBody {
+        barrier: standing.barrier,
+        history: Hash([7; 32]),
+    };
+    let forged = pen.act(Kind::Floor, floor.to_bytes());
+    assert!(
+        !forged.is_empty(),
+        "a floor on a barrier that stands is valid"
+    );
+    let before: Vec<Hash> = HONEST
+        .map(|at| stage.held(at).state_digest(control))
+        .collect();
+    stage.bring_all(MALLORY, &forged);
+    stage.world.run_for(5_000);
+    let liar = stage.id(MALLORY);
+    for at in HONEST {
+        let caught = |notice: &Notice| {
+            matches!(notice, Notice::HistoryDiffers { partner, barrier, .. }
+                if *partner == liar && *barrier == standing.barrier)
+        };
+        assert!(stage.noticed(at, caught), "at {at}");
+        let floors = stage.held(at).standing(control).floors;
+        let of_liar = floors.iter().find(|floor| floor.partner == liar);
+        assert_eq!(of_liar.and_then(|floor| floor.agrees), Some(false));
+    }
+    let after: Vec<Hash> = HONEST
+        .map(|at| stage.held(at).state_digest(control))
+        .collect();
+    assert_eq!(before, after);
+    stage.exchange("a forged floor");
 }

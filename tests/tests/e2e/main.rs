@@ -4,6 +4,7 @@ mod at_rest;
 mod demo;
 mod errors;
 mod files;
+mod finality;
 mod full_disk;
 mod hostile;
 mod hostile_peer;
