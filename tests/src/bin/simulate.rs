@@ -28,6 +28,9 @@ struct Arguments {
     /// The directory of swarm, virtual-time and power-cuts; this program's own unless given.
     #[arg(long)]
     programs: Option<PathBuf>,
+    /// Another swarm than the one in that directory.
+    #[arg(long)]
+    swarm: Option<PathBuf>,
     /// The swarm with planted bugs (`make planted-build`); planted/release/swarm beside this
     /// program's target directory unless given.
     #[arg(long)]
@@ -52,9 +55,11 @@ fn campaign(arguments: Arguments) -> Result<Campaign, String> {
     let own = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let beside = |depth| own.ancestors().nth(depth).map(PathBuf::from);
     let programs = arguments.programs.or_else(|| beside(1));
+    let dir = programs.ok_or("no directory of programs")?;
     let planted = beside(2).map(|target| target.join("planted/release/swarm"));
     let programs = Programs {
-        dir: programs.ok_or("no directory of programs")?,
+        swarm: arguments.swarm.unwrap_or_else(|| dir.join("swarm")),
+        dir,
         planted: arguments.planted.or(planted).ok_or("no planted build")?,
     };
     let minutes = Duration::try_from_secs_f64(arguments.minutes * 60.0);

@@ -34,8 +34,9 @@ const LAST_LINES: usize = 30;
 /// Where the programs are.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    /// The directory of `swarm`, `virtual-time` and `power-cuts`.
+    /// The directory of `virtual-time` and `power-cuts`.
     pub dir: PathBuf,
+    pub swarm: PathBuf,
     /// The swarm that was built with deliberate faults.
     pub planted: PathBuf,
 }
@@ -91,12 +92,12 @@ impl Campaign {
     }
 
     /// One that goes on for so long.
-    fn part(&self, name: &str, kind: Kind, program: &str, time: Duration) -> Part {
+    fn part(&self, name: &str, kind: Kind, program: &Path, time: Duration) -> Part {
         let minutes = format!("{:.3}", time.as_secs_f64() / 60.0);
         Part {
             name: name.into(),
             kind,
-            program: self.programs.dir.join(program),
+            program: program.into(),
             arguments: vec!["--minutes".into(), minutes],
             deadline: time + self.grace.unwrap_or(GRACE),
             is_canary: false,
@@ -137,7 +138,8 @@ impl Running<'_> {
             "--stores",
             CANARY_STORES,
         );
-        let canary = |(name, kind, program, option, runs): (&str, _, _, &str, u64)| {
+        let canary = |(name, kind, program, option, runs): (&str, _, &str, &str, u64)| {
+            let program = &self.campaign.programs.dir.join(program);
             let mut part = self.campaign.part(name, kind, program, CANARIES_MAX);
             let arguments = [
                 "--unsynced",
@@ -165,6 +167,7 @@ impl Running<'_> {
                 POWER_CUTS_SHARE,
             ),
         ] {
+            let program = &self.campaign.programs.dir.join(program);
             let one = |number: usize| {
                 let name = format!("{name}-{number}");
                 let mut part = self
@@ -178,7 +181,8 @@ impl Running<'_> {
         }
         let left = end.saturating_sub(self.begun.elapsed());
         let left = left.max(time.mul_f64(SWARM_SHARE_MIN));
-        let mut swarm = self.campaign.part("swarm", Kind::Swarm, "swarm", left);
+        let program = &self.campaign.programs.swarm;
+        let mut swarm = self.campaign.part("swarm", Kind::Swarm, program, left);
         let jobs = cores.to_string();
         let arguments = ["--first".into(), self.seed(), "--jobs".into(), jobs];
         swarm.arguments.extend(arguments);
