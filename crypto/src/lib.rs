@@ -37,6 +37,8 @@ mod error;
 mod hash;
 mod sealing;
 mod signing;
+#[cfg(stand_in)]
+mod stand_in;
 mod storage;
 mod suite;
 #[cfg(test)]
@@ -50,7 +52,12 @@ pub use body::{
 pub use chunk::{CHUNK_OVERHEAD, ChunkPlace, chunk_hash, open_chunk, seal_chunk};
 pub use error::{KeyError, OpenError, SignatureError, UnwrapError};
 pub use hash::{HASH_LEN, derive, hash};
-pub use sealing::{EpochSecret, SEALING_PUBLIC_LEN, SealingKey, SealingPublicKey, WRAP_LEN};
+pub use sealing::{EpochSecret, SEALING_PUBLIC_LEN, WRAP_LEN};
+#[cfg(not(stand_in))]
+pub use sealing::{SealingKey, SealingPublicKey};
+#[cfg(not(stand_in))]
 pub use signing::{PublicKey, SigningKey};
+#[cfg(stand_in)]
+pub use stand_in::{PublicKey, SealingKey, SealingPublicKey, SigningKey, stand_in_seed};
 pub use storage::{STORAGE_KEY_ID_LEN, StorageKey};
 pub use suite::Suite;

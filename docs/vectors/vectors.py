@@ -1379,7 +1379,8 @@ def refused(world):
         return [lane, H("comity/v1/test", b"w", be(number, 1)), 1, H("comity/v1/test", b"i", be(number, 1))]
 
     refs = sorted((ref(n) for n in range(33)), key=msgpack)
-    bad("header", "33 deps", with_field("deps", refs))
+    many = sorted((ref(n) for n in range(65)), key=msgpack)
+    bad("header", "65 deps", with_field("deps", many))
     bad("header", "unsorted deps", with_field("deps", [refs[1], refs[0]]))
     bad("header", "a dep twice", with_field("deps", [refs[0], refs[0]]))
     bad("header", "a dep that names its own lane", with_field("deps", [ref(1, event.lane)]))

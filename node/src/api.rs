@@ -215,6 +215,32 @@ pub enum Request {
         file: String,
         chunk: u32,
     },
+    /// Answers a [`WriterInfo`] per writer of this node, in the order in which they come into use.
+    #[serde(deserialize_with = "no_fields")]
+    WriterList,
+    /// Never uses a writer of this node again. Answers a [`WriterActed`] per channel.
+    WriterRetire {
+        /// The writer's id or the start of it.
+        writer: String,
+    },
+    /// Gives the partner's seat to another writer of this node. Answers a [`WriterActed`] per
+    /// channel.
+    SeatMove {
+        writer: String,
+        /// In this channel only.
+        channel: Option<String>,
+    },
+    /// Answers a [`LostSeatInfo`] per seat that none of this node's writers can act from.
+    SeatsLost {
+        channel: Option<String>,
+    },
+    /// Carries a seat transfer that the partner's root has signed. Answers one [`WriterActed`].
+    SeatTransfer {
+        /// The channel's id.
+        channel: String,
+        /// A seat transfer's body, Base64 with padding.
+        transfer: String,
+    },
     /// Answers one [`Digests`].
     #[serde(deserialize_with = "no_fields")]
     Digests,
@@ -230,6 +256,11 @@ fn no_fields<'de, D: Deserializer<'de>>(fields: D) -> Result<(), D::Error> {
     struct NoFields {}
 
     NoFields::deserialize(fields).map(|NoFields {}| ())
+}
+
+/// Whether a mark that hardly anything bears can be left out.
+fn is_false(mark: &bool) -> bool {
+    !mark
 }
 
 /// One line of an answer.
@@ -262,6 +293,9 @@ pub enum Item {
     File(FileInfo),
     FileProgress(FileProgress),
     FileData(FileData),
+    Writer(WriterInfo),
+    WriterActed(WriterActed),
+    LostSeat(LostSeatInfo),
     Digests(Digests),
 }
 
@@ -400,9 +434,60 @@ pub struct NodeStatus {
     /// How often peers came up against each limit since the start of the process.
     #[serde(default)]
     pub limits_met: std::collections::BTreeMap<String, u64>,
+    /// Of this node's writers: those that it can go on under after a restore.
+    #[serde(default)]
+    pub spare_writers: u64,
+    /// Those that it never uses again: its store may be older than what they wrote.
+    #[serde(default)]
+    pub spent_writers: u64,
+    /// Channels in which none of this node's writers can act from the partner's seat.
+    #[serde(default)]
+    pub lost_seats: Vec<String>,
     pub peers: Vec<PeerInfo>,
     /// What an operator should look at; empty when all is well.
     pub warnings: Vec<String>,
+}
+
+/// A writer of this node: a signing key of its own, with a log of its own in each lane.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WriterInfo {
+    pub id: String,
+    /// `in_use`, `spare` or `spent` (never used again).
+    pub state: String,
+    /// Channels in which it is the partner's seat.
+    pub seat_in: Vec<String>,
+    /// Channels in which it may write.
+    pub known_in: Vec<String>,
+    /// Channels of this partner in which it may not write: they do not know it, or not any more.
+    pub unknown_in: Vec<String>,
+}
+
+/// What an order on a writer came to in one channel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WriterActed {
+    pub channel: String,
+    pub channel_id: String,
+    pub writer: String,
+    /// `introduced`, `retired`, `moved`, `transferred` or `refused`.
+    pub done: String,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub why: Option<String>,
+}
+
+/// A seat that the root has to transfer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LostSeatInfo {
+    pub channel: String,
+    pub channel_id: String,
+    /// The id of this partner, whose root is to sign.
+    pub partner_id: String,
+    /// The writer of this node that takes the seat.
+    pub writer: String,
+    /// A seat transfer's body that lacks the root's signature, Base64 with padding.
+    pub transfer: String,
+    /// Whether the channel knows no writer that this node may use: another member has to carry it.
+    pub by_another: bool,
 }
 
 /// A file to carry to the other partner, and the words to compare.
@@ -527,6 +612,10 @@ pub struct PostInfo {
     pub edit_at: Option<u64>,
     /// `shown`, `withdrawn`, `flagged` (kept, not shown), `no_key` or `unreadable`.
     pub state: String,
+    /// Its writer was proved to have signed two events for one position, and nobody can tell
+    /// whether others were shown the same.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub forked: bool,
     pub pinned: bool,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub reactions: Vec<ReactionInfo>,
@@ -589,6 +678,9 @@ pub struct FileInfo {
     pub post: Option<String>,
     /// `held`, `partly_held`, `not_fetched`, `withdrawn`, `flagged`, `no_key` or `unreadable`.
     pub state: String,
+    /// As [`PostInfo::forked`].
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub forked: bool,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

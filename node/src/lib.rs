@@ -1,5 +1,10 @@
 //! The Comity node: storage, links, the driver of the protocol's machine, and its commands.
 
+#[cfg(any(planted, stand_in))]
+compile_error!(
+    "a node has neither deliberate faults nor stand-in keys: build it without the flags `--cfg planted` and `--cfg stand_in`, which are for simulations"
+);
+
 pub mod api;
 pub mod audit;
 pub mod cli;
@@ -15,6 +20,8 @@ pub mod pieces;
 pub mod random;
 pub mod ranges;
 pub mod received;
+pub mod restored;
+pub mod root;
 pub mod rotation;
 mod sample;
 pub mod segregation;

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use comity_protocol::id::PartnerId;
+use comity_protocol::id::{PartnerId, WriterId};
 use comity_protocol::identity::Identity;
 use comity_protocol::keys::Entropy;
-use comity_protocol::replica::{Replica, Restore};
+use comity_protocol::replica::{Own, Replica, Restore};
 use comity_protocol::rows::Table;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
@@ -23,6 +23,7 @@ use crate::pacts::Pacts;
 use crate::pieces::Pieces;
 use crate::ranges::Ranges;
 use crate::received::Received;
+use crate::restored;
 use crate::service::failure;
 use crate::service::files::{self, Files};
 use crate::store::{Store, StoreError, StoreOptions};
@@ -41,6 +42,8 @@ pub struct Node {
     pub config: Config,
     pub partner: PartnerId,
     pub identity: Identity,
+    /// The node's writers, in the order in which they come into use.
+    pub writers: Vec<WriterId>,
     pub store: Store,
     pub handle: Handle,
     pub transport: Option<Arc<Transport>>,
@@ -79,6 +82,18 @@ impl Node {
         Node::over(store, dir, config, mode).await
     }
 
+    /// Opens a node's directory to serve, of which the operator says that it was put back from a
+    /// backup, and how often that was done with one backup.
+    pub async fn open_restored(
+        dir: &Path,
+        config: Config,
+        times: u8,
+    ) -> Result<(Arc<Node>, Running), ApiError> {
+        let store = open_patiently(dir, &config).await.map_err(failure::keys)?;
+        restored::spend(&store, times)?;
+        Node::over(store, dir, config, Mode::Serving).await
+    }
+
     /// Opens a node's directory, whose store is open already.
     pub async fn over(
         store: Store,
@@ -101,6 +116,7 @@ impl Node {
         own.seed = Entropy::new(environment.randomness.bytes());
         let partner = own.identity.partner();
         let identity = own.identity.clone();
+        let writers = keystore::writers(&own);
         files::discard_orphans(&store).map_err(failure::store)?;
         let replica = restore(own, &store)?;
         let pacts = Pacts::load(store.clone(), partner).map_err(failure::peering)?;
@@ -154,6 +170,7 @@ impl Node {
             config,
             partner,
             identity,
+            writers,
             store,
             handle,
             transport,
@@ -246,8 +263,12 @@ fn record_incidents(audit: Arc<Audit>, work: Work) -> mpsc::Sender<Incident> {
 }
 
 /// Puts the machine together from what is stored.
-pub fn restore(own: comity_protocol::replica::Own, store: &Store) -> Result<Replica, ApiError> {
-    let mut restore = Restore::new(own);
+pub fn restore(own: Own, store: &Store) -> Result<Replica, ApiError> {
+    restore_rows(Restore::new(own), store)
+}
+
+/// Puts the machine together from the rows of a store, by what was said of them beforehand.
+pub fn restore_rows(mut restore: Restore, store: &Store) -> Result<Replica, ApiError> {
     for table in Table::OF_THE_MACHINE {
         store
             .scan::<RestoreError>(table, &[], &[], |key, value| {

@@ -1,6 +1,6 @@
 //! Pacts: what this partner agreed with others when they peered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comity_protocol::codec::{Canonical, Malformed};
 use comity_protocol::id::{Hash, PartnerId};
@@ -168,7 +168,9 @@ impl Pacts {
             .map(|pact| pact.identity.name.as_str())
     }
 
-    /// The peers that the transport may link with.
+    /// The peers that the transport may link with, each by the TLS keys of the list that was
+    /// compared when peering. Writers that a channel introduces later let nobody connect; those of
+    /// one node, its spares among them, share its one key.
     pub fn peers(&self) -> Vec<PeerEntry> {
         let active = self
             .pacts
@@ -178,13 +180,7 @@ impl Pacts {
             .map(|pact| PeerEntry {
                 id: pact.identity.partner().0,
                 name: pact.identity.name.as_str().into(),
-                pins: pact
-                    .identity
-                    .certificates
-                    .nodes
-                    .iter()
-                    .map(|node| node.tls_pin.0)
-                    .collect(),
+                pins: pins(&pact.identity),
                 addresses: pact.addresses.clone(),
             })
             .collect()
@@ -377,6 +373,13 @@ impl Pacts {
     }
 }
 
+/// The TLS keys of a partner's nodes, each once.
+fn pins(identity: &Identity) -> Vec<[u8; 32]> {
+    let nodes = identity.certificates.nodes.iter();
+    let pins: BTreeSet<[u8; 32]> = nodes.map(|node| node.tls_pin.0).collect();
+    pins.into_iter().collect()
+}
+
 fn wrong_state(pact: &Pact) -> PeeringError {
     PeeringError::WrongState {
         name: pact.identity.name.as_str().into(),
@@ -388,4 +391,44 @@ fn invitation_key(hash: &Hash) -> Vec<u8> {
     let mut key = vec![INVITATION_KEY];
     key.extend_from_slice(&hash.0);
     key
+}
+
+#[cfg(test)]
+mod tests {
+    use comity_crypto::{SigningKey, StorageKey};
+    use comity_protocol::identity::{Name, NodeCertificate};
+
+    use super::*;
+    use crate::root::RootKeys;
+
+    /// The list of a partner with a writer for each of these TLS keys.
+    fn identity(root: &RootKeys, number: u64, pins: &[u8]) -> Identity {
+        let name = Name::try_from("bravo".to_string()).unwrap();
+        let nodes = pins.iter().enumerate().map(|(at, pin)| {
+            let key = SigningKey::from_seed(&[at as u8; 32]);
+            let tls = Hash([*pin; 32]);
+            NodeCertificate::new(root.partner(), &key, tls, name.clone(), 0..1)
+        });
+        let nodes = nodes.collect();
+        root.sign_list(name, number, nodes)
+    }
+
+    #[test]
+    fn a_peers_spare_writers_let_nobody_else_connect() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), StorageKey::from_bytes([1; 32])).unwrap();
+        let root = RootKeys::from_seeds(&[1; 32], &[2; 32]);
+        let mut pacts = Pacts::load(store, PartnerId([0; 32])).unwrap();
+        let pact = Pact {
+            state: PactState::Active,
+            identity: identity(&root, 1, &[7, 7, 7]),
+            addresses: Vec::new(),
+            words: Vec::new(),
+        };
+        pacts.keep(pact, Vec::new()).unwrap();
+
+        let peers = pacts.peers();
+        assert_eq!(peers.len(), 1);
+        assert_eq!(peers[0].pins, [[7; 32]], "the node's key, once");
+    }
 }

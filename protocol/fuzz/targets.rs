@@ -7,6 +7,7 @@ use comity_protocol::body::*;
 use comity_protocol::codec::Canonical;
 use comity_protocol::event::{Event, Header};
 use comity_protocol::evidence::EvidenceBody;
+use comity_protocol::finality::AckBody;
 use comity_protocol::id::Signature;
 use comity_protocol::identity::{CertificateList, Identity};
 use comity_protocol::peering::{PeeringFile, SignedPeeringFile};

@@ -10,15 +10,16 @@ use std::sync::Arc;
 use comity_crypto as crypto;
 
 use crate::acceptance::{self, Placement, Refusal};
-use crate::authority::{self, Act, ControlEvent, Controls, Quorum, View};
+use crate::authority::{self, Act, ControlEvent, Controls, Cut, Ending, Quorum, View};
 use crate::body::Charter;
 use crate::event::{Event, Kind, Label, Reference, UserName};
 use crate::evidence::{self, Forked, Proof, SignedHeader};
+use crate::finality::{self, CertIx, Finality, LaneFacts};
 use crate::flags;
 use crate::graph::{ChainIx, EMPTY_FRONTIER, Entry, FrontierIx, Graph, Pos};
 use crate::id::{ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, WriterId};
 use crate::identity::Identity;
-use crate::lane::{self, History, Lane};
+use crate::lane::{self, History, Lane, LaneForm};
 use crate::limits;
 use crate::mutation::{self, Mutation};
 use crate::parking::Parking;
@@ -61,6 +62,19 @@ pub struct Outcome {
     /// Second events for one position, not cited by anybody yet: the offered one or some that had
     /// waited for it.
     pub forks: Vec<SecondEvent>,
+    /// Acceptable events that are not for this node's partner: nothing of them is kept.
+    pub foreign: Vec<Foreign>,
+}
+
+/// An event of a lane that the holder may not read; it says nothing more of it, so that nothing
+/// more is noted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foreign {
+    /// Who brought it.
+    pub from: PartnerId,
+    /// The lane's audience alone says that the holder is no reader, whatever its standing: whoever
+    /// brought the event leaked it.
+    pub leaked: bool,
 }
 
 /// An event for a position that has one already.
@@ -85,6 +99,13 @@ pub(crate) struct Epoch {
 
 pub(crate) type Keying = Vec<(PartnerId, BTreeSet<EventId>, Option<EventId>)>;
 
+/// A partner's acts on its own coming and going, whether or not they have effect.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Comings {
+    pub leaves: Vec<Pos>,
+    pub accepts: Vec<Pos>,
+}
+
 /// A key event that is not the last of its epoch.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyPart {
@@ -99,17 +120,31 @@ pub struct Channel {
     pub id: ChannelId,
     pub control_lane: LaneId,
     pub charter: Option<Charter>,
+    /// On whose behalf the channel is held; absent where everything is looked at.
+    holder: Option<PartnerId>,
     pub(crate) graph: Graph,
     pub(crate) controls: Controls,
     views: BTreeMap<FrontierIx, Arc<View>>,
+    /// By the acts of a frontier and the last barrier that stands in it.
+    folded: BTreeMap<(FrontierIx, Option<CertIx>), Arc<View>>,
     /// The frontier of all accepted control events.
     present: FrontierIx,
     present_view: Arc<View>,
+    /// The same without the acks that no act has in its past.
+    present_acts: FrontierIx,
     pub(crate) lanes: BTreeMap<LaneId, Arc<Lane>>,
     identities: BTreeMap<PartnerId, Identity>,
     writers: BTreeMap<WriterId, (PartnerId, crypto::PublicKey)>,
     /// The control events that introduced each writer, whether or not they have effect.
     introductions: BTreeMap<WriterId, Vec<Pos>>,
+    /// The control events that name each writer as a seat, likewise.
+    seats_named: BTreeMap<WriterId, Vec<Pos>>,
+    comings: BTreeMap<PartnerId, Comings>,
+    finality: BTreeMap<LaneId, Finality>,
+    /// The T and H of events that a barrier which lacks them has put higher.
+    pub(crate) placed: BTreeMap<Pos, (u64, u64)>,
+    /// Those that came late themselves.
+    pub(crate) late: BTreeSet<Pos>,
     pub(crate) epochs: BTreeMap<ChainIx, Vec<Epoch>>,
     /// By the last part of its key event: an epoch's lane and commitment.
     epochs_by_id: BTreeMap<EventId, (LaneId, Hash)>,
@@ -136,6 +171,8 @@ pub struct Channel {
     /// File references, by id.
     files: BTreeMap<EventId, Pos>,
     events: u64,
+    /// The endings of which this node's logs were told as soon as it learned of them.
+    attended: Vec<Ending>,
     /// What was accepted once is accepted again: a fork's branches are not asked for citations.
     pub(crate) restoring: bool,
 }
@@ -147,15 +184,23 @@ impl Channel {
             id,
             control_lane: lane::control_lane(id),
             charter: None,
+            holder: None,
             graph: Graph::default(),
             controls: Controls::default(),
             views: BTreeMap::new(),
+            folded: BTreeMap::new(),
             present: EMPTY_FRONTIER,
             present_view: Arc::default(),
+            present_acts: EMPTY_FRONTIER,
             lanes: BTreeMap::new(),
             identities: BTreeMap::new(),
             writers: BTreeMap::new(),
             introductions: BTreeMap::new(),
+            seats_named: BTreeMap::new(),
+            comings: BTreeMap::new(),
+            finality: BTreeMap::new(),
+            placed: BTreeMap::new(),
+            late: BTreeSet::new(),
             epochs: BTreeMap::new(),
             epochs_by_id: BTreeMap::new(),
             key_parts: BTreeMap::new(),
@@ -174,7 +219,16 @@ impl Channel {
             posts: 0,
             files: BTreeMap::new(),
             events: 0,
+            attended: Vec::new(),
             restoring: false,
+        }
+    }
+
+    /// A channel that keeps, of what peers bring, only what a partner may read.
+    pub fn held_by(id: ChannelId, holder: PartnerId) -> Channel {
+        Channel {
+            holder: Some(holder),
+            ..Channel::new(id)
         }
     }
 
@@ -196,6 +250,10 @@ impl Channel {
             match acceptance::place(self, &event) {
                 Ok(placement) => {
                     let id = event.id;
+                    if let Some(foreign) = self.foreign(&event, &placement, from) {
+                        self.set_aside(&event, foreign, &mut outcome);
+                        continue;
+                    }
                     outcome.accepted.push(self.accept(event, from, placement));
                     // What waits for an own event is released once that is stored.
                     if from.is_some() || self.restoring {
@@ -228,6 +286,54 @@ impl Channel {
         outcome
     }
 
+    /// Whether an acceptable event that a peer brought is not for the holder. That is no verdict on
+    /// the event, and a matter of the present: it is not remembered, and when the holder has become
+    /// a reader the event is taken like any other.
+    fn foreign(
+        &self,
+        event: &Event,
+        placement: &Placement,
+        from: Option<PartnerId>,
+    ) -> Option<Foreign> {
+        let (from, holder) = from.zip(self.holder)?;
+        let lane = &event.header.lane;
+        if *lane == self.control_lane || mutation::is(Mutation::ForeignKept) {
+            return None;
+        }
+        let known = || self.lanes.get(lane).map(Arc::as_ref);
+        let lane = placement.lane.as_ref().or_else(known)?;
+        if lane.audience.contains(&holder) {
+            return None;
+        }
+        let to_all = lane.form == LaneForm::Open && self.history() == History::All;
+        if to_all && self.present_view.member(&holder).is_some() {
+            return None;
+        }
+        Some(Foreign {
+            from,
+            leaked: !to_all,
+        })
+    }
+
+    /// Keeps nothing of an event that is not for the holder, nor of what waits for it in its lane.
+    fn set_aside(&mut self, event: &Event, foreign: Foreign, outcome: &mut Outcome) {
+        outcome.foreign.push(foreign);
+        let lane = event.header.lane;
+        let mut work = vec![event.id];
+        while let Some(id) = work.pop() {
+            for waiter in self.parking.waiting_for(&id) {
+                if self.parking.lane_of(&waiter) != Some(lane) {
+                    continue;
+                }
+                if let Some(parked) = self.parking.remove(&waiter) {
+                    let from = parked.from;
+                    outcome.foreign.push(Foreign { from, ..foreign });
+                    work.push(waiter);
+                }
+            }
+        }
+    }
+
     /// Takes an event that was accepted before and stored.
     /// [`Channel::restored`] follows the last one.
     pub fn restore(&mut self, event: Event) -> Outcome {
@@ -239,6 +345,8 @@ impl Channel {
 
     /// Ends restoring.
     pub fn restored(&mut self) {
+        self.settle_restored();
+        self.attend_endings();
         self.flag_all();
         self.mark_all();
     }
@@ -319,6 +427,14 @@ impl Channel {
         }
     }
 
+    /// The endings that were learned of since this was asked last.
+    pub(crate) fn attend_endings(&mut self) -> Vec<Ending> {
+        let mut news = self.present_view.endings.clone();
+        let known = std::mem::replace(&mut self.attended, news.clone());
+        news.retain(|ending| !known.contains(ending));
+        news
+    }
+
     /// Takes out what waited for an own event.
     pub(crate) fn release(&mut self, id: &EventId) -> Vec<(Event, Option<PartnerId>)> {
         let mut released = Vec::new();
@@ -389,6 +505,7 @@ impl Channel {
             frontier: placement.frontier,
             kind: header.kind(),
             author,
+            by_seat: placement.by_seat,
         };
         let pos = self.graph.insert(
             header.lane,
@@ -406,9 +523,18 @@ impl Channel {
         if let Some(label) = &header.label {
             self.labels.insert(pos, label.clone());
         }
-        let control = placement.act.is_some();
+        let mut control = placement.act.is_some();
+        if let Some(introduction) = placement.introduces {
+            self.introduce(pos, *introduction);
+        }
         if let Some(act) = placement.act {
             self.accept_control(&event, pos, act, &placement.view, placement.author);
+        }
+        if header.lane != self.control_lane && !self.restoring {
+            let parents = placement.prev.iter().chain(&placement.deps).copied();
+            let in_lane = |parent: &Pos| self.lane_of(*parent) == header.lane;
+            let parents: Vec<Pos> = parents.filter(in_lane).collect();
+            self.place_late(header.lane, pos, &parents);
         }
         if let Some(epoch) = placement.epoch {
             let known = (header.lane, epoch.commitment);
@@ -432,12 +558,68 @@ impl Channel {
             }
             None => {}
         }
+        if let Some(ack) = placement.ack {
+            control |= self.accept_ack(header.lane, pos, ack);
+        }
         Accepted {
             event,
             pos,
             h: placement.h,
             from,
             control,
+        }
+    }
+
+    /// Files an ack, and draws the consequences where it lets a barrier stand; true if the view
+    /// changed by it.
+    fn accept_ack(&mut self, lane: LaneId, pos: Pos, ack: finality::Ack) -> bool {
+        let in_control = lane == self.control_lane;
+        if in_control {
+            let with = self.graph.frontier_with(pos);
+            self.present = self.graph.union(&[self.present, with]);
+        }
+        let of = LaneFacts {
+            in_control,
+            quorum: self.quorum_of_acks(),
+        };
+        let finality = self.finality.entry(lane).or_default();
+        finality.file(&mut self.graph, pos, ack, of);
+        if self.restoring || !self.settle_lane(lane) {
+            return false;
+        }
+        if in_control {
+            return self.look_again();
+        }
+        self.flag(lane);
+        false
+    }
+
+    /// Folds the present view anew, whose layers changed; true if something else follows.
+    pub(crate) fn look_again(&mut self) -> bool {
+        let cut = self.cut_of(self.present);
+        let view = Arc::new(self.controls.refold(&self.graph, &cut));
+        self.present_acts = cut.acts;
+        self.remember(self.present, &cut, view.clone());
+        let before = std::mem::replace(&mut self.present_view, view);
+        let same = before.effective == self.present_view.effective;
+        if !same {
+            self.flag_all();
+        }
+        !same
+    }
+
+    fn introduce(&mut self, pos: Pos, introduction: acceptance::Introduction) {
+        let partner = introduction.partner;
+        for (writer, key) in introduction.writers {
+            self.writers.entry(writer).or_insert((partner, key));
+            self.introductions.entry(writer).or_default().push(pos);
+        }
+        if let Some(identity) = introduction.identity {
+            let held = self.identities.get(&partner);
+            let number = identity.certificates.number;
+            if held.is_none_or(|held| held.certificates.number < number) {
+                self.identities.insert(partner, identity);
+            }
         }
     }
 
@@ -449,18 +631,17 @@ impl Channel {
         view: &View,
         author: PartnerId,
     ) {
-        if let Some(introduction) = acceptance::introduction(event) {
-            let partner = introduction.partner;
-            for (writer, key) in introduction.writers {
-                self.writers.entry(writer).or_insert((partner, key));
-                self.introductions.entry(writer).or_default().push(pos);
-            }
-            if let Some(identity) = introduction.identity {
-                self.identities.entry(partner).or_insert(identity);
-            }
-        }
         if let (Act::Charter { .. }, Ok(charter)) = (&act, acceptance::charter_of(event)) {
             self.charter.get_or_insert(charter);
+        }
+        if let Some(seat) = act.names_seat() {
+            self.seats_named.entry(seat).or_default().push(pos);
+        }
+        let comings = self.comings.entry(author);
+        match &act {
+            Act::Leave => comings.or_default().leaves.push(pos),
+            Act::Accept { .. } => comings.or_default().accepts.push(pos),
+            _ => {}
         }
         let entry = *self.graph.entry(pos);
         let past = (entry.frontier, view);
@@ -479,12 +660,16 @@ impl Channel {
             judged,
         };
         let with = self.graph.frontier_with(pos);
-        let after = self.graph.union(&[self.present, with]);
-        let before = (self.present, &*self.present_view);
-        let view = self.controls.advance(&self.graph, before, event, after);
-        self.present = after;
+        let known = self.graph.acts_of(event.frontier);
+        self.present = self.graph.union(&[self.present, with]);
+        let after = self.cut_of(self.present);
+        let before = (self.present_acts, &*self.present_view);
+        let view = self
+            .controls
+            .advance(&self.graph, before, event, known, &after);
+        self.present_acts = after.acts;
         let view = Arc::new(view);
-        self.remember(after, view.clone());
+        self.remember(self.present, &after, view.clone());
         let before = std::mem::replace(&mut self.present_view, view);
         if bears_on_older_events(&before, &self.present_view, pos) {
             self.flag_all();
@@ -530,18 +715,36 @@ impl Channel {
         at
     }
 
-    /// The static key of an event in its channel's timeline.
+    /// The key of an event in its channel's timeline: static, unless a barrier that lacks the
+    /// event has put it higher.
     pub fn timeline_key(&self, pos: Pos) -> (u64, u64, WriterId, LaneId, u64, EventId) {
         let chain = self.graph.chain(pos.chain);
         let entry = self.graph.entry(pos);
-        (
-            entry.t,
-            entry.h,
-            chain.writer,
-            chain.lane,
-            pos.seq,
-            entry.id,
-        )
+        let (t, h) = self.key_of(pos);
+        (t, h, chain.writer, chain.lane, pos.seq, entry.id)
+    }
+
+    /// Puts messages where their keys belong now.
+    pub(crate) fn sort_again(&mut self, moved: BTreeSet<Pos>) {
+        if moved.is_empty() {
+            return;
+        }
+        self.timeline.retain(|pos| !moved.contains(pos));
+        let messages = moved.into_iter();
+        let mut messages: Vec<Pos> = messages
+            .filter(|pos| self.graph.entry(*pos).kind.is_sealed())
+            .collect();
+        if messages.len() < 64 {
+            for pos in messages {
+                let at = self.timeline_place(pos);
+                self.timeline.insert(at, pos);
+            }
+            return;
+        }
+        self.timeline.append(&mut messages);
+        let mut timeline = std::mem::take(&mut self.timeline);
+        timeline.sort_by_cached_key(|pos| self.timeline_key(*pos));
+        self.timeline = timeline;
     }
 
     fn author_number(&mut self, author: Author) -> u32 {
@@ -559,16 +762,33 @@ impl Channel {
         if let Some(view) = self.views.get(&frontier) {
             return view.clone();
         }
-        let view = Arc::new(authority::fold(&self.graph, &self.controls, frontier));
-        self.remember(frontier, view.clone());
+        let cut = self.cut_of(frontier);
+        let known = self.folded.get(&(cut.acts, cut.top));
+        let view = known.cloned().unwrap_or_else(|| {
+            let view = authority::fold(&self.graph, &self.controls, &cut.layers, cut.acts);
+            Arc::new(view)
+        });
+        self.remember(frontier, &cut, view.clone());
         view
     }
 
-    fn remember(&mut self, frontier: FrontierIx, view: Arc<View>) {
+    /// The acts of a frontier, and how the barriers that stand in it cut them into layers.
+    fn cut_of(&mut self, frontier: FrontierIx) -> Cut {
+        let (top, layers) = self.layers(frontier);
+        Cut {
+            acts: self.graph.acts_of(frontier),
+            top,
+            layers,
+        }
+    }
+
+    fn remember(&mut self, frontier: FrontierIx, cut: &Cut, view: Arc<View>) {
         if self.views.len() >= limits::VIEWS_CACHED {
             self.views.clear();
+            self.folded.clear();
         }
-        self.views.insert(frontier, view);
+        self.views.insert(frontier, view.clone());
+        self.folded.insert((cut.acts, cut.top), view);
     }
 
     /// The channel in the light of all that is accepted.
@@ -578,6 +798,47 @@ impl Channel {
 
     pub(crate) fn present_frontier(&self) -> FrontierIx {
         self.present
+    }
+
+    /// The acts of the present frontier: what an event cites that has seen everything.
+    pub(crate) fn present_acts(&self) -> FrontierIx {
+        self.present_acts
+    }
+
+    pub(crate) fn finality(&self, lane: LaneId) -> Option<&Finality> {
+        self.finality.get(&lane)
+    }
+
+    pub(crate) fn finality_mut(&mut self, lane: LaneId) -> Option<&mut Finality> {
+        self.finality.get_mut(&lane)
+    }
+
+    /// How many of a set it takes for a barrier, as the charter says.
+    pub(crate) fn quorum_of_acks(&self) -> finality::Quorum {
+        match self.charter.as_ref().map(|charter| charter.finality) {
+            Some(2) => finality::Quorum::Majority,
+            _ => finality::Quorum::All,
+        }
+    }
+
+    /// The control events that name a writer as a seat.
+    pub(crate) fn seat_named(&self, writer: &WriterId) -> &[Pos] {
+        self.seats_named.get(writer).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn comings(&self, partner: &PartnerId) -> Comings {
+        self.comings.get(partner).cloned().unwrap_or_default()
+    }
+
+    /// What evidence in a lane proves, by writer.
+    pub(crate) fn proofs_of(&self, lane: LaneId) -> impl Iterator<Item = (&WriterId, &Proof)> {
+        let first = (lane, WriterId([0; 32]));
+        let proofs = self.proofs.range(first..=(lane, WriterId([0xff; 32])));
+        proofs.map(|((_, writer), proof)| (writer, proof))
+    }
+
+    pub(crate) fn author_of(&self, entry: &Entry) -> &Author {
+        &self.authors[entry.author as usize]
     }
 
     /// How far a proposal has come that `author` would now carry out by `act`; nothing for acts
@@ -592,7 +853,7 @@ impl Channel {
         self.charter.as_ref().map_or(0, |charter| charter.quorum)
     }
 
-    /// What is held of a partner's identity.
+    /// A partner's identity, with the latest list of its writers that came with one.
     pub fn identity(&self, partner: &PartnerId) -> Option<&Identity> {
         self.identities.get(partner)
     }

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use comity_crypto as crypto;
 
 use crate::acceptance;
+use crate::authority::Ending;
 use crate::body::EmptyBody;
 use crate::channel::{Accepted, Channel};
-use crate::codec::{Malformed, encode};
+use crate::codec::{Canonical, Malformed, encode};
 use crate::event::{Event, Header, Kind, Label, Precedence, Reference, UserName};
-use crate::graph::{ChainIx, Pos};
+use crate::finality::{AckBody, Finality, Past};
+use crate::graph::{ChainIx, FrontierIx, Pos};
 use crate::id::{EventId, Hash, LaneId, PartnerId, WriterId};
 use crate::keys::{self, Entropy, Keyring, WrapContext};
 use crate::lane::{Lane, LaneForm, lane_id};
@@ -132,9 +134,10 @@ impl Channel {
         let readers = Lane { form, audience };
         let known = self.own_head(author, lane);
         let known = known.map(|head| self.graph().entry(head).frontier);
-        if known != Some(self.present_frontier()) {
+        let known = known.map(|known| self.graph.acts_of(known));
+        if known != Some(self.present_acts()) {
             self.write_merges(author, now, written)?;
-            self.write_cut(author, lane, now, written)?;
+            self.write_cut(author, lane, &[], now, written)?;
         }
         let epoch =
             self.epoch_to_seal_with(author, lane, &readers, keyring, entropy, now, written)?;
@@ -160,16 +163,21 @@ impl Channel {
 
     /// Writes the cuts that are due: in every lane held of which a former member was a reader,
     /// unless this node's log there knows of the end of that membership. Nothing that comes later
-    /// is vouched for; so this is called together with the acceptance of the ending.
+    /// is vouched for; so this is called together with the acceptance of the ending. A node that
+    /// is still learning what it once knew does not `vouch` for what it holds of other partners:
+    /// it may have come after the ending.
     pub fn write_cuts(
         &mut self,
         author: &Author<'_>,
+        vouch: bool,
         now: WallTime,
         written: &mut Vec<Accepted>,
     ) -> Result<(), ComposeError> {
+        let mut news = self.attend_endings();
+        news.retain(|ending| vouch || ending.partner == author.partner);
         let lanes: Vec<LaneId> = self.lanes().map(|(lane, _)| *lane).collect();
         for lane in lanes {
-            self.write_cut(author, lane, now, written)?;
+            self.write_cut(author, lane, &news, now, written)?;
         }
         Ok(())
     }
@@ -186,7 +194,7 @@ impl Channel {
         written: &mut Vec<Accepted>,
     ) -> Result<(), ComposeError> {
         self.write_merges(author, now, written)?;
-        self.write_cut(author, lane, now, written)?;
+        self.write_cut(author, lane, &[], now, written)?;
         let heads = self.heads(author, lane, &[lane], None);
         let mut header = self.header(author, lane, &heads, Kind::Evidence, now);
         header.body_len = body.len() as u32;
@@ -195,45 +203,133 @@ impl Channel {
         Ok(())
     }
 
-    fn write_cut(
+    /// Writes and accepts an ack of a lane, of the highest number that is valid, after the cut
+    /// that may be due there; false where none is valid yet. What was accepted is in `written`.
+    pub fn write_ack(
         &mut self,
         author: &Author<'_>,
         lane: LaneId,
         now: WallTime,
         written: &mut Vec<Accepted>,
+    ) -> Result<bool, ComposeError> {
+        if lane != self.control_lane {
+            self.write_cut(author, lane, &[], now, written)?;
+        }
+        let heads = self.heads(author, lane, &[lane], None);
+        let frontier = self.frontier_of(lane, &heads);
+        let view = self.view(frontier);
+        let parents: Vec<Pos> = heads.prev.iter().chain(&heads.deps).copied().collect();
+        let past = Past::of_event(self, lane, &parents, frontier);
+        let nothing = Finality::default();
+        let acks = self.finality(lane).unwrap_or(&nothing);
+        let Some(ack) = acks.next(&past, &view, author.partner) else {
+            return Ok(false);
+        };
+        let body = AckBody {
+            number: ack.number,
+            base: acks.digest_of(ack.base),
+        };
+        let body = body.to_bytes();
+        let mut header = self.header(author, lane, &heads, Kind::Ack, now);
+        header.body_len = body.len() as u32;
+        header.body_hash = Hash(crypto::body_hash(&body));
+        written.push(self.write(Event::sign(header, body, author.key)?)?);
+        Ok(true)
+    }
+
+    /// The control frontier of an event that cites these heads.
+    fn frontier_of(&mut self, lane: LaneId, heads: &Heads) -> FrontierIx {
+        let in_control = lane == self.control_lane;
+        let parents = heads.prev.iter().chain(&heads.deps).copied();
+        let mut frontiers = Vec::new();
+        for parent in parents {
+            frontiers.push(match in_control {
+                true => self.graph.frontier_with(parent),
+                false => self.graph.entry(parent).frontier,
+            });
+        }
+        for head in &heads.control_heads {
+            frontiers.push(self.graph.frontier_with(*head));
+        }
+        self.graph.union(&frontiers)
+    }
+
+    /// Writes the cut that is due in a lane, if one is. `news` are the endings that the channel
+    /// learned of just now: with another among those to be told of, the lane was learned of after
+    /// that ending, and what is held of it may have been written after it, too. Then the cut cites
+    /// nothing but what names the lane.
+    fn write_cut(
+        &mut self,
+        author: &Author<'_>,
+        lane: LaneId,
+        news: &[Ending],
+        now: WallTime,
+        written: &mut Vec<Accepted>,
     ) -> Result<(), ComposeError> {
-        if !self.is_cut_due(author, lane) || mutation::is(Mutation::CutOmitted) {
+        let endings = self.endings_to_tell(author, lane);
+        if endings.is_empty() || mutation::is(Mutation::CutOmitted) {
             return Ok(());
         }
+        let late = endings.iter().any(|ending| !news.contains(ending));
+        let late = late && !mutation::is(Mutation::LateCutVouches);
         self.write_merges(author, now, written)?;
         for _ in 0..PRELUDE_EVENTS {
-            let heads = self.heads(author, lane, &[lane], None);
+            let heads = match late {
+                true => self.least_heads(author, lane),
+                false => self.heads(author, lane, &[lane], None),
+            };
             let body = encode(&EmptyBody {});
             let mut header = self.header(author, lane, &heads, Kind::Cut, now);
             header.body_len = body.len() as u32;
             header.body_hash = Hash(crypto::body_hash(&body));
             written.push(self.write(Event::sign(header, body, author.key)?)?);
-            if self.heads(author, lane, &[lane], None).deps.is_empty() {
+            if late || self.heads(author, lane, &[lane], None).deps.is_empty() {
                 break;
             }
         }
         Ok(())
     }
 
-    fn is_cut_due(&self, author: &Author<'_>, lane: LaneId) -> bool {
+    /// The endings that the next own event in a lane has to tell of.
+    fn endings_to_tell(&self, author: &Author<'_>, lane: LaneId) -> Vec<Ending> {
         let view = self.present();
         let Some(held) = self.lane(&lane) else {
-            return false;
+            return Vec::new();
         };
         if held.form == LaneForm::Control
             || view.member(&author.partner).is_none()
             || !held.audience.contains(&author.partner)
         {
-            return false;
+            return Vec::new();
         }
         let prev = self.own_head(author, lane);
         let writer = (author.partner, author.writer);
-        acceptance::has_new_endings(self, view, held, writer, prev, self.present_frontier())
+        let frontier = self.present_frontier();
+        acceptance::new_endings(self, view, held, writer, prev, frontier)
+            .copied()
+            .collect()
+    }
+
+    /// As little of a lane as an event there can have in its past: the own log, or the key event
+    /// with which the lane began here.
+    fn least_heads(&mut self, author: &Author<'_>, lane: LaneId) -> Heads {
+        let prev = self.own_head(author, lane);
+        let graph = self.graph();
+        let firsts = graph
+            .logs_of(lane)
+            .flat_map(|(_, chains)| chains)
+            .map(|&chain| Pos {
+                chain,
+                seq: graph.chain(chain).first,
+            });
+        let first = firsts.min_by_key(|pos| graph.entry(*pos).h);
+        let deps: Vec<Pos> = first.filter(|_| prev.is_none()).into_iter().collect();
+        let control_heads = self.unseen_control(prev, &deps);
+        Heads {
+            prev,
+            deps,
+            control_heads,
+        }
     }
 
     /// Gathers the heads of the control lane, where there are more than one event may list.
@@ -245,7 +341,8 @@ impl Channel {
     ) -> Result<(), ComposeError> {
         let lane = self.control_lane;
         for _ in 0..PRELUDE_EVENTS {
-            if self.unseen_heads(&[lane], None, None).len() <= limits::CONTROL_HEADS {
+            let heads = self.unseen_heads(&[lane], None, None);
+            if heads.len() <= limits::DEPS && self.last_acts().len() <= limits::CONTROL_HEADS {
                 break;
             }
             written.push(self.write_control(author, Kind::Merge, encode(&EmptyBody {}), now)?);
@@ -415,13 +512,24 @@ impl Channel {
             .map(|parent| self.graph().entry(*parent).frontier)
             .collect();
         let seen = self.graph.union(&parents);
-        if seen == self.present_frontier() {
+        if self.graph.acts_of(seen) == self.present_acts() {
             return Vec::new();
         }
-        let mut heads = self.unseen_heads(&[self.control_lane], None, None);
+        let mut heads = self.last_acts();
         heads.retain(|head| !self.graph().frontier_holds(seen, *head));
         heads.truncate(limits::CONTROL_HEADS);
         heads
+    }
+
+    /// The control events, acks apart, that lie in no other's past: what other lanes cite.
+    fn last_acts(&self) -> Vec<Pos> {
+        let graph = self.graph();
+        let acts = self.acts_within(self.present_frontier());
+        let followed = |act: &Pos| {
+            let mut others = acts.iter();
+            others.any(|other| other != act && graph.in_past(*act, *other))
+        };
+        acts.iter().copied().filter(|act| !followed(act)).collect()
     }
 
     fn header(

@@ -260,7 +260,7 @@ impl Kind {
     pub fn in_version_1(self) -> bool {
         !matches!(
             self,
-            Kind::Certificates | Kind::Retention | Kind::Roster | Kind::Ack | Kind::Floor
+            Kind::Certificates | Kind::Retention | Kind::Roster | Kind::Floor
         )
     }
 
@@ -270,9 +270,9 @@ impl Kind {
     }
 
     /// Whether the event may stand in the control lane, or in another one. Evidence stands where
-    /// the fork is.
+    /// the fork is, an ack in the lane that it acknowledges.
     pub fn belongs_in(self, control_lane: bool) -> bool {
-        self == Kind::Evidence || self.is_control_act() == control_lane
+        matches!(self, Kind::Evidence | Kind::Ack) || self.is_control_act() == control_lane
     }
 
     /// Whether the body is sealed; the others' bodies are public, as acceptance needs them.

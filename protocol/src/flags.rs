@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::authority::{Act, Ending};
+use crate::authority::{Act, Ending, View};
 use crate::channel::Channel;
 use crate::event::Kind;
+use crate::finality::Settled;
 use crate::graph::{ChainIx, Entry, FrontierIx, Pos};
 use crate::id::{LaneId, PartnerId, WriterId};
 use crate::mutation::{self, Mutation};
@@ -17,7 +18,7 @@ use crate::mutation::{self, Mutation};
 /// vouches for what others wrote.
 pub(crate) fn bears_on_flags(channel: &Channel, pos: Pos) -> bool {
     let entry = channel.graph.entry(pos);
-    let strikes = strikes_on(channel, channel.lane_of(pos));
+    let strikes = strikes_on(channel, channel.lane_of(pos), channel.present());
     strikes.iter().any(|strike| match strike {
         Strike::Ending(ending) => {
             entry.kind == Kind::Cut || !channel.graph.frontier_holds(entry.frontier, ending.pos)
@@ -53,11 +54,15 @@ impl Fallen {
     }
 
     pub(crate) fn holds(&self, pos: Pos) -> bool {
-        let ranges = self.0.get(&pos.chain).map_or(&[][..], Vec::as_slice);
+        self.begin(pos).is_some()
+    }
+
+    /// The first position of the range that holds one.
+    fn begin(&self, pos: Pos) -> Option<u64> {
+        let ranges = self.0.get(&pos.chain)?;
         let after = ranges.partition_point(|(from, _)| *from <= pos.seq);
-        after
-            .checked_sub(1)
-            .is_some_and(|last| pos.seq <= ranges[last].1)
+        let (from, to) = ranges[after.checked_sub(1)?];
+        (pos.seq <= to).then_some(from)
     }
 
     /// All positions, ascending.
@@ -89,24 +94,83 @@ impl Fallen {
     }
 }
 
-/// The messages of a lane that do not stand; positions of other kinds may be among them.
+/// The messages of a lane that do not stand; positions of other kinds may be among them. What a
+/// standing barrier holds is decided.
 pub(crate) fn fallen(channel: &Channel, lane: LaneId) -> Fallen {
-    let strikes = strikes_on(channel, lane);
-    let mut fallen = Fallen::default();
-    if mutation::is(Mutation::FlaggedStillShown) {
-        return fallen;
+    let frame = Frame {
+        channel,
+        view: channel.present(),
+        upto: None,
+        below: channel.finality(lane).map(|finality| &finality.settled),
+    };
+    frame.fallen(lane)
+}
+
+/// The same of what a barrier holds, up to the given positions, by the view of the control events
+/// that it holds; what the one before it holds is decided.
+pub(crate) fn fallen_within(
+    channel: &Channel,
+    lane: LaneId,
+    view: &View,
+    upto: &BTreeMap<ChainIx, u64>,
+) -> Fallen {
+    let frame = Frame {
+        channel,
+        view,
+        upto: Some(upto),
+        below: channel.finality(lane).map(|finality| &finality.settled),
+    };
+    frame.fallen(lane)
+}
+
+/// By what the events of a lane are judged.
+#[derive(Clone, Copy)]
+struct Frame<'a> {
+    channel: &'a Channel,
+    view: &'a View,
+    /// How far of each chain; all of it where absent.
+    upto: Option<&'a BTreeMap<ChainIx, u64>>,
+    /// What is decided.
+    below: Option<&'a Settled>,
+}
+
+impl Frame<'_> {
+    fn fallen(&self, lane: LaneId) -> Fallen {
+        let strikes = strikes_on(self.channel, lane, self.view);
+        let mut fallen = self.below.map(|below| below.decided.clone());
+        let mut fallen = fallen.take().unwrap_or_default();
+        if mutation::is(Mutation::FlaggedStillShown) || strikes.is_empty() {
+            return fallen;
+        }
+        let lane = Lane::new(*self, lane, strikes);
+        for (&chain, struck) in &lane.struck {
+            let first = self.channel.graph.chain(chain).first;
+            let undecided = self.decided_upto(chain) + 1;
+            for span in struck {
+                let from = (span.covered + 1).max(first).max(undecided);
+                fallen.add(chain, from, span.unaware);
+            }
+        }
+        fallen
     }
-    if strikes.is_empty() {
-        return fallen;
-    }
-    let lane = Lane::new(channel, lane, strikes);
-    for (&chain, struck) in &lane.struck {
-        let first = channel.graph.chain(chain).first;
-        for span in struck {
-            fallen.add(chain, (span.covered + 1).max(first), span.unaware);
+
+    /// The last position of a chain that counts; below its first where none does.
+    fn head(&self, chain: ChainIx) -> u64 {
+        match self.upto {
+            None => self.channel.graph.chain(chain).head(),
+            Some(upto) => upto.get(&chain).copied().unwrap_or(0),
         }
     }
-    fallen
+
+    fn decided_upto(&self, chain: ChainIx) -> u64 {
+        let upto = self.below.and_then(|below| below.upto.get(&chain));
+        upto.copied().unwrap_or(0)
+    }
+
+    /// Where the row of decided events begins that do not stand and of which this is one.
+    fn begin_of_fallen(&self, pos: Pos) -> Option<u64> {
+        self.below?.decided.begin(pos)
+    }
 }
 
 /// What takes the worth from events.
@@ -126,16 +190,15 @@ impl Strike<'_> {
     }
 }
 
-/// What strikes events of a lane, in the light of the present view.
-fn strikes_on(channel: &Channel, lane: LaneId) -> Vec<Strike<'_>> {
-    let present = channel.present();
+/// What strikes events of a lane, in the light of a view.
+fn strikes_on<'a>(channel: &'a Channel, lane: LaneId, view: &'a View) -> Vec<Strike<'a>> {
     let Some(lane) = channel.lane(&lane) else {
         return Vec::new();
     };
-    let endings = present.endings.iter();
+    let endings = view.endings.iter();
     let endings = endings.filter(|ending| lane.audience.contains(&ending.partner));
     let strangers = lane.audience.iter();
-    let strangers = strangers.filter(|partner| !present.members.contains_key(*partner));
+    let strangers = strangers.filter(|partner| !view.members.contains_key(*partner));
     let strangers = strangers.filter(|_| !mutation::is(Mutation::NoStandingIgnored));
     endings
         .map(Strike::Ending)
@@ -152,6 +215,7 @@ struct Span {
 }
 
 struct Lane<'a> {
+    frame: Frame<'a>,
     channel: &'a Channel,
     chains: Vec<ChainIx>,
     /// Per chain and strike that does not concern it: the last position that may vouch.
@@ -160,12 +224,16 @@ struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    fn new(channel: &'a Channel, lane: LaneId, strikes: Vec<Strike<'_>>) -> Lane<'a> {
+    fn new(frame: Frame<'a>, lane: LaneId, strikes: Vec<Strike<'_>>) -> Lane<'a> {
+        let channel = frame.channel;
         let logs = channel.graph.logs_of(lane);
         let chains: Vec<ChainIx> = logs.flat_map(|(_, chains)| chains).copied().collect();
+        let chains = chains.into_iter();
+        let of_frame = |chain: &ChainIx| frame.head(*chain) >= channel.graph.chain(*chain).first;
         let mut lane = Lane {
+            frame,
             channel,
-            chains,
+            chains: chains.filter(of_frame).collect(),
             vouches: BTreeMap::new(),
             struck: BTreeMap::new(),
         };
@@ -178,7 +246,7 @@ impl<'a> Lane<'a> {
 
     fn take(&mut self, number: usize, strike: &Strike<'_>) {
         let returns = match strike {
-            Strike::Ending(ending) => returns_after(self.channel, ending),
+            Strike::Ending(ending) => returns_after(self.frame, ending),
             Strike::NoStanding(_) => Vec::new(),
         };
         for &chain in &self.chains {
@@ -186,7 +254,7 @@ impl<'a> Lane<'a> {
             let author = author_of_log(self.channel, chain);
             let unaware = match strike {
                 Strike::Ending(ending) => self.unaware(chain, ending.pos),
-                Strike::NoStanding(_) => held.head(),
+                Strike::NoStanding(_) => self.frame.head(chain),
             };
             if strike.strikes(author, held.writer) {
                 if unaware >= held.first {
@@ -214,7 +282,7 @@ impl<'a> Lane<'a> {
         let count = held
             .entries
             .partition_point(|entry| !graph.frontier_holds(entry.frontier, control));
-        held.first + count as u64 - 1
+        (held.first + count as u64 - 1).min(self.frame.head(chain).max(held.first - 1))
     }
 
     /// The writer's cut may follow its last unaware event: it is the row of cuts under one control
@@ -222,12 +290,13 @@ impl<'a> Lane<'a> {
     fn last_vouching(&self, chain: ChainIx, unaware: u64, ending: Pos, returns: &[Pos]) -> u64 {
         let held = self.channel.graph.chain(chain);
         if mutation::is(Mutation::CutVouchesForLater) {
-            return held.head();
+            return self.frame.head(chain);
         }
         let Some(begun) = self.cut_begun_before(chain, unaware, ending) else {
             return unaware;
         };
-        let after = &held.entries[(unaware + 1 - held.first) as usize..];
+        let count = (self.frame.head(chain) + 1 - held.first) as usize;
+        let after = &held.entries[(unaware + 1 - held.first) as usize..count];
         let Some(frontier) = begun.or(after.first().map(|entry| entry.frontier)) else {
             return unaware;
         };
@@ -311,10 +380,18 @@ impl<'a> Lane<'a> {
         let first = self.channel.graph.chain(chain).first;
         let spans = self.struck.get(&chain).map_or(&[][..], Vec::as_slice);
         let mut seq = upto;
+        let decided = self.frame.decided_upto(chain);
         while seq >= first {
+            if seq <= decided {
+                match self.frame.begin_of_fallen(Pos { chain, seq }) {
+                    Some(begin) => seq = begin - 1,
+                    None => return Some(seq),
+                }
+                continue;
+            }
             let fallen = |span: &&Span| seq <= span.unaware && seq > span.covered;
             match spans.iter().find(fallen) {
-                Some(span) => seq = span.covered,
+                Some(span) => seq = span.covered.max(decided),
                 None => return Some(seq),
             }
         }
@@ -337,8 +414,9 @@ fn is_cut_under(entry: &Entry, frontier: FrontierIx) -> bool {
 }
 
 /// The effective invitations by which the partner of an ending came back.
-fn returns_after(channel: &Channel, ending: &Ending) -> Vec<Pos> {
-    let effective = &channel.present().effective;
+fn returns_after(frame: Frame<'_>, ending: &Ending) -> Vec<Pos> {
+    let channel = frame.channel;
+    let effective = &frame.view.effective;
     let acts = channel.controls.events();
     acts.filter(|event| {
         matches!(&event.act, Act::Invite { partner, .. } if *partner == ending.partner)

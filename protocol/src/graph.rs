@@ -35,6 +35,8 @@ pub struct Entry {
     pub kind: Kind,
     /// The author's local number.
     pub author: u32,
+    /// Whether its writer is its author's seat in the view of its control frontier.
+    pub by_seat: bool,
 }
 
 /// One branch of one log.
@@ -164,6 +166,37 @@ impl Graph {
         } else {
             chain.base
         }
+    }
+
+    /// What came newly into an event's past, of other chains: its deps there, and what is before
+    /// them.
+    pub fn news(&self, pos: Pos) -> Vec<Pos> {
+        let known = self.chain(pos.chain).known.iter();
+        let news = known.filter_map(|(&chain, steps)| {
+            let at = steps.binary_search_by_key(&pos.seq, |(at, _)| *at).ok()?;
+            Some(Pos {
+                chain,
+                seq: steps[at].1,
+            })
+        });
+        news.collect()
+    }
+
+    /// A control frontier without the acks that no act of it has in its past.
+    pub fn acts_of(&mut self, frontier: FrontierIx) -> FrontierIx {
+        let ends = self.frontier(frontier).iter();
+        let acts: Frontier = ends
+            .filter_map(|&(chain, upto)| Some((chain, self.last_act(chain, upto)?.seq)))
+            .collect();
+        self.intern(acts)
+    }
+
+    /// The last event of a chain, up to a position, that is no ack.
+    pub fn last_act(&self, chain: ChainIx, upto: u64) -> Option<Pos> {
+        let held = self.chain(chain);
+        let seqs = (held.first..=upto.min(held.head())).rev();
+        seqs.map(|seq| Pos { chain, seq })
+            .find(|pos| self.entry(*pos).kind != Kind::Ack)
     }
 
     /// Whether `earlier` lies in the past of `later` or is the same event.

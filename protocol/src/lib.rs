@@ -13,6 +13,7 @@ pub mod compose;
 pub mod event;
 pub mod evidence;
 pub mod files;
+pub mod finality;
 mod flags;
 pub mod giving;
 pub mod graph;

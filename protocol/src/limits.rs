@@ -6,11 +6,12 @@ pub const VERSION: u8 = 1;
 
 // Validity: the same at every node.
 
-/// A header of 32 references of 75 bytes, twice, with a label, fits three times over.
+/// A header of 96 references of 75 bytes, with a label, fits twice over.
 pub const HEADER_BYTES: usize = 16 << 10;
-/// Keeps one event's work bounded; what does not fit is cited by later events.
-pub const DEPS: usize = 32;
-/// As for [`DEPS`].
+/// Keeps one event's work bounded; what does not fit is cited by later events. An ack cites one of
+/// every partner.
+pub const DEPS: usize = PARTNERS;
+/// Keeps one event's work bounded; where there are more, merges gather them.
 pub const CONTROL_HEADS: usize = 32;
 /// The longest message of real chat seen is 4.4 kB; 32 key wraps of 1,240 bytes fit too.
 pub const BODY_BYTES: usize = 64 << 10;
@@ -99,6 +100,28 @@ pub const PIECES_PER_PEER: usize = 8;
 pub const FETCHES: usize = 16;
 /// Views of a channel's control state kept for reuse.
 pub const VIEWS_CACHED: usize = 256;
+
+/// Numbers that a node tries for an ack of its own, from the highest held downwards: who is behind
+/// by more enters at the top.
+pub const ACKS_TRIED: usize = 4;
+
+/// Peers that must have shown, since the start, that none of this node's own logs goes on where it
+/// ends here, before it acknowledges by itself: one may lie.
+pub const CONFIRMATIONS: usize = 2;
+/// What a barrier has moved by less is not marked as late: partners that write at the same time
+/// pass one another by a second or two.
+pub const LATE_MS: u64 = 10_000;
+/// Of fewer remaining members more than two thirds of a set cannot know of a removal.
+pub const LEAST_TO_FORCE: usize = 3;
+
+// Times of acknowledging, in milliseconds.
+
+/// What comes in this long after the first event that nobody has acknowledged is in one ack.
+pub const ACK_DELAY_MS: u64 = 250;
+/// Acks of one partner in one lane are this far apart: three of them make an event final.
+pub const ACK_MS: u64 = 1_000;
+/// And this far for each reader of the lane: all together write eight a second at most.
+pub const ACK_MS_PER_READER: u64 = 125;
 
 // Times of the sync machine, in milliseconds.
 

@@ -20,6 +20,8 @@ pub enum Mutation {
     CutNotDemanded,
     /// What a writer has heard after its cut, it vouches for, too.
     CutVouchesForLater,
+    /// A cut in a lane that was learned of after an ending cites all that is held there.
+    LateCutVouches,
     /// A key event may say any audience, whatever the lane's id.
     AudienceUnchecked,
     /// An event may be about what not all of its readers may read.
@@ -56,6 +58,8 @@ pub enum Mutation {
     AudienceIgnored,
     /// Whoever was a member once is served for ever.
     FormerMemberServed,
+    /// What a peer brings of a lane that this partner may not read is kept.
+    ForeignKept,
     /// Own events are pushed to every peer.
     PushedToAll,
     /// Ranges are sent to whoever asks.
@@ -114,6 +118,16 @@ pub enum Mutation {
     LinkUpSilent,
     /// Peers are not told anew of a channel whose members changed.
     ControlChangeUntold,
+    /// An ack counts although not all of the set have written the one before.
+    AckBeforeOthers,
+    /// What a partner says of its own removal counts towards forcing it out.
+    VictimCountsItself,
+    /// A partner is forced out by half of a set.
+    ForcedOutByHalf,
+    /// An act that comes late voids what a barrier holds.
+    LayersIgnored,
+    /// What comes late is sorted among what a barrier holds.
+    LateSlipsBelow,
 }
 
 #[cfg(any(test, planted))]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{Event, Reference};
-use crate::id::{EventId, PartnerId};
+use crate::id::{EventId, LaneId, PartnerId};
 use crate::limits;
 
 /// A waiting event.
@@ -126,6 +126,11 @@ impl Parking {
 
     pub fn contains(&self, id: &EventId) -> bool {
         self.events.contains_key(id)
+    }
+
+    /// The lane of a parked event.
+    pub fn lane_of(&self, id: &EventId) -> Option<LaneId> {
+        self.events.get(id).map(|parked| parked.event.header.lane)
     }
 
     /// The parked events that wait for `id`.

@@ -652,7 +652,7 @@ impl Pull {
     }
 
     /// Whether the peer was the last to be asked for the lane, and another could be asked now: so
-    /// none is always before the others.
+    /// none is always before the others. Whoever was asked for this log and is slow is no other.
     fn is_anothers_turn(&self, peer: PartnerId, log: &LogId, held: u64, now: Instant) -> bool {
         let could = |source: &Source| {
             let Some(lane) = source.lanes.get(&(log.0, log.1)) else {
@@ -664,11 +664,12 @@ impl Pull {
                 && rests.is_none_or(|rest| rest.until <= now)
                 && lane.ahead.get(&log.2).is_some_and(|theirs| *theirs > held)
         };
+        let slow = self.wants.get(log).map(|wanted| wanted.peer);
         self.asked_last.get(&(log.0, log.1)) == Some(&peer)
             && self
                 .sources
                 .iter()
-                .any(|(other, source)| *other != peer && could(source))
+                .any(|(other, source)| *other != peer && Some(*other) != slow && could(source))
     }
 }
 

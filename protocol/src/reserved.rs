@@ -36,19 +36,6 @@ impl Canonical for RosterBody {
     const LIMIT: usize = limits::BODY_BYTES;
 }
 
-/// An acknowledgement ([`crate::event::Kind::Ack`]).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AckBody {
-    pub number: u64,
-    /// The digest of its base.
-    pub base: Hash,
-}
-
-impl Canonical for AckBody {
-    const NAME: &'static str = "acknowledgement";
-    const LIMIT: usize = 64;
-}
-
 /// Where a lane's headers end ([`crate::event::Kind::Floor`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FloorBody {

@@ -15,6 +15,7 @@ use comity_protocol::codec::{Canonical, Malformed, encode};
 use comity_protocol::event::{Category, Event, Header, Label, Reference, UserName};
 use comity_protocol::evidence::EvidenceBody;
 use comity_protocol::files::{FileKey, chunk_count, chunk_len};
+use comity_protocol::finality::AckBody;
 use comity_protocol::id::{
     ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, Signature, WriterId,
 };
@@ -25,7 +26,7 @@ use comity_protocol::keys::{self, GivenContext, Keyring, WrapContext};
 use comity_protocol::lane::{LaneForm, lane_id};
 use comity_protocol::limits;
 use comity_protocol::peering::{self, PeeringFile, SignedPeeringFile};
-use comity_protocol::reserved::{AckBody, FloorBody, RetentionBody, RosterBody};
+use comity_protocol::reserved::{FloorBody, RetentionBody, RosterBody};
 use comity_protocol::sync::heads;
 use comity_protocol::wire::{
     AskHeads, AskKeys, AskPiece, Events, Frame, GivenKey, Have, HaveLane, Head, Heads, Hello, Keys,
@@ -287,7 +288,7 @@ fn what_is_not_canonical_or_breaks_a_rule_is_refused() {
     }
     pinned(
         &refused,
-        "c4bd5385fb3062347a4bdda8337670ed982f7ad55e01197f5d160266e9e80bb5",
+        "1ef64d03340d50466ead32184646db9f22bf87b6c6e2feac66b54f2cff724889",
     );
 }
 

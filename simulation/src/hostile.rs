@@ -31,6 +31,10 @@ pub struct Captive {
 }
 
 impl Captive {
+    pub fn id(&self) -> PartnerId {
+        self.identity.partner()
+    }
+
     pub fn signing(&self) -> SigningKey {
         SigningKey::from_seed(&self.signing)
     }
@@ -86,7 +90,8 @@ impl Pen {
         }
     }
 
-    /// A post for all members; what must stand before it comes first.
+    /// A post for all members; what must stand before it comes first. Nothing, as of all that it
+    /// writes, where the channel as it pretends to see it refuses it.
     pub fn post(&mut self, text: &str) -> Vec<Event> {
         let message = self.message(Kind::Post, None, text_body(text));
         self.write(&message)
@@ -121,17 +126,15 @@ impl Pen {
             key: &self.signing,
         };
         let mut written = Vec::new();
-        self.channel
-            .write_message(
-                &author,
-                message,
-                &mut self.keyring,
-                &entropy,
-                WallTime(self.now_ms),
-                &mut written,
-            )
-            .expect("a member may write");
-        events_of(written)
+        let done = self.channel.write_message(
+            &author,
+            message,
+            &mut self.keyring,
+            &entropy,
+            WallTime(self.now_ms),
+            &mut written,
+        );
+        done.map_or_else(|_| Vec::new(), |_| events_of(written))
     }
 
     /// A control event.
@@ -142,10 +145,11 @@ impl Pen {
             key: &self.signing,
         };
         let mut written = Vec::new();
-        self.channel
-            .write_act(&author, kind, body, WallTime(self.now_ms), &mut written)
-            .expect("a member may act");
-        events_of(written)
+        let now = WallTime(self.now_ms);
+        let done = self
+            .channel
+            .write_act(&author, kind, body, now, &mut written);
+        done.map_or_else(|_| Vec::new(), |_| events_of(written))
     }
 
     /// Signs a header again as it now is, with a public body.

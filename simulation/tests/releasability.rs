@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use comity_protocol::event::{Precedence, UserName};
+use comity_protocol::event::{Kind, Precedence, UserName};
 use comity_protocol::graph::Pos;
 use comity_protocol::id::{ChannelId, EventId, Hash, LaneId, PartnerId};
 use comity_protocol::lane::LaneForm;
@@ -312,7 +312,10 @@ impl Run {
                 let id = event.id;
                 let body = &event.body[..event.body.len().min(48)];
                 needles.push((format!("signature of {id}"), event.signature.0.to_vec()));
-                needles.push((format!("body of {id}"), body.to_vec()));
+                // The first ack of any lane says the same.
+                if event.header.kind() != Kind::Ack {
+                    needles.push((format!("body of {id}"), body.to_vec()));
+                }
                 if let Some(commitment) = event.header.commitment {
                     needles.push((format!("commitment of {id}"), commitment.0.to_vec()));
                 }

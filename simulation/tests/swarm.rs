@@ -85,6 +85,51 @@ fn a_fork_is_put_on_record_under_its_own_name() {
     assert_eq!(outcome.failure, None, "{}", outcome.log.join("\n"));
 }
 
+/// A removed partner begins a lane of which nobody had heard. When another is removed, a cut is due
+/// there; it must not vouch for what came after the first removal.
+#[test]
+fn a_cut_in_a_lane_learned_of_after_a_removal_vouches_for_nothing() {
+    let scenario = "seed 274\n\
+        200 found 1 1 0\n\
+        520 invite 18446744073709551615 0 258\n\
+        580 invite 18446744073709551615 0 3\n\
+        700 invite 18446744073709551615 0 261\n\
+        8382 remove 18446744073709551615 0 5\n\
+        18994 backdate 5 0 11639492\n\
+        19809 remove 2 0 200905629275919\n";
+    let outcome = scenario::read_and_play(scenario).expect("a scenario");
+    assert_eq!(outcome.failure, None, "{}", outcome.log.join("\n"));
+    assert!(outcome.reached["messages of the removed"] > 0);
+}
+
+/// A hostile reader shows a lane of three to the fourth: nothing of it is stored there, and the
+/// sender is charged.
+#[test]
+fn what_is_leaked_is_not_kept() {
+    let scenario = "seed 274\n\
+        200 found 1 1 0\n\
+        520 invite 18446744073709551615 0 258\n\
+        580 invite 18446744073709551615 0 3\n\
+        640 invite 18446744073709551615 0 4\n\
+        700 invite 18446744073709551615 0 261\n\
+        9000 direct 2 0 31\n\
+        9100 direct 5 0 1\n\
+        9200 direct 3 0 7\n\
+        15000 leak 5 0 63\n";
+    let outcome = scenario::read_and_play(scenario).expect("a scenario");
+    assert_eq!(outcome.failure, None, "{}", outcome.log.join("\n"));
+    assert!(
+        outcome.reached["events leaked"] > 0,
+        "{:?}",
+        outcome.reached
+    );
+    let charged = outcome
+        .log
+        .iter()
+        .filter(|line| line.contains("may not read"));
+    assert!(charged.count() > 0, "{}", outcome.log.join("\n"));
+}
+
 #[cfg(planted)]
 #[test]
 fn some_planted_bugs_are_found() {

@@ -106,8 +106,18 @@ impl Node {
         self.await_service();
     }
 
+    /// As [`Node::start`], with options of `comity serve`.
+    pub fn start_with(&mut self, options: &[&str]) {
+        self.spawn_with(options);
+        self.await_service();
+    }
+
     /// Starts the process.
     pub fn spawn(&mut self) {
+        self.spawn_with(&[]);
+    }
+
+    fn spawn_with(&mut self, options: &[&str]) {
         assert!(self.process.is_none(), "{} runs already", self.name);
         let log = OpenOptions::new()
             .create(true)
@@ -117,6 +127,7 @@ impl Node {
             .process_command()
             // So that it does not outlive a test that was itself killed.
             .args(["serve", "--until-stdin-ends"])
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(log.expect("a log beside the node"))

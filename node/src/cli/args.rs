@@ -101,6 +101,9 @@ pub enum Command {
     /// Look after the node's keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Look after the node's writers, its spares, and the partner's seat in channels
+    #[command(subcommand)]
+    Writer(WriterCommand),
     /// Show that the node has nothing of what is not for its partner
     ProveSegregation(SegregationArgs),
     /// Simulate a channel on the links of a mission
@@ -129,9 +132,18 @@ pub struct InitArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Stops on Ctrl-C, SIGTERM or `comity stop`. Logs to standard error.\n\n\
-                  Example:\n  comity serve --dir /var/lib/comity"
+                  After a restore, --restored is given once, at the first start, before any other \
+                  command writes in the directory: each time that it is given uses up a spare \
+                  writer. See docs/operations.md, 'After restoring a backup'.\n\n\
+                  Examples:\n  comity serve --dir /var/lib/comity\n  \
+                  comity serve --dir /var/lib/comity --restored"
 )]
 pub struct ServeArgs {
+    /// The directory was put back from a backup: never write again as the writers that it has
+    /// used. TIMES is how often this same backup was put back, this time included
+    #[arg(long, value_name = "TIMES", num_args = 0..=1, require_equals = true,
+          default_missing_value = "1", value_parser = clap::value_parser!(u8).range(1..))]
+    pub restored: Option<u8>,
     /// Stop when standard input ends, so as not to outlive whoever started it
     #[arg(long, hide = true)]
     pub until_stdin_ends: bool,
@@ -567,6 +579,99 @@ pub struct RotateStorageArgs {
     pub new_key: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum WriterCommand {
+    /// List the node's writers: the one in use, the spares, and those never used again
+    #[command(after_help = "Example:\n  comity writer list")]
+    List,
+    /// Make one more spare writer, and introduce it in the channels; the node must be stopped
+    Add(WriterAddArgs),
+    /// Never use a writer again, and take it out of the channels
+    #[command(
+        after_help = "A writer that has the partner's seat in a channel is retired there once the \
+                      seat has moved. A retired writer does not come back.\n\n\
+                      Example:\n  comity writer retire 5be1f0"
+    )]
+    Retire(WriterId),
+    /// Give the partner's seat to another writer of this node
+    MoveSeat(MoveSeatArgs),
+    /// Take lost seats back, by the root key
+    TransferSeat(TransferSeatArgs),
+    /// Carry seat transfers that another member's root has signed into the channels
+    #[command(
+        after_help = "A partner none of whose writers is known in a channel any more cannot carry \
+                      them itself. Whoever carries them adds nothing: the root key has signed \
+                      every one, and the node checks it.\n\n\
+                      Example:\n  comity writer carry from-bravo.transfer"
+    )]
+    Carry(CarryArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CarryArgs {
+    /// The file that 'comity writer transfer-seat --out' made at the other partner
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct WriterId {
+    /// The writer's id, or its start: 'comity writer list'
+    pub writer: String,
+}
+
+#[derive(Debug, Args)]
+pub struct RootKey {
+    /// The file of the partner's root keys [default: root.key in the node's directory]
+    #[arg(long, value_name = "FILE")]
+    pub root_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The root key signs a new list of the node's writers, without those that are \
+                  never used again. Bring the file with the root keys for this one command, and \
+                  take it away again.\n\n\
+                  Example:\n  comity writer add --root-key /media/safe/root.key"
+)]
+pub struct WriterAddArgs {
+    #[command(flatten)]
+    pub root: RootKey,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Only the seat can give itself away. Where it cannot, since its writer is never \
+                  used again: comity writer transfer-seat.\n\n\
+                  Example:\n  comity writer move-seat 5be1f0 --channel harbour"
+)]
+pub struct MoveSeatArgs {
+    #[command(flatten)]
+    pub writer: WriterId,
+    /// In this channel only
+    #[arg(long, value_name = "CHANNEL")]
+    pub channel: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "After a restore, and once the node has read back from its peers what it wrote \
+                  since the backup: what the former seat did up to the last event that is held \
+                  here stands, and nothing of it that comes later. The former seat is a writer no \
+                  more. The root key stays in this process; the node is given what it signed.\n\n\
+                  Example:\n  comity writer transfer-seat --root-key /media/safe/root.key"
+)]
+pub struct TransferSeatArgs {
+    #[command(flatten)]
+    pub root: RootKey,
+    /// In this channel only
+    #[arg(long, value_name = "CHANNEL")]
+    pub channel: Option<String>,
+    /// Write what this node cannot carry itself to this file, which does not exist yet, for
+    /// another member: comity writer carry
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "The node must be stopped; nothing in its directory is changed. By itself the \
@@ -762,6 +867,17 @@ mod tests {
     }
 
     #[test]
+    fn a_restore_counts_once_unless_said_otherwise() {
+        let restored = |arguments: &[&str]| match Arguments::parse_from(arguments).command {
+            Command::Serve(args) => args.restored,
+            _ => None,
+        };
+        assert_eq!(restored(&["comity", "serve"]), None);
+        assert_eq!(restored(&["comity", "serve", "--restored"]), Some(1));
+        assert_eq!(restored(&["comity", "serve", "--restored=2"]), Some(2));
+    }
+
+    #[test]
     fn wrong_arguments_are_refused() {
         for wrong in [
             &["comity", "demo", "--partners", "17"][..],
@@ -772,6 +888,8 @@ mod tests {
             &["comity", "channel", "create", "x", "--history", "none"],
             &["comity", "channel", "create", "x", "--quorum", "65"],
             &["comity", "receipt", "3f9a2c", "--user", "alice"],
+            &["comity", "serve", "--restored=0"],
+            &["comity", "serve", "--restored", "2"],
         ] {
             assert!(Arguments::try_parse_from(wrong).is_err(), "{wrong:?}");
         }

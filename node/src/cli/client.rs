@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use super::failure::{self, NOT_ANSWERING};
 use crate::api::{
     ApiError, ChannelInfo, Decided, Digests, Fault, FileData, FileInfo, FileProgress, FileUpload,
-    ImportProgress, Imported, Item, MAX_LINE, NodeStatus, PeerInfo, PeeringFile, PostInfo, Reply,
-    Request, Written,
+    ImportProgress, Imported, Item, LostSeatInfo, MAX_LINE, NodeStatus, PeerInfo, PeeringFile,
+    PostInfo, Reply, Request, WriterActed, WriterInfo, Written,
 };
 use crate::config::Config;
 use crate::service;
@@ -278,6 +278,9 @@ answers! {
     File(FileInfo),
     FileProgress(FileProgress),
     FileData(FileData),
+    Writer(WriterInfo),
+    WriterActed(WriterActed),
+    LostSeat(LostSeatInfo),
     Digests(Digests),
 }
 

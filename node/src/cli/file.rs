@@ -15,6 +15,7 @@ use super::args::{FileCommand, FileGetArgs, FileListArgs, FileSendArgs};
 use super::client::Node;
 use super::escape::escape;
 use super::exit::Exit;
+use super::message::forked_mark;
 use super::output::Output;
 use super::table::{bytes, short};
 use super::{failure, time};
@@ -280,6 +281,7 @@ pub fn shown(file: &FileInfo) -> String {
         text.push_str("file ");
     }
     text.push_str(&format!("({})", state(&file.state)));
+    text.push_str(forked_mark(file.forked));
     text
 }
 
@@ -323,6 +325,7 @@ mod tests {
             audience: vec!["alpha".into(), "bravo".into()],
             post: Some("0123456789abcdef".into()),
             state: "not_fetched".into(),
+            forked: false,
         };
         assert_eq!(
             shown(&file),

@@ -122,7 +122,7 @@ pub async fn read(dir: &Path, args: ReadArgs, output: &Output) -> Result<Exit, A
 /// A post as a person reads it: who and when, the message indented, the reactions and receipts.
 fn shown(post: &PostInfo) -> String {
     let mut text = format!(
-        "{}  {}  {}{}{}{}{}\n{}",
+        "{}  {}  {}{}{}{}{}{}\n{}",
         time::utc(post.create_at),
         escape(&post.author),
         escape(&short(&post.id)),
@@ -134,6 +134,7 @@ fn shown(post: &PostInfo) -> String {
             ""
         },
         if post.pinned { "  pinned" } else { "" },
+        forked_mark(post.forked),
         body(post)
     );
     if !post.reactions.is_empty() {
@@ -152,6 +153,14 @@ fn audience_mark(post: &PostInfo) -> String {
     match post.form {
         LaneForm::Open => String::new(),
         LaneForm::Directed => format!("  to {} only", escape(&post.audience.join(", "))),
+    }
+}
+
+/// What to know of a message whose writer was caught signing two events for one position.
+pub fn forked_mark(forked: bool) -> &'static str {
+    match forked {
+        true => "  forked log: others may have been shown something else",
+        false => "",
     }
 }
 
@@ -228,14 +237,15 @@ mod tests {
         assert!(!shown(&post).contains("alpha"));
         post.form = LaneForm::Directed;
         post.pinned = true;
+        post.forked = true;
         post.receipts = vec![ReceiptInfo {
             author: "bob@alpha".into(),
             state: ReceiptState::Read,
         }];
         assert_eq!(
             shown(&post),
-            "1970-01-01 00:00:00  eve@bravo  abcdef012345  to alpha, bravo only  pinned\n    \
-             one\n    [read by bob@alpha]"
+            "1970-01-01 00:00:00  eve@bravo  abcdef012345  to alpha, bravo only  pinned  forked log: others may have \
+             been shown something else\n    one\n    [read by bob@alpha]"
         );
     }
 
@@ -252,6 +262,7 @@ mod tests {
             reply_to: None,
             edit_at: None,
             state: "shown".into(),
+            forked: false,
             pinned: false,
             reactions: Vec::new(),
             receipts: Vec::new(),

@@ -30,6 +30,7 @@ mod stop;
 mod table;
 mod time;
 mod words;
+mod writer;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::process::ExitCode;
@@ -94,6 +95,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<Exit, ApiErro
         Command::Export(args) => export::run(&dir, args, output).await,
         Command::Import(args) => import::run(&dir, args, output).await,
         Command::Key(command) => key::run(&dir, command, output).await,
+        Command::Writer(command) => writer::run(&dir, command, output).await,
         Command::ProveSegregation(args) => segregation::run(&dir, args, output).await,
         Command::Simulate(args) => simulate::run(args, output),
         Command::Demo(args) => demo::run(args, output).await,

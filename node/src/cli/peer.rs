@@ -227,7 +227,8 @@ pub fn done(output: &Output, text: &str) -> Result<(), ApiError> {
     output.answer(&serde_json::json!({ "done": true }), |_| text.into())
 }
 
-fn read_text(path: &Path) -> Result<String, ApiError> {
+/// Reads a file that is small where it is honest; `-` is standard input.
+pub fn read_text(path: &Path) -> Result<String, ApiError> {
     let mut text = String::new();
     let read = if path == Path::new("-") {
         std::io::stdin().take(MAX_FILE).read_to_string(&mut text)
@@ -239,7 +240,7 @@ fn read_text(path: &Path) -> Result<String, ApiError> {
 }
 
 /// Writes a file that must not exist yet, for its owner alone.
-fn write_new(path: &Path, text: &str) -> Result<(), ApiError> {
+pub fn write_new(path: &Path, text: &str) -> Result<(), ApiError> {
     OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -17,16 +17,21 @@ pub async fn run(dir: &Path, args: ServeArgs) -> Result<Exit, ApiError> {
     let config = Config::load(dir)?;
     logging::configured(&config.log);
     let served = if args.until_stdin_ends {
-        serve_until(dir, config, stdin_end()).await
+        serve_until(dir, config, args.restored, stdin_end()).await
     } else {
-        service::serve(dir, config).await
+        service::serve(dir, config, args.restored).await
     };
     served.map(|()| Exit::Ok).map_err(blame)
 }
 
 /// Serves; stops gracefully when `end` comes.
-async fn serve_until(dir: &Path, config: Config, end: oneshot::Receiver<()>) -> anyhow::Result<()> {
-    let serving = service::serve(dir, config);
+async fn serve_until(
+    dir: &Path,
+    config: Config,
+    restored: Option<u8>,
+    end: oneshot::Receiver<()>,
+) -> anyhow::Result<()> {
+    let serving = service::serve(dir, config, restored);
     tokio::pin!(serving);
     tokio::select! {
         served = &mut serving => return served,

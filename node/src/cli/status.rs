@@ -44,6 +44,7 @@ fn text(status: &NodeStatus) -> String {
         format!("parked    {}", parked(status)),
         format!("wire      {}", wire(status)),
         format!("uses      {}", usage(status)),
+        format!("writers   {}", writers(status)),
     ];
     if !status.peers.is_empty() {
         lines.push(String::new());
@@ -93,6 +94,17 @@ fn wire(status: &NodeStatus) -> String {
     )
 }
 
+fn writers(status: &NodeStatus) -> String {
+    let spares = match status.spare_writers {
+        1 => "1 spare".to_string(),
+        many => format!("{many} spares"),
+    };
+    match status.spent_writers {
+        0 => spares,
+        spent => format!("{spares}, {spent} never used again"),
+    }
+}
+
 fn usage(status: &NodeStatus) -> String {
     format!(
         "{} disk, {} memory, {:.1} s processor",
@@ -129,6 +141,9 @@ mod tests {
     fn sample() -> NodeStatus {
         NodeStatus {
             limits_met: Default::default(),
+            spare_writers: 2,
+            spent_writers: 0,
+            lost_seats: Vec::new(),
             partner: "alpha".into(),
             partner_id: "00".into(),
             version: "0.1.0".into(),

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{channels, files, import, members, messages, peering, posts, status};
+use super::{channels, files, import, members, messages, peering, posts, status, writers};
 use crate::api::{ApiError, Item, Request};
 use crate::node::Node;
 
@@ -242,6 +242,30 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
         Request::FileRead { file, chunk } => {
             let data = files::read_chunk(node, &file, chunk).await?;
             items.push(Item::FileData(data)).await;
+        }
+        Request::WriterList => {
+            for writer in writers::list(node).await? {
+                items.push(Item::Writer(writer)).await;
+            }
+        }
+        Request::WriterRetire { writer } => {
+            for acted in writers::retire(node, &writer).await? {
+                items.push(Item::WriterActed(acted)).await;
+            }
+        }
+        Request::SeatMove { writer, channel } => {
+            for acted in writers::move_seat(node, &writer, channel.as_deref()).await? {
+                items.push(Item::WriterActed(acted)).await;
+            }
+        }
+        Request::SeatsLost { channel } => {
+            for lost in writers::lost_seats(node, channel.as_deref()).await? {
+                items.push(Item::LostSeat(lost)).await;
+            }
+        }
+        Request::SeatTransfer { channel, transfer } => {
+            let acted = writers::transfer_seat(node, &channel, &transfer).await?;
+            items.push(Item::WriterActed(acted)).await;
         }
         Request::Digests => {
             items

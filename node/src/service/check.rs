@@ -62,6 +62,10 @@ fn check_store(store: &Store, found: &mut impl FnMut(Severity, String)) {
     match keystore::load(store) {
         Ok(keys) => {
             found(Severity::Ok, "the node's keys fit its identity".into());
+            if keys.own.spares.is_empty() {
+                let text = "the node has no spare writer, for after a restore: comity writer add";
+                found(Severity::Warning, text.into());
+            }
             let ends = keys
                 .own
                 .identity

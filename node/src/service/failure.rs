@@ -10,6 +10,7 @@ use crate::audit::AuditError;
 use crate::driver::Stopped;
 use crate::keystore::KeyFileError;
 use crate::pacts::PeeringError;
+use crate::root::RootError;
 use crate::rotation::RotationError;
 use crate::storage_key::StorageKeyError;
 use crate::store::StoreError;
@@ -73,8 +74,23 @@ pub fn keys(error: KeyFileError) -> ApiError {
     match error {
         KeyFileError::Store(error) => store(error),
         KeyFileError::Storage(error) => storage_key(error),
+        KeyFileError::Root(error) => root(error),
+        KeyFileError::TooManyWriters(_) => operator(
+            "too_many_writers",
+            error,
+            "retire one that is not needed first: comity writer retire",
+        ),
         error => node("keys", error),
     }
+}
+
+/// Root keys that a command was told to use cannot be used.
+pub fn root(error: RootError) -> ApiError {
+    operator(
+        "root_key",
+        error,
+        "name the file that 'comity init' made, root.key, with --root-key; it lies where the partner keeps it safe",
+    )
 }
 
 pub fn storage_key(error: StorageKeyError) -> ApiError {
@@ -267,12 +283,12 @@ pub fn command(error: CommandError) -> ApiError {
         CommandError::RestoredFromOldCopy => operator(
             "restored_copy",
             text,
-            "nothing more is written here, so that no position is signed twice; see docs/operations.md",
+            "nothing more is written here, so that no position is signed twice; see docs/operations.md, 'After restoring a backup'",
         ),
         CommandError::SeatLost => operator(
             "seat_lost",
             text,
-            "sign a seat transfer with the root key; see docs/operations.md, 'After restoring a backup'",
+            "once the node has read its events back, sign a seat transfer with the root key: comity writer transfer-seat; see docs/operations.md, 'After restoring a backup'",
         ),
         CommandError::NotAFile(_) => user(
             "not_a_file",

@@ -33,7 +33,7 @@ pub async fn share(node: &Node, channel: &str, partner: &str, role: Role) -> Res
             "a channel is shared with an approved peer: 'comity peer list'",
         ));
     }
-    let identity = Box::new(pact.identity);
+    let identity = Box::new(newest(node, pact.identity).await?);
     let role = protocol_role(role);
     let case = Case::of(node, id, Proposal::Invite { identity, role }).await?;
     case.carry_out(node).await
@@ -161,7 +161,7 @@ async fn proposed(
 async fn identity(node: &Node, channel: ChannelId, partner: &str) -> Result<Identity, ApiError> {
     let peered = node.pacts.lock().await.by_name(partner).cloned();
     if let Ok(pact) = peered {
-        return Ok(pact.identity);
+        return newest(node, pact.identity).await;
     }
     let id = names::partner_in(node, channel, partner).await?;
     let known = node.handle.look(move |replica| {
@@ -170,6 +170,27 @@ async fn identity(node: &Node, channel: ChannelId, partner: &str) -> Result<Iden
     });
     let known = known.await.map_err(failure::stopped)?;
     known.ok_or_else(|| failure::node("internal", "a partner of the channel without identity"))
+}
+
+/// The latest list of a peer's writers that its root has signed: the one that was compared when
+/// peering, or one that the peer has introduced since in a channel of this partner, because a
+/// writer of it was used up. Its TLS keys stay those of the pact.
+async fn newest(node: &Node, peered: Identity) -> Result<Identity, ApiError> {
+    let (partner, own) = (peered.partner(), node.partner);
+    let name = peered.name.clone();
+    let looked = node.handle.look(move |replica| {
+        let channels = replica.channels().values();
+        let placed = channels.filter(|channel| names::place(channel, &own).is_some());
+        let known = placed.filter_map(|channel| channel.identity(&partner));
+        let known = known.filter(|identity| identity.name == name);
+        known
+            .max_by_key(|identity| identity.certificates.number)
+            .cloned()
+    });
+    let known = looked.await.map_err(failure::stopped)?;
+    let number = peered.certificates.number;
+    let newer = known.filter(|known| known.certificates.number > number);
+    Ok(newer.unwrap_or(peered))
 }
 
 /// One decision about one partner in one channel.

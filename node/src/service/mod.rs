@@ -14,6 +14,7 @@ mod peering;
 mod posts;
 mod socket;
 mod status;
+pub mod writers;
 
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -136,9 +137,13 @@ pub async fn answer(
     answer::answer(node, request, &mut answer::Items::direct(sink)).await
 }
 
-/// Serves until SIGINT, SIGTERM or a stop request.
-pub async fn serve(dir: &Path, config: Config) -> anyhow::Result<()> {
-    let (node, mut running) = Node::open(dir, config, Mode::Serving).await?;
+/// Serves until SIGINT, SIGTERM or a stop request. `restored` says that the directory was put back
+/// from a backup, and how often it was from that one.
+pub async fn serve(dir: &Path, config: Config, restored: Option<u8>) -> anyhow::Result<()> {
+    let (node, mut running) = match restored {
+        Some(times) => Node::open_restored(dir, config, times).await?,
+        None => Node::open(dir, config, Mode::Serving).await?,
+    };
     let socket = socket::AdminSocket::bind(dir)?;
     let (stop, mut stopping) = tokio::sync::mpsc::channel(1);
     let serving = tokio::spawn(socket::serve(socket, node.clone(), stop));

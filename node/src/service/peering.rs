@@ -236,18 +236,14 @@ fn sign(
     })?;
     // Read anew for each file rather than kept: peering is rare.
     let keys = keystore::load(&node.store).map_err(failure::keys)?;
-    let signer = node
-        .identity
-        .certificates
-        .nodes
-        .first()
-        .map(|own| own.writer());
-    let signer = signer.ok_or_else(|| failure::node("keys", "the node has no certificate"))?;
-    Ok(SignedPeeringFile::sign(
-        &contents,
-        signer,
-        &keys.own.signing,
-    ))
+    let listed = node.identity.certificates.nodes.first();
+    let signer = listed.map(|own| own.writer());
+    let mut own = std::iter::once(&keys.own.signing).chain(&keys.own.spares);
+    let key = own.find(|key| Some(keystore::writer_of(key)) == signer);
+    let (Some(signer), Some(key)) = (signer, key) else {
+        return Err(failure::node("keys", "the node has no certificate"));
+    };
+    Ok(SignedPeeringFile::sign(&contents, signer, key))
 }
 
 fn own_addresses(node: &Node) -> Vec<String> {

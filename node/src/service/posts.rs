@@ -56,6 +56,7 @@ struct Found {
     form: LaneForm,
     audience: BTreeSet<PartnerId>,
     flagged: bool,
+    forked: bool,
     erased: bool,
     /// The post replied to.
     parent: Option<EventId>,
@@ -239,6 +240,7 @@ fn locate_post(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Found> 
         },
         audience: lane.audience.clone(),
         flagged: channel.is_flagged(pos),
+        forked: channel.is_forked(pos),
         erased: channel.is_erased(pos),
         held: held(replica, &channel.entry(pos).id),
         parent: channel.parent(pos).map(|parent| channel.entry(parent).id),
@@ -366,6 +368,7 @@ impl Reader<'_> {
             audience: self.audience(found),
             post: found.parent.map(|parent| parent.to_hex()),
             state: state.into(),
+            forked: found.forked,
         }
     }
 
@@ -397,6 +400,7 @@ impl Reader<'_> {
             reply_to: found.parent.map(|parent| parent.to_hex()),
             edit_at,
             state: state.into(),
+            forked: found.forked,
             pinned: self.is_pinned(found),
             reactions: self.reactions(found),
             receipts: self.receipts(found),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use comity_protocol::channel::Channel;
-use comity_protocol::id::{Hash, PartnerId, hex};
+use comity_protocol::id::{ChannelId, Hash, PartnerId, hex};
 use comity_protocol::replica::Replica;
 
-use super::{failure, names};
+use super::{failure, names, writers};
 use crate::api::{ApiError, ChannelDigest, Digests, NodeStatus, PeerInfo};
 use crate::node::Node;
 use crate::pacts::{Pact, PactState};
@@ -23,7 +23,9 @@ struct Counts {
     events: u64,
     posts: u64,
     parked: (usize, usize),
-    behind_self: bool,
+    /// Names of channels.
+    behind_self: Vec<String>,
+    lost_seats: Vec<String>,
     limits_met: BTreeMap<String, u64>,
 }
 
@@ -44,13 +46,10 @@ pub async fn status(node: &Node) -> Result<NodeStatus, ApiError> {
         .transport
         .as_ref()
         .map_or(node.config.listen, |transport| transport.local_addr());
-    let mut warnings = Vec::new();
-    if counts.behind_self {
-        warnings.push(
-            "this node may not write in a channel: its store was restored from an old copy"
-                .to_string(),
-        );
-    }
+    let spent = writers::spent(node)?;
+    let spent = node.writers.iter().filter(|id| spent.contains(*id)).count();
+    let spares = (node.writers.len() - spent).saturating_sub(1);
+    let mut warnings = writer_warnings(&counts, spares);
     warnings.extend(
         peers
             .iter()
@@ -83,12 +82,43 @@ pub async fn status(node: &Node) -> Result<NodeStatus, ApiError> {
         wire_datagrams_received: totals.udp_rx_datagrams,
         cpu_ms,
         limits_met: counts.limits_met,
+        spare_writers: spares as u64,
+        spent_writers: spent as u64,
+        lost_seats: counts.lost_seats,
         peers,
         warnings,
     })
 }
 
+/// What a restore has left to be done.
+fn writer_warnings(counts: &Counts, spares: usize) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !counts.behind_self.is_empty() {
+        warnings.push(format!(
+            "this node may not write in {}: its store was restored from an old copy, and the \
+             channel knows no spare writer of it",
+            counts.behind_self.join(", ")
+        ));
+    }
+    if !counts.lost_seats.is_empty() {
+        warnings.push(format!(
+            "the partner's seat is lost in {}; once all is read back: comity writer transfer-seat",
+            counts.lost_seats.join(", ")
+        ));
+    }
+    if spares == 0 {
+        warnings.push(
+            "this node has no spare writer: after a restore it could not write; stop it, and: \
+             comity writer add"
+                .to_string(),
+        );
+    }
+    warnings
+}
+
 fn counts(replica: &Replica, own: &PartnerId) -> Counts {
+    let name = |id: &ChannelId| replica.channels().get(id).map(names::name_of);
+    let lost = replica.lost_seats();
     let placed: Vec<&Channel> = replica
         .channels()
         .values()
@@ -100,7 +130,8 @@ fn counts(replica: &Replica, own: &PartnerId) -> Counts {
         events: placed.iter().map(|channel| channel.events()).sum(),
         posts: placed.iter().map(|channel| channel.posts()).sum(),
         parked: parked.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)),
-        behind_self: replica.behind_self().next().is_some(),
+        behind_self: replica.behind_self().filter_map(name).collect(),
+        lost_seats: lost.iter().filter_map(|lost| name(&lost.channel)).collect(),
         limits_met: replica
             .limits_met()
             .iter()

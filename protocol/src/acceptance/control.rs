@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use comity_crypto as crypto;
 
-use super::{Placement, Refusal, author_of, demand, empty_placement, invalid};
+use super::{Past, Placement, Refusal, author_of, demand, empty_placement, invalid};
 use crate::authority::{self, Act, Status, View, WriterList};
 use crate::body::{
     CertificatesBody, Charter, EmptyBody, EndorseBody, GrantBody, InviteBody, RemoveBody,
@@ -48,6 +48,7 @@ pub(crate) fn founder_key(event: &Event) -> Option<crypto::PublicKey> {
 }
 
 /// Writers that a control event makes known, whether or not it has effect.
+#[derive(Debug)]
 pub(crate) struct Introduction {
     pub partner: PartnerId,
     /// Absent where the event carries a certificate list alone.
@@ -55,36 +56,21 @@ pub(crate) struct Introduction {
     pub writers: Vec<(WriterId, crypto::PublicKey)>,
 }
 
-/// What a charter, an invitation, a writer introduction or an accepted seat transfer makes known.
-pub(crate) fn introduction(event: &Event) -> Option<Introduction> {
-    let body = &event.body;
-    let identity = match event.header.kind() {
-        Kind::Charter => charter_of(event).ok()?.creator,
-        Kind::Invite => InviteBody::from_bytes(body).ok()?.partner,
-        Kind::WriterIntroduce => CertificatesBody::from_bytes(body).ok()?.identity,
-        Kind::SeatTransfer => {
-            let list = SeatTransferBody::from_bytes(body).ok()?.certificates;
-            return Some(Introduction {
-                partner: list.partner,
-                identity: None,
-                writers: list.verify_nodes().ok()?,
-            });
-        }
-        _ => return None,
-    };
-    Some(Introduction {
-        partner: identity.partner(),
-        writers: identity.verify().ok()?,
-        identity: Some(identity),
-    })
-}
+/// An act and whom it makes known: a charter, an invitation, a writer introduction and a seat
+/// transfer do. To check what they carry costs more than all else about an event, so it is done
+/// once.
+type Deed = (Act, Option<Box<Introduction>>);
 
 pub(super) fn place(
     channel: &Channel,
     event: &Event,
+    past: &Past,
     (frontier, view): (FrontierIx, &Arc<View>),
 ) -> Result<Placement, Refusal> {
-    let act = act_of(channel, event, (frontier, view))?;
+    if event.header.kind() == Kind::Ack {
+        return place_control_ack(channel, event, past, (frontier, view));
+    }
+    let (act, introduces) = deed_of(channel, event, (frontier, view))?;
     let author = author_of_act(event, &act, view)?;
     let standing = view.members.get(&author).map(|member| member.status);
     let member = match &act {
@@ -111,7 +97,24 @@ pub(super) fn place(
     Ok(Placement {
         act: Some(act),
         lane: Some(lane),
+        introduces,
         forked,
+        ..empty_placement(view, author)
+    })
+}
+
+fn place_control_ack(
+    channel: &Channel,
+    event: &Event,
+    past: &Past,
+    (frontier, view): (FrontierIx, &Arc<View>),
+) -> Result<Placement, Refusal> {
+    let author = view
+        .seat_of(&event.header.writer)
+        .ok_or(Refusal::Invalid(NO_SEAT))?;
+    let ack = super::place_ack(channel, event, past, (frontier, &**view), author)?;
+    Ok(Placement {
+        ack: Some(ack),
         ..empty_placement(view, author)
     })
 }
@@ -131,30 +134,48 @@ fn author_of_act(event: &Event, act: &Act, view: &View) -> Result<PartnerId, Ref
             Some(partner) => Ok(partner),
             None => author_of(view, writer),
         },
-        _ => view.seat_of(writer).ok_or(Refusal::Invalid(
-            "by a writer that is no partner's seat in the event's own past",
-        )),
+        _ => view.seat_of(writer).ok_or(Refusal::Invalid(NO_SEAT)),
     }
 }
 
+const NO_SEAT: &str = "by a writer that is no partner's seat in the event's own past";
+
 const BODY: &str = "a body that does not fit its kind";
 
-/// Reads what a control event does from its public body.
-fn act_of(channel: &Channel, event: &Event, past: (FrontierIx, &View)) -> Result<Act, Refusal> {
+/// Reads what a control event does from its public body, and whom it makes known.
+fn deed_of(channel: &Channel, event: &Event, past: (FrontierIx, &View)) -> Result<Deed, Refusal> {
     let body = &event.body;
     match event.header.kind() {
         Kind::Charter => charter(channel, event),
+        Kind::Invite => {
+            let body = invalid(InviteBody::from_bytes(body), BODY)?;
+            let introduces = demand_whole(&body.partner)?;
+            Ok((Act::invite(&channel.id, &body), introduces))
+        }
+        Kind::WriterIntroduce => {
+            let CertificatesBody { identity } = invalid(CertificatesBody::from_bytes(body), BODY)?;
+            let introduces = demand_whole(&identity)?;
+            let act = Act::WriterIntroduce {
+                partner: identity.partner(),
+                list: WriterList::of(&identity.certificates),
+            };
+            Ok((act, introduces))
+        }
+        Kind::SeatTransfer => seat_transfer(channel, event, past),
+        _ => Ok((act_of(channel, event, past)?, None)),
+    }
+}
+
+/// Reads what an act does that makes nobody known.
+fn act_of(channel: &Channel, event: &Event, past: (FrontierIx, &View)) -> Result<Act, Refusal> {
+    let body = &event.body;
+    match event.header.kind() {
         Kind::Accept => Ok(Act::Accept {
             sealing_key: sealing_key(body)?,
         }),
         Kind::SealingKey => Ok(Act::SealingKey {
             sealing_key: sealing_key(body)?,
         }),
-        Kind::Invite => {
-            let body = invalid(InviteBody::from_bytes(body), BODY)?;
-            demand_whole(&body.partner)?;
-            Ok(Act::invite(&channel.id, &body))
-        }
         Kind::Grant => {
             let body = invalid(GrantBody::from_bytes(body), BODY)?;
             Ok(Act::grant(&channel.id, &body))
@@ -181,15 +202,6 @@ fn act_of(channel: &Channel, event: &Event, past: (FrontierIx, &View)) -> Result
             let WriterBody { writer } = invalid(WriterBody::from_bytes(body), BODY)?;
             Ok(Act::WriterRetire { writer })
         }
-        Kind::WriterIntroduce => {
-            let CertificatesBody { identity } = invalid(CertificatesBody::from_bytes(body), BODY)?;
-            demand_whole(&identity)?;
-            Ok(Act::WriterIntroduce {
-                partner: identity.partner(),
-                list: WriterList::of(&identity.certificates),
-            })
-        }
-        Kind::SeatTransfer => seat_transfer(channel, event, past),
         Kind::Evidence => {
             let Forked { writer, seq, .. } = evidence::place(channel, event, past.0)?;
             Ok(Act::Evidence { writer, seq })
@@ -200,23 +212,24 @@ fn act_of(channel: &Channel, event: &Event, past: (FrontierIx, &View)) -> Result
     }
 }
 
-fn charter(channel: &Channel, event: &Event) -> Result<Act, Refusal> {
+fn charter(channel: &Channel, event: &Event) -> Result<Deed, Refusal> {
     let charter = invalid(charter_of(event), BODY)?;
     demand(
         channel_id(&event.body) == channel.id,
         "a charter of another channel",
     )?;
-    demand_whole(&charter.creator)?;
+    let introduces = demand_whole(&charter.creator)?;
     let list = WriterList::of(&charter.creator.certificates);
     let first = event.header.seq == 1 && event.header.deps.is_empty();
     demand(
         first && list.writers.first() == Some(&event.header.writer),
         "a charter that is not its creator's first event",
     )?;
-    Ok(Act::Charter {
+    let act = Act::Charter {
         list,
         sealing_key: valid_key(&charter.sealing_key)?,
-    })
+    };
+    Ok((act, introduces))
 }
 
 /// The root key is that of the identity under which the partner was admitted: its id names it.
@@ -224,7 +237,7 @@ fn seat_transfer(
     channel: &Channel,
     event: &Event,
     (frontier, view): (FrontierIx, &View),
-) -> Result<Act, Refusal> {
+) -> Result<Deed, Refusal> {
     let body = invalid(SeatTransferBody::from_bytes(&event.body), BODY)?;
     let partner = body.certificates.partner;
     let identity = channel
@@ -240,22 +253,33 @@ fn seat_transfer(
         body.after,
         &body.root_signature,
     );
-    invalid(verified, "a seat transfer that does not hold together")?;
+    let writers = invalid(verified, "a seat transfer that does not hold together")?;
     demand(
         channel
             .controls
             .holds(&channel.graph, frontier, &body.after),
         "a seat transfer by whoever has not seen what it is to follow",
     )?;
-    Ok(Act::SeatTransfer {
+    let act = Act::SeatTransfer {
         partner,
         list: WriterList::of(&body.certificates),
         seat: body.seat,
-    })
+    };
+    let introduces = Introduction {
+        partner,
+        identity: None,
+        writers,
+    };
+    Ok((act, Some(Box::new(introduces))))
 }
 
-fn demand_whole(identity: &Identity) -> Result<(), Refusal> {
-    invalid(identity.verify(), "an identity that does not hold together").map(|_| ())
+fn demand_whole(identity: &Identity) -> Result<Option<Box<Introduction>>, Refusal> {
+    let writers = invalid(identity.verify(), "an identity that does not hold together")?;
+    Ok(Some(Box::new(Introduction {
+        partner: identity.partner(),
+        identity: Some(identity.clone()),
+        writers,
+    })))
 }
 
 fn sealing_key(body: &[u8]) -> Result<Arc<crypto::SealingPublicKey>, Refusal> {

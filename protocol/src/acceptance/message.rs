@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Past, Placement, Refusal, about, author_of, demand, empty_placement, epoch, invalid};
-use crate::authority::View;
+use crate::authority::{Ending, View};
 use crate::body::{EmptyBody, KeyBody, Role};
 use crate::channel::Channel;
 use crate::codec::Canonical;
@@ -19,7 +19,7 @@ use crate::mutation::{self, Mutation};
 /// The least role that may write a kind.
 pub(crate) fn least_role(kind: Kind) -> Role {
     match kind {
-        Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence => Role::Observer,
+        Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence | Kind::Ack => Role::Observer,
         _ => Role::Contributor,
     }
 }
@@ -72,6 +72,10 @@ pub(super) fn place(
         }
         None if kind == Kind::Evidence => {
             placement.forked = Some(evidence::place(channel, event, frontier)?);
+        }
+        None if kind == Kind::Ack => {
+            let of = (frontier, &**view);
+            placement.ack = Some(super::place_ack(channel, event, past, of, author)?);
         }
         None => epoch::demand_current(channel, event, past.prev, follows, &lane, view)?,
     }
@@ -129,7 +133,7 @@ fn is_named(channel: &Channel, event: &Event, past: &Past) -> bool {
 
 /// Whether a kind may still be written in a lane that is closed.
 fn may_be_late(kind: Kind) -> bool {
-    matches!(kind, Kind::Cut | Kind::Evidence)
+    matches!(kind, Kind::Cut | Kind::Evidence | Kind::Ack)
 }
 
 fn demand_open_to_its_readers(
@@ -223,15 +227,30 @@ pub(crate) fn has_new_endings(
     channel: &Channel,
     view: &View,
     lane: &Lane,
-    (author, writer): (PartnerId, WriterId),
+    author: (PartnerId, WriterId),
     prev: Option<Pos>,
     frontier: FrontierIx,
 ) -> bool {
+    new_endings(channel, view, lane, author, prev, frontier)
+        .next()
+        .is_some()
+}
+
+/// Those ends of membership.
+pub(crate) fn new_endings<'a>(
+    channel: &'a Channel,
+    view: &'a View,
+    lane: &'a Lane,
+    (author, writer): (PartnerId, WriterId),
+    prev: Option<Pos>,
+    frontier: FrontierIx,
+) -> impl Iterator<Item = &'a Ending> {
     let known = prev.map(|prev| channel.graph.entry(prev).frontier);
-    if known == Some(frontier) {
-        return false;
-    }
-    view.endings.iter().any(|ending| {
+    let endings = match known == Some(frontier) {
+        true => &[][..],
+        false => &view.endings[..],
+    };
+    endings.iter().filter(move |ending| {
         lane.audience.contains(&ending.partner)
             && !ending.strikes(author, writer)
             && known.is_none_or(|known| !channel.graph.frontier_holds(known, ending.pos))

@@ -13,18 +13,20 @@ use std::sync::Arc;
 
 use crate::authority::{Act, View};
 use crate::channel::{Channel, Epoch, KeyPart};
+use crate::codec::Canonical;
 use crate::codec::Malformed;
-use crate::event::{Event, Header, Reference};
+use crate::event::{Event, Header, Kind, Reference};
 use crate::evidence::Forked;
+use crate::finality::{self, AckBody};
 use crate::graph::{FrontierIx, Pos};
 use crate::id::{LaneId, PartnerId, WriterId};
 use crate::lane::Lane;
 use crate::mutation::{self, Mutation};
 
+pub(crate) use control::{Introduction, founder_key, would_have_effect};
 pub use control::{TAG_CHANNEL, channel_id, charter_of};
-pub(crate) use control::{founder_key, introduction, would_have_effect};
 pub(crate) use epoch::epoch_at;
-pub(crate) use message::{has_new_endings, least_role};
+pub(crate) use message::{least_role, new_endings};
 
 /// Why an event is not accepted now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +56,14 @@ pub struct Placement {
     pub(crate) act: Option<Act>,
     pub(crate) epoch: Option<Epoch>,
     pub(crate) key_part: Option<KeyPart>,
+    /// Whom the event makes known, with keys that were checked.
+    pub(crate) introduces: Option<Box<Introduction>>,
     /// The fork that the event proves.
     pub(crate) forked: Option<Forked>,
+    /// What an ack says.
+    pub(crate) ack: Option<finality::Ack>,
+    /// Whether the writer is its author's seat.
+    pub(crate) by_seat: bool,
     /// The event that this one is about, where it has effect on it.
     pub(crate) about: Option<Pos>,
 }
@@ -86,10 +94,13 @@ pub fn place(channel: &mut Channel, event: &Event) -> Result<Placement, Refusal>
     let frontier = past.frontier(channel);
     let view = channel.view(frontier);
     let mut placement = if in_control {
-        control::place(channel, event, (frontier, &view))?
+        control::place(channel, event, &past, (frontier, &view))?
     } else {
         message::place(channel, event, &past, frontier, &view)?
     };
+    let author = view.members.get(&placement.author);
+    placement.by_seat =
+        author.is_some_and(|author| author.seat == header.writer) || kind == Kind::Charter;
     let cited = channel.parking.cited_by_another(event);
     let cited = cited && !mutation::is(Mutation::CitedBranchRefused);
     if occupied(channel, header) && !channel.restoring && !cited {
@@ -284,6 +295,36 @@ impl Past {
     }
 }
 
+/// Judges an ack by its own past.
+fn place_ack(
+    channel: &Channel,
+    event: &Event,
+    past: &Past,
+    (frontier, view): (FrontierIx, &View),
+    author: PartnerId,
+) -> Result<finality::Ack, Refusal> {
+    let header = &event.header;
+    let body = AckBody::from_bytes(&event.body);
+    let body = invalid(body, "a body that does not fit its kind")?;
+    demand(
+        view.member(&author)
+            .is_some_and(|member| member.seat == header.writer),
+        "an ack by a writer that is not its partner's seat in the ack's own past",
+    )?;
+    let parents: Vec<Pos> = past.prev.iter().chain(&past.deps).copied().collect();
+    let held = finality::Past::of_event(channel, header.lane, &parents, frontier);
+    let nothing = finality::Finality::default();
+    let acks = channel.finality(header.lane).unwrap_or(&nothing);
+    let ack = acks
+        .judge(&held, view, author, body.number)
+        .map_err(|error| Refusal::Invalid(error.as_str()))?;
+    demand(
+        acks.digest_of(ack.base) == body.base,
+        "an ack that does not name its base",
+    )?;
+    Ok(ack)
+}
+
 fn author_of(view: &View, writer: &WriterId) -> Result<PartnerId, Refusal> {
     view.partner_of(writer).ok_or(Refusal::Invalid(
         "by a writer not introduced in the event's own past",
@@ -303,7 +344,10 @@ fn empty_placement(view: &Arc<View>, author: PartnerId) -> Placement {
         act: None,
         epoch: None,
         key_part: None,
+        introduces: None,
         forked: None,
+        ack: None,
+        by_seat: false,
         about: None,
     }
 }

@@ -174,6 +174,16 @@ impl Act {
         }
     }
 
+    /// The writer that the act names as its partner's seat, if it names one.
+    pub(crate) fn names_seat(&self) -> Option<WriterId> {
+        match self {
+            Act::Charter { list, .. } | Act::Invite { list, .. } => list.writers.first().copied(),
+            Act::SeatMove { writer } => Some(*writer),
+            Act::SeatTransfer { seat, .. } => Some(*seat),
+            _ => None,
+        }
+    }
+
     /// What a quorum may carry the act for.
     pub(super) fn proposed(&self) -> Option<&Proposed> {
         match self {

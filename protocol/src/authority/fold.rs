@@ -21,28 +21,89 @@ use crate::id::{PartnerId, WriterId};
 use crate::limits;
 use crate::mutation::{self, Mutation};
 
-/// Folds the control events that lie in `frontier`.
-pub fn fold(graph: &Graph, controls: &Controls, frontier: FrontierIx) -> View {
-    fold_with_acts(graph, controls, frontier).0
+/// Folds the control events that lie in `frontier`, which standing barriers that hold `layers`,
+/// the lowest first, cut into layers.
+pub(crate) fn fold(
+    graph: &Graph,
+    controls: &Controls,
+    layers: &[FrontierIx],
+    frontier: FrontierIx,
+) -> View {
+    fold_with_acts(graph, controls, layers, frontier).0
 }
 
 /// As [`fold`], with what the effective acts make of each partner.
 pub(super) fn fold_with_acts(
     graph: &Graph,
     controls: &Controls,
+    layers: &[FrontierIx],
     frontier: FrontierIx,
 ) -> (View, BTreeMap<PartnerId, Acts>) {
-    let mut held = controls.within(graph, frontier);
-    let forks = forks(&held);
-    held.retain(|event| !event.is_void(&forks));
-    let fold = Fold {
-        graph,
-        controls,
-        held,
-        forks,
-    };
-    let passed = fold.settle();
-    (fold.view(&passed), passed.partners)
+    let mut by_layer: Vec<Vec<&Arc<ControlEvent>>> = vec![Vec::new(); layers.len() + 1];
+    for event in controls.within(graph, frontier) {
+        let layer = layers.partition_point(|layer| !graph.frontier_holds(*layer, event.pos));
+        by_layer[layer].push(event);
+    }
+    let mut settled = Settled::default();
+    for held in by_layer {
+        add_forks(&mut settled.forks, &held);
+        settled.take(graph, controls, held);
+    }
+    (settled.view(graph), settled.partners)
+}
+
+/// What the layers gone through came to.
+#[derive(Default)]
+struct Settled<'a> {
+    partners: BTreeMap<PartnerId, Acts>,
+    effective: Vec<&'a Arc<ControlEvent>>,
+    /// Of these, the revocations.
+    revocations: Vec<&'a ControlEvent>,
+    forks: BTreeMap<WriterId, u64>,
+}
+
+impl<'a> Settled<'a> {
+    /// Finds what has effect of a further layer.
+    fn take(
+        &mut self,
+        graph: &'a Graph,
+        controls: &'a Controls,
+        mut held: Vec<&'a Arc<ControlEvent>>,
+    ) {
+        held.retain(|event| !event.is_void(&self.forks));
+        if held.is_empty() {
+            return;
+        }
+        let fold = Fold {
+            graph,
+            controls,
+            below: self,
+            held,
+        };
+        let passed = fold.settle();
+        let held = fold.held.iter().zip(&passed.effective);
+        let effective: Vec<_> = held
+            .filter(|(_, effective)| **effective)
+            .map(|(event, _)| *event)
+            .collect();
+        let revocations = effective.iter().copied().map(|event| &**event);
+        self.revocations
+            .extend(revocations.filter(|event| event.judged.revokes));
+        self.effective.extend(effective);
+        self.partners.extend(passed.touched);
+    }
+
+    fn view(&self, graph: &Graph) -> View {
+        let effective = self.effective.iter();
+        let mut endings: Vec<Ending> = effective.filter_map(|event| ending(event)).collect();
+        endings.sort_unstable();
+        View {
+            members: members(graph, &self.partners),
+            effective: self.effective.iter().map(|event| event.pos).collect(),
+            endings,
+            forks: self.forks.clone(),
+        }
+    }
 }
 
 /// The view that follows on `view` by an act that has all of it in its past. Nothing is concurrent
@@ -68,8 +129,7 @@ pub(super) fn extend(
 
 /// From which position on the acts of each proved writer are void: the earliest that is proved.
 /// Evidence counts whatever has become of its author since.
-fn forks(held: &[&Arc<ControlEvent>]) -> BTreeMap<WriterId, u64> {
-    let mut forks = BTreeMap::new();
+fn add_forks(forks: &mut BTreeMap<WriterId, u64>, held: &[&Arc<ControlEvent>]) {
     for event in held {
         if let Act::Evidence { writer, seq } = event.act {
             let fork = forks.entry(writer).or_insert(seq);
@@ -81,25 +141,26 @@ fn forks(held: &[&Arc<ControlEvent>]) -> BTreeMap<WriterId, u64> {
             *fork = seq.min(*fork);
         }
     }
-    forks
 }
 
-struct Fold<'a> {
+/// One layer.
+struct Fold<'f, 'a> {
     graph: &'a Graph,
     controls: &'a Controls,
+    /// The layers below, which are given.
+    below: &'f Settled<'a>,
     /// In an order that extends causality; what evidence voids is left out.
     held: Vec<&'a Arc<ControlEvent>>,
-    forks: BTreeMap<WriterId, u64>,
 }
 
 /// What one pass came to: for each event held whether it took effect, and what the effective
-/// ones make of each partner.
+/// ones, with those below, make of each partner that they concern.
 struct Passed {
     effective: Vec<bool>,
-    partners: BTreeMap<PartnerId, Acts>,
+    touched: BTreeMap<PartnerId, Acts>,
 }
 
-impl<'a> Fold<'a> {
+impl<'a> Fold<'_, 'a> {
     /// The passes. Where the revocations that strike are the same, so is the outcome: nothing is
     /// passed twice.
     fn settle(&self) -> Passed {
@@ -137,24 +198,33 @@ impl<'a> Fold<'a> {
     /// Goes through all events once, letting the `given` revocations strike.
     fn pass(&self, given: &[bool]) -> Passed {
         let striking = self.held.iter().zip(given).filter(|(_, given)| **given);
-        let strikes = Strikes::of(self.graph, striking.map(|(event, _)| event.as_ref()));
-        let mut partners: BTreeMap<PartnerId, Acts> = BTreeMap::new();
+        let striking = striking.map(|(event, _)| event.as_ref());
+        // What all of a layer have in their pasts strikes nothing there.
+        let below = self.below.revocations.iter().copied();
+        let below = below.filter(|event| {
+            let mut held = self.held.iter();
+            held.any(|one| !one.holds(self.graph, event))
+        });
+        let strikes = Strikes::of(self.graph, below.chain(striking));
+        let mut touched: BTreeMap<PartnerId, Acts> = BTreeMap::new();
         let mut effective = Vec::with_capacity(self.held.len());
         for event in &self.held {
             let proves = matches!(event.act, Act::Evidence { .. });
             let stands = proves
                 || event.judged.rank > Rank::None
-                    && self.allowed(event, &partners, &strikes)
+                    && self.allowed(event, &touched, &strikes)
                     && !strikes.hit(event);
             if stands {
-                partners.entry(event.concerns()).or_default().push(event);
+                let concerned = event.concerns();
+                let acts = touched.entry(concerned).or_insert_with(|| {
+                    let below = self.below.partners.get(&concerned);
+                    below.cloned().unwrap_or_default()
+                });
+                acts.push(event);
             }
             effective.push(stands);
         }
-        Passed {
-            effective,
-            partners,
-        }
+        Passed { effective, touched }
     }
 
     /// Whether the standing of its author, and of those that endorsed it, by what has effect in
@@ -162,12 +232,13 @@ impl<'a> Fold<'a> {
     fn allowed(
         &self,
         event: &ControlEvent,
-        partners: &BTreeMap<PartnerId, Acts>,
-        strikes: &Strikes<'a>,
+        touched: &BTreeMap<PartnerId, Acts>,
+        strikes: &Strikes<'_>,
     ) -> bool {
         let role = |partner: &PartnerId| {
-            let (status, role) = partners
-                .get(partner)?
+            let acts = touched.get(partner);
+            let (status, role) = acts
+                .or_else(|| self.below.partners.get(partner))?
                 .rank(self.graph, Some(event.frontier))?;
             (status == Status::Active).then_some(role)
         };
@@ -180,7 +251,8 @@ impl<'a> Fold<'a> {
                         && endorsements.iter().any(|endorsement| {
                             let endorsement = self.controls.at(endorsement);
                             endorsement.is_some_and(|one| {
-                                !one.is_void(&self.forks) && !strikes.strike(one, &event.judged)
+                                !one.is_void(&self.below.forks)
+                                    && !strikes.strike(one, &event.judged)
                             })
                         })
                 };
@@ -188,22 +260,6 @@ impl<'a> Fold<'a> {
                     && backing.endorsers.iter().filter(counts).count() >= backing.needed
             }
             _ => true,
-        }
-    }
-
-    fn view(&self, passed: &Passed) -> View {
-        let held = self.held.iter().zip(&passed.effective);
-        let effective: Vec<&ControlEvent> = held
-            .filter(|(_, effective)| **effective)
-            .map(|(event, _)| event.as_ref())
-            .collect();
-        let mut endings: Vec<Ending> = effective.iter().filter_map(|event| ending(event)).collect();
-        endings.sort_unstable();
-        View {
-            members: members(self.graph, &passed.partners),
-            effective: effective.iter().map(|event| event.pos).collect(),
-            endings,
-            forks: self.forks.clone(),
         }
     }
 }

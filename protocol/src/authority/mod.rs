@@ -16,12 +16,13 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::finality::CertIx;
 use crate::graph::{FrontierIx, Graph, Pos};
 use crate::id::{EventId, Hash, PartnerId};
 use crate::mutation::{self, Mutation};
 
 pub use act::{Act, ControlEvent, Proposed, TAG_PROPOSAL, WriterList, proposal};
-pub use fold::fold;
+pub(crate) use fold::fold;
 pub use judge::{Backing, Judgement, Quorum, Rank, judge};
 use standing::Acts;
 pub use view::{Ending, Member, Scope, Status, View};
@@ -36,32 +37,63 @@ pub struct Controls {
     heights: BTreeMap<EventId, u64>,
     /// Per endorsement, the acts of a quorum that it was counted for.
     spent: BTreeMap<EventId, Vec<Pos>>,
-    /// What the last fold made of each partner, and its frontier: most acts follow on all others
-    /// and are added to it.
-    latest: (FrontierIx, BTreeMap<PartnerId, Acts>),
+    latest: Latest,
+}
+
+/// What the last fold made of each partner: most acts follow on all others and are added to it.
+#[derive(Debug, Default)]
+struct Latest {
+    /// Of the acts alone.
+    frontier: FrontierIx,
+    /// The last standing barrier of the control lane.
+    top: Option<CertIx>,
+    partners: BTreeMap<PartnerId, Acts>,
+}
+
+/// Which acts a view is of, and how standing barriers cut them into layers.
+#[derive(Debug, Clone)]
+pub(crate) struct Cut {
+    /// A frontier without the acks that nothing has in its past.
+    pub acts: FrontierIx,
+    /// The last barrier that stands in it.
+    pub top: Option<CertIx>,
+    /// What that one and those that it stands on hold, the lowest first.
+    pub layers: Vec<FrontierIx>,
 }
 
 impl Controls {
-    /// Adds an event that was judged by all that is in its past, and gives the view of `after`,
-    /// which is the frontier `before`, whose view is `view`, with the event.
-    pub fn advance(
+    /// Adds an event that was judged by all that is in its past, of which `known` are the acts,
+    /// and gives the view of all acts with it. `before` are the acts held before, with their view.
+    pub(crate) fn advance(
         &mut self,
         graph: &Graph,
         (before, view): (FrontierIx, &View),
         event: ControlEvent,
-        after: FrontierIx,
+        known: FrontierIx,
+        after: &Cut,
     ) -> View {
         let event = Arc::new(event);
         self.insert(event.clone());
-        let follows_on_all = event.frontier == before && self.latest.0 == before
-            || mutation::is(Mutation::FoldNotRepeated);
+        let latest = &self.latest;
+        let follows_on_all =
+            known == before && latest.frontier == before && latest.top == after.top
+                || mutation::is(Mutation::FoldNotRepeated);
         let proves = matches!(event.act, Act::Evidence { .. });
         if follows_on_all && event.judged.rank != Rank::Quorum && !proves {
-            self.latest.0 = after;
-            return fold::extend(graph, &mut self.latest.1, view, &event);
+            self.latest.frontier = after.acts;
+            return fold::extend(graph, &mut self.latest.partners, view, &event);
         }
-        let (view, acts) = fold::fold_with_acts(graph, self, after);
-        self.latest = (after, acts);
+        self.refold(graph, after)
+    }
+
+    /// Folds all acts anew.
+    pub(crate) fn refold(&mut self, graph: &Graph, cut: &Cut) -> View {
+        let (view, partners) = fold::fold_with_acts(graph, self, &cut.layers, cut.acts);
+        self.latest = Latest {
+            frontier: cut.acts,
+            top: cut.top,
+            partners,
+        };
         view
     }
 

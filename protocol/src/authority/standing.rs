@@ -10,7 +10,7 @@ use crate::id::WriterId;
 use crate::limits;
 
 /// The effective acts that bear on one partner, by sort.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Acts {
     /// On its membership and its role.
     bearing: Track,
@@ -25,7 +25,7 @@ pub(super) struct Acts {
 }
 
 /// Acts by chain, each chain's in order.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Track(BTreeMap<ChainIx, Vec<Arc<ControlEvent>>>);
 
 impl Track {
@@ -125,6 +125,7 @@ impl Acts {
             seat,
             writers: self.writers(graph, admission, seat),
             number: self.number(graph, admission),
+            session: self.session(),
             admissions: admissions
                 .iter()
                 .chain(&keys)
@@ -159,6 +160,16 @@ impl Acts {
             .iter()
             .filter(|event| event.holds(graph, admission));
         since.filter_map(|event| event.act.list())
+    }
+
+    /// Accepts, and the charter, after the first; and transfers of the seat.
+    fn session(&self) -> u64 {
+        let charters = self.admissions.iter();
+        let charters = charters.filter(|event| matches!(event.act, Act::Charter { .. }));
+        let comings = charters.count() + self.accepts.iter().count();
+        let transfers = self.seats.iter();
+        let transfers = transfers.filter(|event| matches!(event.act, Act::SeatTransfer { .. }));
+        (comings.saturating_sub(1) + transfers.count()) as u64
     }
 
     fn number(&self, graph: &Graph, admission: &ControlEvent) -> u64 {

@@ -58,6 +58,9 @@ pub struct Member {
     pub writers: BTreeSet<WriterId>,
     /// The greatest number of a certificate list that counts; a further list needs a greater one.
     pub number: u64,
+    /// How often it came back or had its seat transferred: acks of an earlier session no longer
+    /// count.
+    pub session: u64,
     /// The acts that admitted it last, and every act since that bears on its keys: a key wrapped
     /// under another list is not current.
     pub admissions: BTreeSet<EventId>,

@@ -1,5 +1,6 @@
 //! What peers send: frames, events to verify, verdicts, and what becomes of the events.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 
 use comity_crypto as crypto;
@@ -174,7 +175,7 @@ impl Replica {
             self.too_many_offers(peer);
             return false;
         }
-        self.channels.insert(id, Channel::new(id));
+        self.channels.insert(id, Channel::held_by(id, self.partner));
         self.note(id, |note| note.offered_by = Some(peer));
         true
     }
@@ -267,10 +268,35 @@ impl Replica {
         if !outcome.forks.is_empty() || !outcome.missing.is_empty() {
             self.bound_parking(channel_id, peer);
         }
+        for foreign in &outcome.foreign {
+            *self.foreign.entry(foreign.from).or_default() |= foreign.leaked;
+        }
         let forks = std::mem::take(&mut outcome.forks);
         self.settle(channel_id, outcome, Vec::new(), now);
         for second in forks {
             self.suspect(channel_id, second.at, second.signed);
+        }
+    }
+
+    /// What is not for this partner was dropped: nothing of it is kept, not even its id, so the
+    /// record names who brought it and no more. Once for each who did, however much it was.
+    pub(super) fn note_foreign(&mut self) {
+        for (peer, leaked) in std::mem::take(&mut self.foreign) {
+            self.notify(match leaked {
+                true => Notice::Misbehaved {
+                    peer,
+                    why: "it sent events of a lane that this partner may not read; nothing of \
+                          them was kept"
+                        .into(),
+                },
+                // It may not know yet that this partner is out, or this node not yet that it is in.
+                false => Notice::Refused {
+                    peer,
+                    why: "it sent events for members while this partner is none; nothing of \
+                          them was kept"
+                        .into(),
+                },
+            });
         }
     }
 
@@ -353,7 +379,9 @@ impl Replica {
             self.append(std::mem::take(&mut rows));
         }
         let mut own = Vec::new();
+        let mut lanes = BTreeSet::new();
         for accepted in outcome.accepted {
+            lanes.insert(accepted.event.header.lane);
             if accepted.from.is_none() {
                 own.push(accepted.event.id);
             }
@@ -363,21 +391,29 @@ impl Replica {
         for id in own {
             self.release(channel_id, &id, now);
         }
+        for lane in lanes {
+            self.ack_soon(channel_id, lane, now.instant);
+        }
         if control {
             self.introduce_spares(channel_id, now);
+            self.say_what_ended(channel_id, now);
         }
     }
 
     /// The moment a membership ends, what is held of the former member is vouched for, in the same
     /// write: nothing that comes later is.
     fn cut(&mut self, id: ChannelId, outcome: &mut Outcome, now: Now) {
+        let vouch = !self.writers.is_catching_up(now.instant);
         let Some(channel) = self.channels.get_mut(&id) else {
             return;
         };
         let Some(author) = self.writers.author(channel) else {
+            // Whoever writes here later held this before it could vouch for anything.
+            channel.attend_endings();
             return;
         };
-        if let Err(error) = channel.write_cuts(&author, now.wall, &mut outcome.accepted) {
+        let written = &mut outcome.accepted;
+        if let Err(error) = channel.write_cuts(&author, vouch, now.wall, written) {
             self.notify(Notice::Refused {
                 peer: self.partner,
                 why: format!("own cut: {error}"),
@@ -498,12 +534,14 @@ fn charge_taken(channel: &Channel, taken: &Accepted) -> Option<Charge> {
 
 fn charge_of(channel: &Channel, event: &Event, first: bool) -> Option<Charge> {
     let header = &event.header;
-    let control = header.lane == channel.control_lane;
+    let in_control = header.lane == channel.control_lane;
+    // Acks of the control lane follow on what others do there.
+    let control = in_control && header.kind() != Kind::Ack;
     Some(Charge {
         channel: channel.id,
         partner: channel.writer_partner(&header.writer)?,
         writer: header.writer,
-        begins: (first && !control).then_some(header.lane),
+        begins: (first && !in_control).then_some(header.lane),
         control,
         bytes: (event.header_bytes.len() + event.body.len()) as u64,
         budget: channel

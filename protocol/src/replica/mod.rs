@@ -5,6 +5,7 @@
 //! output acts, so that nothing is sent or acknowledged that a crash could take back. The machine
 //! reads no clock and draws no randomness; both are arguments.
 
+mod acks;
 mod evidence;
 mod files;
 mod incoming;
@@ -40,6 +41,7 @@ pub use restore::Restore;
 pub use roles::{OpenProposal, Proposal, Transfer};
 pub use writers::LostSeat;
 
+use acks::Acks;
 use evidence::Suspects;
 use writers::Writers;
 
@@ -48,8 +50,8 @@ pub struct Own {
     pub identity: Identity,
     /// The key of the writer in use.
     pub signing: crypto::SigningKey,
-    /// Keys of further writers of this node, for after a restore; none that may have been used
-    /// since the backup that is put back.
+    /// Keys of further writers of this node, for after a restore. Those that an earlier restore has
+    /// put to use are named to [`Restore::spent`] after the next.
     pub spares: Vec<crypto::SigningKey>,
     /// The last one is current.
     pub sealing: Vec<crypto::SealingKey>,
@@ -267,8 +269,11 @@ pub struct Replica {
     fetches: Fetches,
     quotas: Quotas,
     suspects: Suspects,
+    acks: Acks,
     /// How often each limit was met since the start.
     met: BTreeMap<Limit, u64>,
+    /// Who brought what this partner may not read, and whether nobody could have meant it to.
+    foreign: BTreeMap<PartnerId, bool>,
     verifying: BTreeMap<u64, Vec<(Event, PartnerId)>>,
     /// The weight of what each peer sent of that.
     verifying_bytes: BTreeMap<PartnerId, usize>,
@@ -303,7 +308,9 @@ impl Replica {
             fetches: Fetches::default(),
             quotas: Quotas::default(),
             suspects: Suspects::default(),
+            acks: Acks::default(),
             met: BTreeMap::new(),
+            foreign: BTreeMap::new(),
             verifying: BTreeMap::new(),
             verifying_bytes: BTreeMap::new(),
             verifying_bytes_in_all: 0,
@@ -415,10 +422,12 @@ impl Replica {
             Input::Recalled { recall, found } => self.recalled(recall, found, now),
             Input::Wake => {}
         }
+        self.note_foreign();
+        let acks = self.acknowledge(now);
         let sync = self.sync.tick(&self.channels, now.instant, &mut self.out);
         let keys = self.ask_for_keys(now.instant);
         let files = self.ask_for_pieces(now.instant);
-        let wake = sync.into_iter().chain(keys).chain(files).min();
+        let wake = sync.into_iter().chain(keys).chain(files).chain(acks).min();
         if let Some(at) = wake.filter(|_| !sleeps) {
             self.out.push_back(Output::WakeAt(at));
         }

@@ -392,7 +392,7 @@ impl Replica {
         };
         let body = charter.to_bytes();
         let id = acceptance::channel_id(&body);
-        self.channels.insert(id, Channel::new(id));
+        self.channels.insert(id, Channel::held_by(id, self.partner));
         let written = self.write(id, Kind::Charter, body, now);
         if written.is_err() {
             self.channels.remove(&id);

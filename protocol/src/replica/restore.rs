@@ -8,7 +8,7 @@ use super::{Own, Replica};
 use crate::channel::Channel;
 use crate::codec::{Canonical, Malformed};
 use crate::event::Kind;
-use crate::id::{ChannelId, EventId};
+use crate::id::{ChannelId, EventId, WriterId};
 use crate::lane::control_lane;
 use crate::mutation::{self, Mutation};
 use crate::rows::{self, ChannelNote, StoredEvent, Table};
@@ -18,6 +18,7 @@ pub struct Restore {
     replica: Replica,
     events: Vec<StoredEvent>,
     from_backup: bool,
+    spent: BTreeSet<WriterId>,
 }
 
 impl Restore {
@@ -26,6 +27,7 @@ impl Restore {
             replica: Replica::new(own),
             events: Vec::new(),
             from_backup: false,
+            spent: BTreeSet::new(),
         }
     }
 
@@ -33,6 +35,13 @@ impl Restore {
     /// them. The writers that the store has used are never used again, whatever the peers show.
     pub fn from_backup(&mut self) {
         self.from_backup = true;
+    }
+
+    /// Says that a writer has been in use since the backup was made, though the store does not know
+    /// it: an earlier restore put it to use. It is never used again either. To be said with
+    /// [`Restore::from_backup`].
+    pub fn spent(&mut self, writer: WriterId) {
+        self.spent.insert(writer);
     }
 
     /// Takes one row; rows of tables that are not the machine's are passed over.
@@ -108,6 +117,7 @@ impl Restore {
                 self.events.remove(at);
             }
         }
+        let partner = self.replica.partner;
         for stored in self.events {
             let id = stored.event.header.channel;
             used.insert(stored.event.header.writer);
@@ -115,7 +125,7 @@ impl Restore {
                 .replica
                 .channels
                 .entry(id)
-                .or_insert_with(|| Channel::new(id));
+                .or_insert_with(|| Channel::held_by(id, partner));
             if stored.event.header.kind() == Kind::Key {
                 // Secrets of first parts are in no row until the last part is accepted. What did
                 // not open before does not open now, and was on record then.
@@ -139,11 +149,13 @@ impl Restore {
             self.replica.suspect_stored(channel);
         }
         if self.from_backup {
+            used.append(&mut self.spent);
             used.retain(|writer| self.replica.writers.are_own(writer));
             let spent = used.into_iter();
             let spent = spent.filter_map(|writer| self.replica.writers.spend(writer));
             let rows = spent.collect();
             self.replica.append(rows);
+            self.replica.writers.catch_up();
         }
         Ok(self.replica)
     }

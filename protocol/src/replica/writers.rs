@@ -19,7 +19,7 @@ use crate::event::{Event, Kind};
 use crate::id::{ChannelId, EventId, KeyBytes, PartnerId, WriterId};
 use crate::identity::writer_id;
 use crate::rows::{self, Row};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 
 /// The writers of this node, and which of them it never uses again.
 pub(super) struct Writers {
@@ -29,7 +29,22 @@ pub(super) struct Writers {
     /// The one in use first, then the spares.
     keys: Vec<(WriterId, crypto::SigningKey)>,
     spent: BTreeSet<WriterId>,
+    catching_up: CatchingUp,
 }
+
+/// Whether a node is still hearing back what it once knew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CatchingUp {
+    No,
+    /// From its first look at the time on.
+    FromNow,
+    Until(Instant),
+}
+
+/// How long after a restore a node vouches for no former member's messages, ms: it hears its own
+/// past again in any order, so it cannot know what it held when that membership ended. An hour is
+/// ample for what its peers send at once; who is away for longer is vouched for by others.
+const CATCH_UP_MS: u64 = 3_600_000;
 
 /// A seat of this partner that none of its writers can act from: its root must sign a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +71,7 @@ impl Writers {
             founder: nodes.first().map(|node| node.writer()),
             keys: keys.collect(),
             spent: BTreeSet::new(),
+            catching_up: CatchingUp::No,
         }
     }
 
@@ -84,6 +100,18 @@ impl Writers {
     /// Never uses a writer again; gives the row that says so, if it is news.
     pub fn spend(&mut self, writer: WriterId) -> Option<Row> {
         self.spent.insert(writer).then(|| rows::spent_row(&writer))
+    }
+
+    /// Says that the node was restored.
+    pub fn catch_up(&mut self) {
+        self.catching_up = CatchingUp::FromNow;
+    }
+
+    pub fn is_catching_up(&mut self, now: Instant) -> bool {
+        if self.catching_up == CatchingUp::FromNow {
+            self.catching_up = CatchingUp::Until(now.plus(CATCH_UP_MS));
+        }
+        matches!(self.catching_up, CatchingUp::Until(until) if now < until)
     }
 
     /// As whom this node writes in a channel: the first of its writers that it may use, that the

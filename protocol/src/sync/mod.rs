@@ -30,6 +30,14 @@ use tell::Told;
 pub use tell::heads;
 pub(crate) use tell::refuse;
 
+/// A position is asked of a peer again after this, in milliseconds. The answer holds more than was
+/// asked for, and each parked event in it asks for its past anew: without a pause, two branches
+/// that wait for each other's past would have two nodes ask each other without end.
+const POSITION_AGAIN_MS: u64 = 1_000;
+/// Positions asked of one peer within that time; the next ones have to wait for the next
+/// comparison.
+const POSITIONS_PER_PEER: usize = 1024;
+
 type Channels = BTreeMap<ChannelId, Channel>;
 
 /// All peers with a link.
@@ -38,6 +46,11 @@ pub struct Sync {
     own: PartnerId,
     peers: BTreeMap<PartnerId, Peer>,
     pull: Pull,
+    /// Peers that have shown, since the start, all their heads of a lane, and none of this node's
+    /// own logs to be longer than it is here.
+    confirmed: BTreeMap<(ChannelId, LaneId), BTreeSet<PartnerId>>,
+    /// Lanes for which another peer did so just now.
+    news: Vec<(ChannelId, LaneId)>,
 }
 
 #[derive(Debug)]
@@ -64,6 +77,8 @@ struct Peer {
     /// Channels whose lanes are to be compared, and when: their membership changed.
     compare: BTreeMap<ChannelId, Instant>,
     compare_all_at: Instant,
+    /// Positions of forked logs that the peer was asked for, and until when it is not asked again.
+    positions: BTreeMap<(LogId, u64), Instant>,
 }
 
 /// What a received frame asks of the replica beyond sync itself.
@@ -85,6 +100,47 @@ impl Sync {
             own,
             peers: BTreeMap::new(),
             pull: Pull::default(),
+            confirmed: BTreeMap::new(),
+            news: Vec::new(),
+        }
+    }
+
+    /// Whether peers have shown that this node holds its own logs of a lane to their ends: two of
+    /// those that are linked and read it, or the only one.
+    pub fn is_confirmed(&self, channel: &Channel, lane: LaneId) -> bool {
+        let confirmed = self.confirmed.get(&(channel.id, lane));
+        let confirmed = confirmed.map_or(0, BTreeSet::len);
+        confirmed > 0
+            && confirmed
+                >= self
+                    .readers(channel, &lane)
+                    .len()
+                    .min(limits::CONFIRMATIONS)
+    }
+
+    /// Asks peers that read a lane for all their heads of it.
+    pub fn ask_heads(&self, channel: &Channel, lane: LaneId, out: &mut VecDeque<Output>) {
+        let confirmed = self.confirmed.get(&(channel.id, lane));
+        let mut readers = self.readers(channel, &lane);
+        readers.retain(|peer| confirmed.is_none_or(|confirmed| !confirmed.contains(peer)));
+        let ask = Frame::AskHeads(AskHeads {
+            channel: channel.id,
+            lane,
+        });
+        for peer in readers.into_iter().take(limits::CONFIRMATIONS) {
+            send(peer, &ask, out);
+        }
+    }
+
+    /// The lanes that peers have confirmed since the last call.
+    pub fn take_confirmed(&mut self) -> Vec<(ChannelId, LaneId)> {
+        std::mem::take(&mut self.news)
+    }
+
+    fn confirm(&mut self, peer: PartnerId, lane: (ChannelId, LaneId)) {
+        let confirmed = self.confirmed.entry(lane).or_default();
+        if confirmed.len() < limits::CONFIRMATIONS && confirmed.insert(peer) {
+            self.news.push(lane);
         }
     }
 
@@ -244,6 +300,7 @@ impl Sync {
         let held = heads(channel, lane);
         let same = !held.is_empty() && heads_digest(&held) == digest;
         if same && !is_stranger(channel, &peer) {
+            self.confirm(peer, (channel_id, lane));
             if let Some(state) = self.peers.get_mut(&peer) {
                 for head in held {
                     let log = (channel_id, lane, head.writer);
@@ -278,6 +335,7 @@ impl Sync {
             limits::PARTNERS
         };
         let mut branches = 0;
+        let mut confirms = told.all && channel.is_some() && !stranger;
         for head in told.logs.iter().take(believed) {
             let log = (told.channel, told.lane, head.writer);
             let Some(state) = self.peers.get_mut(&peer) else {
@@ -298,15 +356,20 @@ impl Sync {
             if same {
                 raise(&mut state.sent, log, head.seq);
             }
+            let own = channel.and_then(|channel| channel.writer_partner(&head.writer));
+            confirms &= own != Some(self.own) || same || head.seq <= held;
             if head.seq > held {
                 self.pull.ahead(peer, log, head.seq, held, now);
             } else if !same && branches < limits::WANTS_PER_PEER {
                 // A branch of a fork that is not held here.
                 branches += 1;
-                want_position(peer, log, head.seq, out);
+                state.want_position(peer, log, head.seq, now, out);
             }
         }
         self.pull.look_soon(peer, (told.channel, told.lane), now);
+        if confirms {
+            self.confirm(peer, (told.channel, told.lane));
+        }
     }
 
     fn on_want(
@@ -485,7 +548,9 @@ impl Sync {
         }
         // Another event is held at that position: a branch of a fork. It is asked for again
         // whenever the event that cites it is brought again.
-        want_position(peer, log, seq, out);
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.want_position(peer, log, seq, now, out);
+        }
     }
 
     /// A channel's membership or keys changed: its lanes are to be compared anew.
@@ -651,7 +716,37 @@ impl Peer {
             gather_ms: BTreeMap::new(),
             compare: BTreeMap::new(),
             compare_all_at: now.plus(limits::ANTI_ENTROPY_MS),
+            positions: BTreeMap::new(),
         }
+    }
+
+    /// Asks for all that is at one position of a log, unless that was asked a moment ago.
+    fn want_position(
+        &mut self,
+        peer: PartnerId,
+        log: LogId,
+        seq: u64,
+        now: Instant,
+        out: &mut VecDeque<Output>,
+    ) {
+        if self.positions.len() >= POSITIONS_PER_PEER {
+            self.positions.retain(|_, until| *until > now);
+        }
+        let asked = self.positions.get(&(log, seq));
+        if asked.is_some_and(|until| *until > now) || self.positions.len() >= POSITIONS_PER_PEER {
+            return;
+        }
+        self.positions
+            .insert((log, seq), now.plus(POSITION_AGAIN_MS));
+        let (channel, lane, writer) = log;
+        let want = Want {
+            channel,
+            lane,
+            writer,
+            from: seq,
+            to: seq,
+        };
+        send(peer, &Frame::Want(want), out);
     }
 
     fn entries(&self) -> usize {
@@ -663,6 +758,7 @@ impl Peer {
             self.theirs.len(),
             self.digests.len(),
             self.compare.len(),
+            self.positions.len(),
         ];
         tables.into_iter().chain(news).sum()
     }
@@ -692,23 +788,6 @@ impl Peer {
     }
 }
 
-/// Asks for all that is at one position of a log.
-fn want_position(
-    peer: PartnerId,
-    (channel, lane, writer): LogId,
-    seq: u64,
-    out: &mut VecDeque<Output>,
-) {
-    let want = Want {
-        channel,
-        lane,
-        writer,
-        from: seq,
-        to: seq,
-    };
-    send(peer, &Frame::Want(want), out);
-}
-
 fn class_of(event: &Event, channel: &Channel) -> StreamClass {
     if event.header.kind() == Kind::Evidence {
         return StreamClass::Control;
@@ -730,4 +809,51 @@ fn send(peer: PartnerId, frame: &Frame, out: &mut VecDeque<Output>) {
 fn raise(map: &mut BTreeMap<LogId, u64>, log: LogId, seq: u64) {
     let held = map.entry(log).or_insert(0);
     *held = (*held).max(seq);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::WriterId;
+    use crate::lane::control_lane;
+
+    const PEER: PartnerId = PartnerId([2; 32]);
+
+    #[test]
+    fn a_position_is_asked_of_a_peer_once_a_second() {
+        let channel = ChannelId([7; 32]);
+        let log = (channel, control_lane(channel), WriterId([8; 32]));
+        let (mut sync, mut out) = (Sync::new(PartnerId([1; 32])), VecDeque::new());
+        let channels = Channels::new();
+        sync.up(PEER, &channels, Instant(0), &mut out);
+        out.clear();
+        // Nothing is above position 0, so it is always another branch's.
+        let mut asked_at = Vec::new();
+        for now in (0..3_000).step_by(100) {
+            for _ in 0..5 {
+                sync.missing(PEER, log, 0, &channels, Instant(now), &mut out);
+            }
+            asked_at.extend(out.drain(..).map(|_| now));
+        }
+
+        assert_eq!(asked_at, [0, 1_000, 2_000]);
+    }
+
+    #[test]
+    fn of_many_positions_a_bounded_number_is_asked_at_a_time() {
+        let channel = ChannelId([7; 32]);
+        let (mut sync, mut out) = (Sync::new(PartnerId([1; 32])), VecDeque::new());
+        let channels = Channels::new();
+        sync.up(PEER, &channels, Instant(0), &mut out);
+        out.clear();
+        for number in 0..3 * POSITIONS_PER_PEER as u32 {
+            let mut writer = [0; 32];
+            writer[..4].copy_from_slice(&number.to_be_bytes());
+            let log = (channel, control_lane(channel), WriterId(writer));
+            sync.missing(PEER, log, 0, &channels, Instant(5), &mut out);
+        }
+
+        assert_eq!(out.len(), POSITIONS_PER_PEER);
+        assert!(sync.entries() <= POSITIONS_PER_PEER);
+    }
 }

@@ -13,6 +13,7 @@ use crate::codec::Canonical;
 use crate::event::{Category, Header, Label};
 use crate::evidence::{EvidenceBody, SignedHeader};
 use crate::files::FileKey;
+use crate::finality::AckBody;
 use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, Signature, WriterId};
 use crate::identity::Identity;
 use crate::limits;

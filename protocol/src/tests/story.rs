@@ -372,9 +372,11 @@ impl Told {
 
 /// The present view, however it came about, is that of a fold from the beginning.
 fn folded_anew(channel: &Channel) {
+    let (_, layers) = channel.layers(channel.present_frontier());
     let view = authority::fold(
         channel.graph(),
         &channel.controls,
+        &layers,
         channel.present_frontier(),
     );
     assert_eq!(format!("{view:?}"), format!("{:?}", channel.present()));

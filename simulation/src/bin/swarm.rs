@@ -1,7 +1,7 @@
 //! `swarm`: many random meshes under every fault, from seeds.
 //!
 //! ```text
-//! swarm --minutes N | --seeds N [--first S] [--jobs J] [--planted] [--write DIRECTORY]
+//! swarm --minutes N | --seeds N [--first S] [--jobs J] [--planted] [--brief] [--write DIRECTORY]
 //! swarm --seed S | --scenario FILE
 //! ```
 //!
@@ -20,7 +20,7 @@ const SHRINK_RUNS: usize = 300;
 const PRINTED: usize = 3;
 
 const USAGE: &str = "\
-usage: swarm --minutes N | --seeds N [--first S] [--jobs J] [--planted] [--write DIRECTORY]
+usage: swarm --minutes N | --seeds N [--first S] [--jobs J] [--planted] [--brief] [--write DIRECTORY]
        swarm --seed S | --scenario FILE";
 
 #[derive(Default)]
@@ -31,6 +31,7 @@ struct Arguments {
     seed: Option<u64>,
     jobs: usize,
     planted: bool,
+    brief: bool,
     scenario: Option<String>,
     write: Option<String>,
 }
@@ -63,6 +64,10 @@ fn arguments() -> Result<Arguments, String> {
     while let Some(name) = given.next() {
         if name == "--planted" {
             arguments.planted = true;
+            continue;
+        }
+        if name == "--brief" {
+            arguments.brief = true;
             continue;
         }
         let value = given.next().ok_or(format!("{name} needs a value"))?;
@@ -194,10 +199,11 @@ fn campaign(arguments: &Arguments) -> ExitCode {
             stop: false,
         });
     }
-    for seed in summary.failures.keys().take(PRINTED) {
+    let explained = if arguments.brief { 0 } else { PRINTED };
+    for seed in summary.failures.keys().take(explained) {
         explain(&run(*seed), arguments.write.as_deref());
     }
-    for (seed, failure) in summary.failures.iter().skip(PRINTED) {
+    for (seed, failure) in summary.failures.iter().skip(explained) {
         println!("FAILURE seed {seed} {}: {}", failure.oracle, failure.what);
     }
     let missed = summary.never_reached();
@@ -241,7 +247,7 @@ fn planted(jobs: usize) -> Result<(usize, usize), String> {
     for bug in &found {
         match &bug.found {
             Some((seed, oracle)) => println!("planted {:?}: {oracle}, seed {seed}", bug.bug),
-            None => println!("planted {:?}: NOT FOUND in {} seeds", bug.bug, bug.seeds),
+            None => println!("planted {:?}: NOT FOUND in {} runs", bug.bug, bug.played),
         }
     }
     let count = found.iter().filter(|bug| bug.found.is_some()).count();
@@ -249,18 +255,23 @@ fn planted(jobs: usize) -> Result<(usize, usize), String> {
 }
 
 fn line(summary: &Summary, found: usize, total: usize) -> String {
+    let hits = summary.hits.iter();
+    let hits: Vec<String> = hits
+        .map(|(kind, times)| format!("\"{kind}\":{times}"))
+        .collect();
     format!(
         "{{\"seeds\":{},\"faults\":{},\"byzantine_acts\":{},\"simulated_hours\":{:.1},\
          \"steps\":{},\"events\":{},\"planted_found\":{found},\"planted_total\":{total},\
-         \"replayed\":{},\"replay_mismatches\":{},\"failures\":{}}}",
+         \"replayed\":{},\"replay_mismatches\":{},\"failures\":{},\"faults_by_kind\":{{{}}}}}",
         summary.seeds,
-        summary.faults,
+        summary.faults(),
         summary.byzantine_acts,
         summary.simulated_ms as f64 / 3_600_000.0,
         summary.steps,
         summary.events,
         summary.replayed,
         summary.replay_mismatches,
-        summary.failures.len()
+        summary.failures.len(),
+        hits.join(",")
     )
 }

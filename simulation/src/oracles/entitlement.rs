@@ -9,6 +9,7 @@ use comity_protocol::event::Event;
 use comity_protocol::id::{ChannelId, EventId, LaneId, PartnerId, WriterId};
 use comity_protocol::lane::{LaneForm, control_lane, lane_id};
 use comity_protocol::replica::{Replica, SendRange, StreamClass};
+use comity_protocol::rows::{LogNumbers, Row, Table, read_event};
 use comity_protocol::wire::{Frame, LogId, Unpacker};
 
 use super::Verdict;
@@ -46,12 +47,12 @@ impl Entitlement {
         self.streams.remove(&(from, to));
     }
 
-    /// Looks at a frame; gives the events of `writer` in it.
+    /// Looks at a frame; gives the events of `writers` in it.
     pub fn frame(
         &mut self,
         sending: &Sending<'_>,
         truth: &Truth,
-        writer: &WriterId,
+        writers: &[WriterId],
         bytes: &[u8],
     ) -> Result<OwnEvents, (&'static str, String)> {
         self.frames += 1;
@@ -94,7 +95,7 @@ impl Entitlement {
                     let header = &event.header;
                     let what = format!("{:?} event {}", header.kind(), event.id);
                     sending.tells(truth, header.channel, header.lane, &what)?;
-                    if header.writer == *writer {
+                    if writers.contains(&header.writer) {
                         let log = (header.channel, header.lane, header.writer);
                         own.push((log, header.seq, event.id));
                     }
@@ -158,6 +159,69 @@ impl Sending<'_> {
     /// A range is promised to a peer.
     pub fn range(&self, truth: &Truth, range: &SendRange) -> Verdict {
         self.tells(truth, range.log.0, range.log.1, "a range")
+    }
+}
+
+/// What a node stores of a lane is for its partner: no event, no log's name, no secret of another.
+/// `before` is the node's channels before the fact that it acts on.
+pub fn stored(
+    node: usize,
+    replica: &Replica,
+    before: &[(ChannelId, Arc<View>)],
+    truth: &Truth,
+    rows: &[Row],
+) -> Verdict {
+    let partner = replica.partner();
+    let is_member = |channel: &ChannelId| {
+        let held = replica.channels().get(channel);
+        let now = held.map(|held| held.present());
+        let then = before.iter().find(|(of, _)| of == channel);
+        let views = now.into_iter().chain(then.map(|(_, view)| view));
+        let mut standing = views.filter_map(|view| view.members.get(&partner));
+        standing.any(|member| member.status == Status::Active)
+    };
+    let may_hold = |channel: ChannelId, lane: LaneId| {
+        let audience = truth.lane(channel, lane).map(|it| &it.audience);
+        lane == control_lane(channel)
+            || audience.is_some_and(|audience| audience.contains(&partner))
+            || (truth.reads(channel, lane, &partner) && is_member(&channel))
+    };
+    for row in rows {
+        let Some((channel, lane)) = lane_of(row, truth) else {
+            continue;
+        };
+        if !may_hold(channel, lane) {
+            let what = format!(
+                "node {node} stores a row of table {} of lane {lane}, which it may not read",
+                row.table.name()
+            );
+            return Err(("entitlement", what));
+        }
+    }
+    Ok(())
+}
+
+/// The lane that a row tells something of.
+fn lane_of(row: &Row, truth: &Truth) -> Option<(ChannelId, LaneId)> {
+    let value = row.value.as_ref()?;
+    match row.table {
+        Table::Events => {
+            let header = read_event(value).ok()?.event.header;
+            Some((header.channel, header.lane))
+        }
+        Table::Logs => {
+            let mut numbers = LogNumbers::default();
+            numbers.restore(&row.key, value).ok()?;
+            let number = row.key.as_slice().try_into().ok()?;
+            let (channel, lane, _) = numbers.log(u32::from_be_bytes(number))?;
+            Some((channel, lane))
+        }
+        Table::Secrets => {
+            let key_event = EventId(row.key.as_slice().try_into().ok()?);
+            let event = truth.event(&key_event)?;
+            Some((event.channel, event.lane))
+        }
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ pub mod digests;
 pub mod entitlement;
 pub mod held;
 pub mod publication;
+pub mod pulse;
 pub mod truth;
 
 use comity_protocol::rows::Row;
@@ -26,6 +27,7 @@ pub struct Oracles {
     pub publication: publication::Publication,
     pub acknowledged: acknowledged::Acknowledged,
     pub bounds: bounds::Bounds,
+    pub pulse: pulse::Pulse,
     pub digests: digests::Digests,
 }
 
@@ -38,6 +40,7 @@ impl Oracles {
             publication: publication::Publication::default(),
             acknowledged: acknowledged::Acknowledged::default(),
             bounds: bounds::Bounds::default(),
+            pulse: pulse::Pulse::default(),
             digests: digests::Digests::default(),
         }
     }
@@ -54,10 +57,8 @@ impl Oracles {
         self.acceptance.accepted(node, id)
     }
 
-    /// A partner's disk went back in time: it is not held to what it did before.
-    pub fn went_back(&mut self, partner: usize, node: usize) {
-        self.publication.went_back(partner);
+    /// A node's disk went back in time: it need not hold what it did before.
+    pub fn went_back(&mut self, node: usize) {
         self.acknowledged.went_back(node);
-        self.truth.may_fork(partner);
     }
 }

@@ -46,8 +46,6 @@ pub enum Never {
 pub struct Truth {
     partner_of: HashMap<WriterId, usize>,
     byzantine: Vec<bool>,
-    /// Partners of whom two events for one position may come without their guilt or by it.
-    forks: Vec<bool>,
     lanes: BTreeMap<(ChannelId, LaneId), LaneTruth>,
     /// Channels whose joiners may read what was there before.
     open_history: HashSet<ChannelId>,
@@ -66,13 +64,16 @@ pub struct Truth {
 impl Truth {
     pub fn new(papers: &[Papers], nodes: &[Node]) -> Truth {
         let numbered = papers.iter().enumerate();
+        let of = |(at, it)| -> Vec<_> {
+            let it: &Papers = it;
+            it.writers.iter().map(|writer| (*writer, at)).collect()
+        };
         let mut byzantine = vec![false; papers.len()];
         for node in nodes {
             byzantine[node.partner] |= node.byzantine;
         }
         Truth {
-            partner_of: numbered.map(|(at, it)| (it.writer, at)).collect(),
-            forks: byzantine.clone(),
+            partner_of: numbered.flat_map(of).collect(),
             byzantine,
             ..Truth::default()
         }
@@ -125,14 +126,10 @@ impl Truth {
         self.signed.insert((event.id, event.signature.0));
     }
 
-    pub fn may_fork(&mut self, partner: usize) {
-        self.forks[partner] = true;
-    }
-
     /// Whether a log's writer may have written two events for one position.
     pub fn is_forker(&self, writer: &WriterId) -> bool {
         let partner = self.partner_of.get(writer);
-        partner.is_none_or(|partner| self.forks[*partner])
+        partner.is_none_or(|partner| self.byzantine[*partner])
     }
 
     /// Whether a lane's events may be told to a partner that is a member.

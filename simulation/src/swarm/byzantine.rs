@@ -20,7 +20,7 @@ use comity_protocol::rows::{Table, read_event};
 use comity_protocol::wire::{AskHeads, AskKeys, Frame, Head, Heads, ShowLane, Want};
 
 use super::Swarm;
-use super::node::restored;
+use super::node::{key_seed, restored};
 use super::schedule::{Action, Verb};
 use crate::disk::Disk;
 use crate::hostile::{Captive, Pen, events_frames, text_body};
@@ -28,6 +28,8 @@ use crate::oracles::truth::Never;
 
 /// Frames that a hostile partner remembers, to say them again.
 const OVERHEARD: usize = 64;
+/// Charters in one frame.
+const OFFERED_AT_ONCE: usize = 32;
 /// A day, ms.
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
@@ -45,7 +47,12 @@ impl Swarm {
         match action.verb {
             Verb::Swap => self.swap_sides(&twins, action.a),
             Verb::Withhold => self.nodes[node].withholds = action.b,
-            Verb::Relent => self.nodes[node].withholds = 0,
+            Verb::Echo => self.nodes[node].echoes = 10 + action.b % 60,
+            Verb::Corrupt => self.nodes[node].corrupts = 2 + action.b % 20,
+            Verb::Relent => {
+                let node = &mut self.nodes[node];
+                (node.withholds, node.echoes, node.corrupts) = (0, 0, 0);
+            }
             Verb::Garbage => self.say_garbage(node, action),
             Verb::Oversize => {
                 let mut bytes = vec![0; limits::FRAME_BYTES + 512];
@@ -54,12 +61,14 @@ impl Swarm {
             }
             Verb::Replay => {
                 for (class, bytes) in self.overheard.clone() {
-                    self.say(node, action.b | 1, class, bytes);
+                    let said = self.say(node, action.b | 1, class, bytes);
+                    self.hit_times("frame replayed", said);
                 }
             }
             Verb::Flood => self.flood(node, action),
             Verb::AskForeign => self.ask_foreign(node),
             Verb::OfferMany => self.offer_many(node, action),
+            Verb::Leak => self.leak(node, action),
             _ => self.write_lies(node, action),
         }
     }
@@ -71,15 +80,21 @@ impl Swarm {
         for honest in 0..self.nodes.len() {
             if (changed >> honest) & 1 == 1 {
                 for twin in twins {
-                    self.cut(honest, *twin);
+                    self.sever(honest, *twin, 0);
                 }
             }
         }
     }
 
     /// Whether a hostile node keeps a frame to itself.
-    pub(super) fn is_withheld(&self, node: usize, to: usize, bytes: &[u8]) -> bool {
-        let carries_events = bytes.first() == Some(&6);
+    pub(super) fn is_withheld(
+        &self,
+        node: usize,
+        to: usize,
+        class: StreamClass,
+        bytes: &[u8],
+    ) -> bool {
+        let carries_events = bytes.first() == Some(&6) || class == StreamClass::Backfill;
         carries_events && (self.nodes[node].withholds >> to) & 1 == 1
     }
 
@@ -93,14 +108,32 @@ impl Swarm {
         }
     }
 
-    /// Sends bytes to those of the linked peers that a set names.
-    fn say(&mut self, node: usize, set: u64, class: StreamClass, bytes: Vec<u8>) {
+    /// What a hostile node does to a frame of its own machine: how often it leaves, and as what.
+    pub(super) fn meddle(&mut self, node: usize, bytes: &mut [u8]) -> u64 {
+        let (echoes, corrupts) = (self.nodes[node].echoes, self.nodes[node].corrupts);
+        let actor = node as u64;
+        if self.dice.percent("corrupt", actor, corrupts) {
+            let at = self.dice.below("corrupt-at", actor, 8 * bytes.len() as u64);
+            if let Some(byte) = bytes.get_mut((at / 8) as usize) {
+                *byte ^= 1 << (at % 8);
+                self.hit("frame corrupted");
+            }
+        }
+        let twice = self.dice.percent("echo", actor, echoes);
+        self.hit_times("frame duplicated", u64::from(twice));
+        1 + u64::from(twice)
+    }
+
+    /// Sends bytes to those of the linked peers that a set names; gives how many they are.
+    fn say(&mut self, node: usize, set: u64, class: StreamClass, bytes: Vec<u8>) -> u64 {
+        let mut said = 0;
         for to in 0..self.nodes.len() {
             if to != node && (set >> to) & 1 == 1 && self.is_linked(node, to) {
                 let number = self.link(node, to).map_or(0, |link| link.number);
-                self.transmit(node, to, number, class, bytes.clone());
+                said += u64::from(self.transmit(node, to, number, class, bytes.clone()));
             }
         }
+        said
     }
 
     /// Sends events on a stream that the node's machine does not use.
@@ -122,7 +155,8 @@ impl Swarm {
             heard[at] ^= 1 << (action.a % 8);
             bytes = heard;
         }
-        self.say(node, u64::MAX, StreamClass::Control, bytes);
+        let said = self.say(node, u64::MAX, StreamClass::Control, bytes);
+        self.hit_times("frame corrupted", said);
     }
 
     fn flood(&mut self, node: usize, action: Action) {
@@ -206,7 +240,7 @@ impl Swarm {
             let ask = Frame::AskHeads(AskHeads { channel, lane });
             self.say(node, u64::MAX, StreamClass::Control, ask.to_bytes());
             for papers in 0..self.papers.len() {
-                let writer = self.papers[papers].writer;
+                let writer = self.papers[papers].writers[0];
                 let want = Frame::Want(Want {
                     channel,
                     lane,
@@ -236,18 +270,37 @@ impl Swarm {
         }
     }
 
+    /// Shows each of some peers all that it holds of lanes that the peer may not read.
+    fn leak(&mut self, node: usize, action: Action) {
+        let held: Vec<Event> = self.nodes[node].disk.events().collect();
+        for to in 0..self.nodes.len() {
+            let reader = self.id_of(to);
+            let truth = &self.oracles.truth;
+            let foreign = held.iter().filter(|event| {
+                let (channel, lane) = (event.header.channel, event.header.lane);
+                lane != control_lane(channel) && !truth.reads(channel, lane, &reader)
+            });
+            let foreign: Vec<Event> = foreign.cloned().collect();
+            if foreign.is_empty() || (action.b | 1) >> to & 1 == 0 {
+                continue;
+            }
+            self.count("events leaked");
+            self.show(node, 1 << to, &foreign);
+        }
+    }
+
     /// Offers more channels than anybody may have on offer.
     fn offer_many(&mut self, node: usize, action: Action) {
         let papers = &self.papers[self.nodes[node].partner];
-        let Ok(mut scratch) = restored(papers, &Disk::default(), [3; 32]) else {
+        let Ok(mut scratch) = restored(papers, &Disk::default(), 0, [3; 32]) else {
             return;
         };
         let now = self.now_at(node);
         let mut events = Vec::new();
-        // Reading a charter costs its receiver three checks of its creator's papers, so it is one
+        // Reading a charter costs its receiver two checks of its creator's papers, so it is one
         // run in some that goes over the limit.
         let many = match action.a % 4 {
-            0 => limits::INVITATIONS_PER_PEER + 24,
+            0 | 1 if !self.options.real_signatures => limits::INVITATIONS_PER_PEER + 64,
             _ => 10,
         };
         for number in 0..many {
@@ -279,8 +332,11 @@ impl Swarm {
         for event in &events {
             self.oracles.truth.sign(event);
         }
+        // In many frames, so that some come while others are being verified.
         let to = action.b % self.nodes.len() as u64;
-        self.show(node, 1 << to, &events);
+        for part in events.chunks(OFFERED_AT_ONCE) {
+            self.show(node, 1 << to, part);
+        }
     }
 
     /// Lies that are written and signed.
@@ -290,7 +346,12 @@ impl Swarm {
             return;
         };
         let partner = self.nodes[node].partner;
-        let captive = self.papers[partner].captive(&self.nodes[node].disk);
+        let mut captive = self.papers[partner].captive(&self.nodes[node].disk);
+        if matches!(action.verb, Verb::Backdate | Verb::GhostAct | Verb::Wide) {
+            // It does not know that it is out.
+            let own = captive.id();
+            captive.events.retain(|event| !ends(event, own));
+        }
         let mut pen = captive.pen(channel);
         pen.now_ms = self.now_at(node).wall.0;
         if pen.channel.present().member(&pen.partner).is_none() {
@@ -416,7 +477,8 @@ impl Swarm {
             return;
         };
         self.note_messages(lie, before);
-        let other = SigningKey::from_seed(&self.dice.bytes("wrong-key", lie.node as u64));
+        let seed = self.dice.bytes("wrong-key", lie.node as u64);
+        let other = SigningKey::from_seed(&key_seed(seed, self.options.real_signatures));
         if let Ok(event) = Event::sign(last.header.clone(), last.body.clone(), &other) {
             self.never(&event, "which no known key signed");
             self.show(lie.node, u64::MAX, before);
@@ -523,8 +585,9 @@ impl Swarm {
         }
         self.count("quorum games");
         let proposal = Proposal::Remove { partner: target }.id(&pen.channel.id);
+        // As many as a majority of owners would be.
         let mut events = Vec::new();
-        for _ in 0..2 {
+        for _ in 0..=owners.len() / 2 {
             events.extend(pen.act(Kind::Endorse, EndorseBody { proposal }.to_bytes()));
         }
         let mut endorsements: Vec<_> = events.iter().map(|event| event.id).collect();
@@ -583,9 +646,14 @@ impl Swarm {
                 .logs_of(lane)
                 .filter_map(|(writer, chains)| {
                     let chain = *chains.first()?;
-                    let seq = channel.graph().chain(chain).head();
-                    let id = channel.entry(Pos { chain, seq }).id;
-                    let seq = seq + 1 + lie.action.b % 1_000;
+                    let head = channel.graph().chain(chain).head();
+                    // Too much or too little.
+                    let (seq, told) = match lie.action.a % 2 {
+                        0 => (head, head + 1 + lie.action.b % 1_000),
+                        _ => (head.div_ceil(2), head.div_ceil(2)),
+                    };
+                    let id = channel.graph().get(Pos { chain, seq })?.id;
+                    let seq = told;
                     Some(Head { writer, seq, id })
                 })
                 .collect();
@@ -608,6 +676,12 @@ impl Swarm {
             }
         }
     }
+}
+
+/// Whether an event ends a partner's membership.
+fn ends(event: &Event, partner: PartnerId) -> bool {
+    let ends = matches!(event.header.kind(), Kind::Remove | Kind::Suspend);
+    ends && RemoveBody::from_bytes(&event.body).is_ok_and(|body| body.partner == partner)
 }
 
 /// Who lies, and what about it is known.

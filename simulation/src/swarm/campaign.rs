@@ -57,6 +57,10 @@ pub const MUST_REACH: &[&str] = &[
     "offer-many",
     "withhold",
     "relent",
+    "leak",
+    "events leaked",
+    "echo",
+    "corrupt",
     "links up",
     "starts",
     "crash lost a write",
@@ -72,6 +76,7 @@ pub const MUST_REACH: &[&str] = &[
     "limits met",
     "keys given",
     "keys obtained",
+    "seats transferred",
     "joins",
     "orders done",
     "core of some",
@@ -80,6 +85,7 @@ pub const MUST_REACH: &[&str] = &[
     "messages of the removed",
     "acts of the removed",
     "quorum games",
+    "pulses heard",
     "refused: not a member",
     "refused: not allowed",
     "refused: already there",
@@ -105,7 +111,8 @@ pub struct Plan {
 #[derive(Debug, Default)]
 pub struct Summary {
     pub seeds: u64,
-    pub faults: u64,
+    /// Faults that hit something, by kind.
+    pub hits: BTreeMap<&'static str, u64>,
     pub byzantine_acts: u64,
     pub simulated_ms: u64,
     pub steps: u64,
@@ -120,7 +127,9 @@ pub struct Summary {
 impl Summary {
     fn take(&mut self, outcome: Outcome) {
         self.seeds += 1;
-        self.faults += outcome.faults;
+        for (kind, times) in outcome.hits {
+            *self.hits.entry(kind).or_insert(0) += times;
+        }
         self.byzantine_acts += outcome.byzantine_acts;
         self.simulated_ms += outcome.simulated_ms;
         self.steps += outcome.steps;
@@ -131,6 +140,11 @@ impl Summary {
         if let Some(failure) = outcome.failure {
             self.failures.insert(outcome.options.seed, failure);
         }
+    }
+
+    /// How many faults hit something.
+    pub fn faults(&self) -> u64 {
+        self.hits.values().sum()
     }
 
     /// What must be reached and never was; nothing where there were too few seeds to say.

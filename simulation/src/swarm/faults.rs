@@ -16,17 +16,10 @@ impl Swarm {
         let node = (action.node % self.nodes.len() as u64) as usize;
         let other = self.other_than(node, action.a);
         self.count(action.verb.word());
-        self.faults += 1;
         self.log(node, || format!("*** {}", action.line()));
         let long = |most: u64| 200 + action.b % most;
         match action.verb {
-            Verb::Cut => {
-                let until = self.now_ms + long(8_000);
-                self.cut(node, other);
-                if let Some(link) = self.link_mut(node, other) {
-                    link.cut_until = link.cut_until.max(until);
-                }
-            }
+            Verb::Cut => self.sever(node, other, long(8_000)),
             Verb::Clog => self.block(node, other, long(12_000)),
             Verb::Slow => {
                 let until = self.now_ms + long(20_000);
@@ -46,7 +39,7 @@ impl Swarm {
             }
             Verb::Isolate => self.split(1 << node, long(12_000)),
             Verb::Flap => {
-                self.cut(node, other);
+                self.sever(node, other, 0);
                 let left = action.a % 8;
                 if left > 0 {
                     let again = Action {
@@ -65,6 +58,7 @@ impl Swarm {
     fn hurt(&mut self, node: usize, action: Action) {
         let now = self.now_ms;
         let long = |most: u64| 200 + action.b % most;
+        self.count_hit(node, action.verb);
         match action.verb {
             Verb::Crash => self.crash(node, Tail::of(action.a), long(6_000)),
             Verb::Pause => {
@@ -78,6 +72,7 @@ impl Swarm {
                         self.stop(node);
                     }
                     self.nodes[node].disk = copy;
+                    self.hit("disk rolled back");
                     self.went_back(node);
                     self.schedule(long(2_000), Happening::Start { node });
                 }
@@ -87,15 +82,16 @@ impl Swarm {
                     self.stop(node);
                 }
                 self.nodes[node].disk = crate::disk::Disk::default();
+                self.hit("disk wiped");
                 self.nodes[node].snapshot = None;
                 self.went_back(node);
                 self.schedule(long(3_000), Happening::Start { node });
             }
-            Verb::Rot => drop(self.nodes[node].disk.damage(action.a)),
+            Verb::Rot => self.damage(node, action.a),
             Verb::Misdirect => {
                 // A write that lands on another row damages both.
-                self.nodes[node].disk.damage(action.a);
-                self.nodes[node].disk.damage(action.a / 7);
+                self.damage(node, action.a);
+                self.damage(node, action.a / 7);
             }
             Verb::SyncError => self.nodes[node].sync_fails = true,
             Verb::Full => self.nodes[node].full_until = now + long(5_000),
@@ -115,6 +111,23 @@ impl Swarm {
             _ => {}
         }
         self.reset_alarm(node);
+    }
+
+    /// What is done to a node hits it as long as its process runs. The rest is counted where it
+    /// shows: at a write, a frame or a row.
+    fn count_hit(&mut self, node: usize, verb: Verb) {
+        let kind = match verb {
+            Verb::Crash => "crash",
+            Verb::Pause => "pause",
+            Verb::Drift | Verb::Jump | Verb::Stick => "clock",
+            _ => return,
+        };
+        self.hit_times(kind, u64::from(self.nodes[node].is_up()));
+    }
+
+    fn damage(&mut self, node: usize, number: u64) {
+        let damaged = self.nodes[node].disk.damage(number);
+        self.hit_times("row damaged", u64::from(damaged));
     }
 
     /// A clock that changed its speed rings at another time.

@@ -43,8 +43,11 @@ pub use schedule::{Action, Verb};
 
 /// Events in one frame of a range.
 const RANGE_CHUNK: usize = 64;
-/// Inputs that one run may take: a machine that never comes to rest is a failure too.
-const MOST_STEPS: u64 = 3_000_000;
+/// Inputs that one run may take, some twenty times what the busiest do: a machine that never comes
+/// to rest is a failure too.
+const MOST_STEPS: u64 = 400_000;
+/// The last of them that are looked at to say what keeps it from resting.
+const RESTLESS_STEPS: u64 = 10_000;
 
 /// What an oracle found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +68,8 @@ pub struct Outcome {
     pub simulated_ms: u64,
     /// Happenings that were played.
     pub steps: u64,
-    pub faults: u64,
+    /// Faults that hit something, by kind.
+    pub hits: BTreeMap<&'static str, u64>,
     pub byzantine_acts: u64,
     /// Events that honest partners accepted, each counted once.
     pub events: u64,
@@ -96,7 +100,7 @@ pub fn play(options: &Options, schedule: &[Action], logging: bool) -> Outcome {
         trace: (swarm.trace.0, swarm.trace.1),
         simulated_ms: swarm.now_ms,
         steps: swarm.steps,
-        faults: swarm.faults,
+        hits: std::mem::take(&mut swarm.hits),
         byzantine_acts: swarm.byzantine_acts,
         events: swarm.oracles.truth.events() as u64,
         reached: std::mem::take(&mut swarm.reached),
@@ -151,7 +155,35 @@ enum Happening {
         node: usize,
         channel: ChannelId,
     },
+    Reseat {
+        node: usize,
+        life: u64,
+    },
     Act(Action),
+}
+
+impl Happening {
+    /// What it is, for people.
+    fn what(&self) -> String {
+        match self {
+            Happening::Deliver {
+                from, to, bytes, ..
+            } => {
+                let kind = bytes.first().copied().unwrap_or_default();
+                format!("frame of kind {kind} from {from} to {to}")
+            }
+            Happening::Synced { node, .. } => format!("sync of {node}"),
+            Happening::Verified { node, .. } => format!("verdicts for {node}"),
+            Happening::Wake { node, .. } => format!("wake-up of {node}"),
+            Happening::Start { node } => format!("start of {node}"),
+            Happening::Dial { .. } => "dialling".into(),
+            Happening::Down { .. } => "link down".into(),
+            Happening::Drained { .. } => "queue drained".into(),
+            Happening::Join { .. } => "joining".into(),
+            Happening::Reseat { node, .. } => format!("a seat for {node}"),
+            Happening::Act(action) => action.verb.word().into(),
+        }
+    }
 }
 
 /// Why a write did not reach the disk.
@@ -192,7 +224,11 @@ pub struct Swarm {
     /// Everybody in the core has said something since the quiet began.
     spoken: bool,
     trace: Trace,
-    faults: u64,
+    hits: BTreeMap<&'static str, u64>,
+    /// All disturbance is over.
+    healed: bool,
+    /// What happens in a mesh that does not come to rest, and how often.
+    busy: BTreeMap<String, u64>,
     byzantine_acts: u64,
     reached: BTreeMap<&'static str, u64>,
     failure: Option<Failure>,
@@ -200,11 +236,28 @@ pub struct Swarm {
     journal: Vec<String>,
 }
 
+impl Outcome {
+    /// How many faults hit something.
+    pub fn faults(&self) -> u64 {
+        self.hits.values().sum()
+    }
+}
+
 impl Swarm {
     fn new(options: Options, logging: bool) -> Swarm {
         let mut dice = Dice::new(options.seed);
         let papers: Vec<Papers> = (0..options.partners)
-            .map(|number| Papers::draw(number, &mut dice))
+            .map(|number| {
+                let hostile = options.byzantine && number + 1 == options.partners;
+                // None, one, one or two.
+                let spares = dice.below("spares", number, 4).div_ceil(2);
+                Papers::draw(
+                    number,
+                    if hostile { 0 } else { spares },
+                    options.real_signatures,
+                    &mut dice,
+                )
+            })
             .collect();
         let mut of_partner = vec![Vec::new(); papers.len()];
         let nodes: Vec<Node> = (0..options.nodes())
@@ -238,7 +291,9 @@ impl Swarm {
             before: Vec::new(),
             spoken: false,
             trace: Trace::new(),
-            faults: 0,
+            hits: BTreeMap::new(),
+            healed: false,
+            busy: BTreeMap::new(),
             byzantine_acts: 0,
             reached: BTreeMap::new(),
             failure: None,
@@ -290,7 +345,11 @@ impl Swarm {
             self.now_ms = at;
             self.steps += 1;
             if self.steps > MOST_STEPS {
-                return self.fail("rest", "the mesh does not come to rest".into());
+                let what = format!("the mesh does not come to rest: {:?}", self.busy);
+                return self.fail("rest", what);
+            }
+            if self.steps > MOST_STEPS - RESTLESS_STEPS {
+                *self.busy.entry(happening.what()).or_insert(0) += 1;
             }
             self.step(happening);
         }
@@ -335,6 +394,9 @@ impl Swarm {
             Happening::Drained { from, to, number } => self.drained(from, to, number),
             Happening::Start { node } => self.start(node),
             Happening::Join { node, channel } => self.join(node, channel),
+            Happening::Reseat { node, life } if self.nodes[node].life == life => {
+                self.reseat(node);
+            }
             Happening::Act(action) => self.act_on(action),
             _ => {}
         }
@@ -397,7 +459,8 @@ impl Swarm {
         match output {
             Output::Verify { batch, items, .. } => {
                 let valid = items.iter().map(|item| {
-                    if self.options.real_signatures {
+                    // A stand-in is checked in no time.
+                    if self.options.real_signatures || cfg!(stand_in) {
                         let signature = &item.signature.0;
                         let verdict = item.key.verify(TAG_EVENT_SIGNATURE, &item.id.0, signature);
                         verdict.is_ok()
@@ -507,6 +570,7 @@ impl Swarm {
         }
         let (outputs, life) = (state.waiting.len(), state.life);
         state.syncing = Some(outputs);
+        self.hit_times("slow sync", u64::from(stalled > 0));
         self.schedule(
             after,
             Happening::Synced {
@@ -519,6 +583,7 @@ impl Swarm {
 
     fn synced(&mut self, node: usize, outputs: usize) {
         if let Some(trouble) = self.trouble(node) {
+            self.hit("storage error");
             self.count(match trouble {
                 Trouble::SyncFailed => "sync failed",
                 Trouble::Full => "disk full",
@@ -560,14 +625,20 @@ impl Swarm {
             to,
             link,
             class,
-            bytes,
+            mut bytes,
             own,
         } = frame;
-        if self.nodes[node].byzantine && self.is_withheld(node, to, &bytes) {
+        if !self.nodes[node].byzantine {
+            if self.transmit(node, to, link, class, bytes) {
+                self.published(node, &own);
+            }
             return;
         }
-        if self.transmit(node, to, link, class, bytes) && !self.nodes[node].byzantine {
-            self.published(node, &own);
+        if self.is_withheld(node, to, class, &bytes) {
+            return;
+        }
+        for _ in 0..self.meddle(node, &mut bytes) {
+            self.transmit(node, to, link, class, bytes.clone());
         }
     }
 
@@ -593,8 +664,9 @@ impl Swarm {
             reached = chunk.last().map_or(reached, |event| event.header.seq);
             let bytes = wire::Frame::Events(Events { events: packed }).to_bytes();
             self.check_range_content(node, &range, chunk);
-            let writer = self.papers[self.nodes[node].partner].writer;
-            let own = chunk.iter().filter(|event| event.header.writer == writer);
+            let writers = &self.papers[self.nodes[node].partner].writers;
+            let own = chunk.iter();
+            let own = own.filter(|event| writers.contains(&event.header.writer));
             let own = own
                 .map(|event| (range.log, event.header.seq, event.id))
                 .collect();
@@ -674,6 +746,18 @@ impl Swarm {
     fn judge(&mut self, verdict: Result<(), (&'static str, String)>) {
         if let Err((oracle, what)) = verdict {
             self.fail(oracle, what);
+        }
+    }
+
+    /// Counts a fault that hit something. What is lost when all disturbance is over is lost to the
+    /// dead, and counts as none.
+    fn hit(&mut self, kind: &'static str) {
+        self.hit_times(kind, 1);
+    }
+
+    fn hit_times(&mut self, kind: &'static str, times: u64) {
+        if times > 0 && !self.healed {
+            *self.hits.entry(kind).or_insert(0) += times;
         }
     }
 

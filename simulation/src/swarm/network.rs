@@ -29,6 +29,11 @@ pub struct Link {
 
 /// After so long without a word each end gives a link up (quinn's idle timeout), ms.
 const IDLE_MS: u64 = 30_000;
+/// A packet that was not acknowledged is sent again after so long and two journeys, then after
+/// twice that, and so on (RFC 9002, section 6.2), ms.
+const RESEND_MS: u64 = 25;
+/// A frame that was sent again for so long arrives, ms.
+const RESENT_WITHIN_MS: u64 = 3_000;
 
 impl Swarm {
     /// The nodes of a link, lower first, and which of the two `one` is.
@@ -116,10 +121,10 @@ impl Swarm {
         }
     }
 
-    /// A link goes down; each end learns of it in its own time.
-    pub fn cut(&mut self, a: usize, b: usize) {
+    /// A link goes down; each end learns of it in its own time. False where there was none.
+    pub fn cut(&mut self, a: usize, b: usize) -> bool {
         let Some(link) = self.link_mut(a, b).filter(|link| link.up) else {
-            return;
+            return false;
         };
         link.up = false;
         let number = link.number;
@@ -133,6 +138,18 @@ impl Swarm {
             let node = one;
             let peer = other;
             self.schedule(after, Happening::Down { node, peer, number });
+        }
+        true
+    }
+
+    /// Somebody cuts a link, and nothing links the two again for a while.
+    pub fn sever(&mut self, a: usize, b: usize, for_ms: u64) {
+        let until = self.now_ms + for_ms;
+        if self.cut(a, b) {
+            self.hit("cut");
+        }
+        if let Some(link) = self.link_mut(a, b) {
+            link.cut_until = link.cut_until.max(until);
         }
     }
 
@@ -165,22 +182,25 @@ impl Swarm {
         bytes: Vec<u8>,
     ) -> bool {
         let (key, end) = Self::ends(from, to);
-        let usual =
-            1 + self
-                .dice
-                .below("delay", (from * 64 + to) as u64, 2 * self.options.delay_ms);
+        let actor = (from * 64 + to) as u64;
+        let usual = 1 + self.dice.below("delay", actor, 2 * self.options.delay_ms);
         let now = self.now_ms;
-        let Some(link) = self
-            .links
-            .get_mut(&key)
-            .filter(|link| link.up && link.number == number && !link.full[end])
-        else {
+        let takes = |link: &&mut Link| link.up && link.number == number && !link.full[end];
+        if self.links.get_mut(&key).filter(takes).is_none() {
+            self.hit("frame dropped");
+            return false;
+        }
+        let late = self.weather(actor);
+        let Some(link) = self.links.get_mut(&key) else {
             return false;
         };
         let slow = if link.slow.0 > now { link.slow.1 } else { 0 };
         let last = link.last_arrival.entry((end, class)).or_insert(0);
-        let at = (now + usual + slow).max(*last).max(link.blocked_until[end]);
+        let free = now + usual + late;
+        let at = (free + slow).max(*last).max(link.blocked_until[end]);
         *last = at;
+        let held_up = slow > 0 || link.blocked_until[end] > free;
+        self.hit_times("frame delayed", u64::from(held_up));
         self.schedule(
             at - now,
             Happening::Deliver {
@@ -192,6 +212,26 @@ impl Swarm {
             },
         );
         true
+    }
+
+    /// How much later a frame comes because packets of it were lost and sent again, or because it
+    /// took another way. What follows on its stream waits; the other streams overtake it.
+    fn weather(&mut self, actor: u64) -> u64 {
+        if self.healed {
+            return 0;
+        }
+        let mut late = 0;
+        let mut timeout = RESEND_MS + 2 * self.options.delay_ms;
+        while late < RESENT_WITHIN_MS && self.dice.percent("loss", actor, self.options.loss) {
+            self.hit("packet lost");
+            late += timeout;
+            timeout *= 2;
+        }
+        if self.dice.percent("jitter", actor, self.options.jitter) {
+            self.hit("frame delayed");
+            late += self.dice.between("detour", actor, 50, 1_500);
+        }
+        late
     }
 
     pub fn deliver(
@@ -207,6 +247,8 @@ impl Swarm {
         if alive {
             let peer = self.id_of(from);
             self.handle(to, Input::Received { peer, class, bytes });
+        } else {
+            self.hit("frame dropped");
         }
     }
 
@@ -222,6 +264,7 @@ impl Swarm {
         };
         link.full[end] = true;
         let number = link.number;
+        self.hit("queue full");
         self.schedule(for_ms, Happening::Drained { from, to, number });
         let peer = self.id_of(to);
         self.handle(from, Input::Congested { peer });
@@ -246,13 +289,9 @@ impl Swarm {
 
     /// Cuts every link between a set of nodes and the others for a while.
     pub fn split(&mut self, set: u64, for_ms: u64) {
-        let until = self.now_ms + for_ms;
         for (a, b) in self.pairs() {
             if (set >> a) & 1 != (set >> b) & 1 {
-                self.cut(a, b);
-                if let Some(link) = self.link_mut(a, b) {
-                    link.cut_until = link.cut_until.max(until);
-                }
+                self.sever(a, b, for_ms);
             }
         }
     }

@@ -22,6 +22,8 @@ pub enum Fault {
     Forgers,
     Liars,
     Floods,
+    Loss,
+    Jitter,
 }
 
 impl Fault {
@@ -42,6 +44,8 @@ impl Fault {
         Fault::Forgers,
         Fault::Liars,
         Fault::Floods,
+        Fault::Loss,
+        Fault::Jitter,
     ];
 
     pub fn verbs(self) -> &'static [Verb] {
@@ -76,14 +80,29 @@ impl Fault {
                 Verb::Replay,
                 Verb::LieHeads,
                 Verb::AskForeign,
+                Verb::AskForeign,
                 Verb::Withhold,
+                Verb::Leak,
+                Verb::Echo,
+                Verb::Corrupt,
             ],
             Fault::Floods => &[Verb::Flood, Verb::Oversize, Verb::OfferMany],
+            // The weather of all links all the time, not done at one.
+            Fault::Loss | Fault::Jitter => &[],
+        }
+    }
+
+    /// In how many of a hundred runs with some faults there is this one: bad links are the rule.
+    fn percent(self) -> u64 {
+        match self {
+            Fault::Loss | Fault::Jitter => 60,
+            _ => 30,
         }
     }
 
     pub fn is_byzantine(self) -> bool {
-        self >= Fault::Twins
+        let byzantine = [Fault::Twins, Fault::Forgers, Fault::Liars, Fault::Floods];
+        byzantine.contains(&self)
     }
 }
 
@@ -107,7 +126,11 @@ pub struct Options {
     pub apart: Vec<(u64, u64)>,
     /// A frame's usual delay, ms.
     pub delay_ms: u64,
-    /// Whether signatures are checked on the curve; otherwise against a table of those made.
+    /// Of a hundred frames so many lose a packet, or take a detour.
+    pub loss: u64,
+    pub jitter: u64,
+    /// Whether keys and signatures are real; otherwise stand-ins, in a build that has them, or real
+    /// keys and a table of the signatures made.
     pub real_signatures: bool,
     /// Whether the partner in hostile hands is still there when the others heal.
     pub byzantine_stays: bool,
@@ -123,7 +146,7 @@ impl Options {
             1 => Fault::ALL.to_vec(),
             _ => {
                 let some = Fault::ALL.iter().copied();
-                some.filter(|fault| dice.percent("fault", *fault as u64, 30))
+                some.filter(|fault| dice.percent("fault", *fault as u64, fault.percent()))
                     .collect()
             }
         };
@@ -140,14 +163,22 @@ impl Options {
             channels: 1 + dice.below("channels", 0, 3),
             orders: dice.between("orders", 0, 15, 70),
             span_ms: dice.between("span", 0, 12_000, 60_000),
-            rate: dice.between("rate", 0, 1, 3),
+            rate: dice.between("rate", 0, 2, 6),
             faults,
             apart: Vec::new(),
             delay_ms: 1 + dice.below("delay", 0, 120),
+            loss: 0,
+            jitter: 0,
             real_signatures: dice.below("signatures", 0, 10) == 0,
-            byzantine_stays: dice.percent("byzantine-stays", 0, 30),
+            byzantine_stays: dice.percent("byzantine-stays", 0, 50),
         };
         options.apart = apart(&options, &mut dice);
+        if options.has(Fault::Loss) {
+            options.loss = dice.between("loss", 0, 2, 30);
+        }
+        if options.has(Fault::Jitter) {
+            options.jitter = dice.between("jitter", 0, 2, 30);
+        }
         options
     }
 
@@ -169,7 +200,7 @@ impl Options {
     pub fn line(&self) -> String {
         format!(
             "seed {} partners {} byzantine {} twins {} channels {} orders {} span_ms {} rate {} \
-             delay_ms {} real_signatures {} byzantine_stays {} apart {:?} faults {:?}",
+             delay_ms {} loss {} jitter {} real_signatures {} byzantine_stays {} apart {:?} faults {:?}",
             self.seed,
             self.partners,
             self.byzantine,
@@ -179,6 +210,8 @@ impl Options {
             self.span_ms,
             self.rate,
             self.delay_ms,
+            self.loss,
+            self.jitter,
             self.real_signatures,
             self.byzantine_stays,
             self.apart,

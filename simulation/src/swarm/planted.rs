@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use comity_protocol::mutation::{self, Mutation};
 
+use super::options::{Fault, Options};
 use super::run;
 
 /// Each must be found within so many seeds.
@@ -15,6 +16,7 @@ pub const SEEDS: u64 = 500;
 pub const BUGS: &[Mutation] = &[
     Mutation::AudienceIgnored,
     Mutation::FormerMemberServed,
+    Mutation::ForeignKept,
     Mutation::PushedToAll,
     Mutation::RangeServedToAll,
     Mutation::HeadsToldToAll,
@@ -52,13 +54,33 @@ pub const BUGS: &[Mutation] = &[
     Mutation::DigestIgnoresFlags,
 ];
 
+/// The kinds of fault without which a bug does nothing; none where it may show in any run.
+fn needs(bug: Mutation) -> &'static [Fault] {
+    match bug {
+        Mutation::KeysGivenUnbounded | Mutation::OffersUnbounded => &[Fault::Floods],
+        Mutation::PackersKeptOverDrain | Mutation::CongestionForever => &[Fault::Congestion],
+        Mutation::BadSignatureTaken | Mutation::DepMayWiden | Mutation::QuorumCountsEvents => {
+            &[Fault::Forgers]
+        }
+        Mutation::CitedBranchRefused => &[
+            Fault::Twins,
+            Fault::Forgers,
+            Fault::Backups,
+            Fault::Wipes,
+            Fault::Damage,
+        ],
+        _ => &[],
+    }
+}
+
 /// What became of the search for one bug.
 #[derive(Debug)]
 pub struct Found {
     pub bug: Mutation,
     /// The seed that found it, and the oracle.
     pub found: Option<(u64, &'static str)>,
-    pub seeds: u64,
+    /// Seeds that were played for it: not those without the faults that it needs.
+    pub played: u64,
 }
 
 /// Looks for every bug, each from the first seed on.
@@ -81,16 +103,29 @@ pub fn find_all(jobs: usize) -> Vec<Found> {
     found
 }
 
-/// Looks for one bug. A panic is as good as a failure.
+/// Looks for one bug. A panic is as good as a failure; a seed that fails without the bug, too, has
+/// not found it.
 pub fn find(bug: Mutation, seeds: u64) -> Found {
-    mutation::plant(Some(bug));
+    let mut played = 0;
     let found = (1..=seeds).find_map(|seed| {
-        let outcome = std::panic::catch_unwind(|| run(seed).failure);
-        match outcome {
-            Ok(failure) => failure.map(|failure| (seed, failure.oracle)),
-            Err(_) => Some((seed, "panic")),
+        let (options, needs) = (Options::draw(seed), needs(bug));
+        if !needs.is_empty() && !needs.iter().any(|fault| options.has(*fault)) {
+            return None;
         }
+        played += 1;
+        let oracle = fails_with(Some(bug), seed)?;
+        fails_with(None, seed).is_none().then_some((seed, oracle))
     });
+    Found { bug, found, played }
+}
+
+/// The oracle that finds something in a seed.
+fn fails_with(bug: Option<Mutation>, seed: u64) -> Option<&'static str> {
+    mutation::plant(bug);
+    let outcome = std::panic::catch_unwind(|| run(seed).failure);
     mutation::plant(None);
-    Found { bug, found, seeds }
+    match outcome {
+        Ok(failure) => failure.map(|failure| failure.oracle),
+        Err(_) => Some("panic"),
+    }
 }

@@ -2,8 +2,9 @@
 
 use super::Swarm;
 use super::node::{Waiting, restored};
+use super::schedule::Verb;
 use super::{Happening, Trouble};
-use comity_protocol::replica::Output;
+use comity_protocol::replica::{Command, Output};
 
 /// What a crash leaves of the write that was under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,11 @@ impl Swarm {
                 Tail::Whole => "crash after a write",
             });
         }
+        let lost = self.nodes[node].waiting.iter();
+        let lost = lost.filter(|it| matches!(it, Waiting::Other(Output::Append { .. })));
+        let lost = lost.count() as u64;
+        self.hit_times("write lost", lost);
+        self.hit_times("tail torn", u64::from(kept > 0 && kept < writing));
         self.stop(node);
         self.schedule(down_ms, Happening::Start { node });
     }
@@ -87,6 +93,7 @@ impl Swarm {
             Ok(()) => {
                 self.count("starts");
                 self.resume(node);
+                self.expect_lost_seats(node);
             }
             Err(why) if self.nodes[node].disk.is_damaged() => {
                 self.count("damage found at a start");
@@ -128,11 +135,46 @@ impl Swarm {
         self.schedule(after, Happening::Start { node });
     }
 
-    /// A node's disk is an older one from now on.
+    /// A node's disk is an older one from now on. Its operator retires the writer that was in use;
+    /// one in hostile hands goes on as if nothing had been.
     pub fn went_back(&mut self, node: usize) {
-        self.nodes[node].restored = true;
-        let partner = self.nodes[node].partner;
-        self.oracles.went_back(partner, node);
+        let writers = &self.papers[self.nodes[node].partner].writers;
+        let state = &mut self.nodes[node];
+        state.restored = true;
+        if !state.byzantine {
+            state.retired = writers.len().min(state.retired + 1);
+        }
+        self.oracles.went_back(node);
+    }
+
+    /// After a restore the operator looks, once the node has had time to hear its past again,
+    /// whether it has lost seats.
+    fn expect_lost_seats(&mut self, node: usize) {
+        if self.nodes[node].retired > 0 {
+            let life = self.nodes[node].life;
+            let after = self.dice.between("reseat", node as u64, 2_000, 12_000);
+            self.schedule(after, Happening::Reseat { node, life });
+        }
+    }
+
+    /// The partner's root gives the seats that were lost to the writer in use, which carries the
+    /// root's word itself.
+    pub fn reseat(&mut self, node: usize) {
+        let lost = self.nodes[node].replica.as_ref();
+        let lost = lost.map(|replica| replica.lost_seats());
+        for lost in lost.unwrap_or_default() {
+            let state = &mut self.nodes[node];
+            state.lists = state.lists.max(lost.number) + 1;
+            let papers = &self.papers[state.partner];
+            let transfer = papers.sign_transfer(&lost, state.lists, state.retired);
+            let command = Command::TransferSeat {
+                channel: lost.channel,
+                transfer: Box::new(transfer),
+            };
+            self.count("seats transferred");
+            self.order(node, Verb::Grant, command);
+        }
+        self.expect_lost_seats(node);
     }
 
     /// What the operating system says to a write that ends now.
@@ -151,6 +193,7 @@ impl Swarm {
         node: usize,
     ) -> Result<comity_protocol::replica::Replica, String> {
         let papers = &self.papers[self.nodes[node].partner];
-        restored(papers, &self.nodes[node].disk, [9; 32])
+        let state = &self.nodes[node];
+        restored(papers, &state.disk, state.retired, [9; 32])
     }
 }

@@ -103,6 +103,9 @@ verbs! {
     OfferMany = "offer-many",
     Withhold = "withhold",
     Relent = "relent",
+    Leak = "leak",
+    Echo = "echo",
+    Corrupt = "corrupt",
 }
 
 impl Verb {
@@ -154,7 +157,7 @@ pub fn draw(options: &Options, dice: &mut Dice) -> Vec<Action> {
     let mut schedule = Vec::new();
     // Some hostile partners are owners among owners, and some admins who are thrown out.
     let owners = options.has(Fault::Forgers) && dice.percent("owners", 0, 35);
-    let outcast = options.has(Fault::Forgers) && !owners && dice.percent("outcast", 0, 60);
+    let outcast = options.has(Fault::Forgers) && !owners && dice.percent("outcast", 0, 75);
     for channel in 0..options.channels {
         schedule.push(Action {
             at_ms: 200 + 50 * channel,
@@ -185,6 +188,15 @@ pub fn draw(options: &Options, dice: &mut Dice) -> Vec<Action> {
     }
     if outcast {
         cast_out(options, dice, &mut schedule);
+    }
+    if owners {
+        schedule.push(Action {
+            at_ms: dice.between("game", 0, options.span_ms / 3, options.span_ms),
+            verb: Verb::QuorumGame,
+            node: options.partners - 1,
+            a: dice.below("game-channel", 0, options.channels),
+            b: 0,
+        });
     }
     orders(options, dice, &mut schedule);
     for fault in Fault::ALL {
@@ -232,8 +244,8 @@ const ORDERS: [(Verb, u64); 13] = [
     (Verb::Pin, 2),
     (Verb::Receipt, 3),
     (Verb::Invite, 3),
-    (Verb::Grant, 4),
-    (Verb::Remove, 3),
+    (Verb::Grant, 6),
+    (Verb::Remove, 4),
     (Verb::Suspend, 1),
     (Verb::Leave, 1),
 ];
@@ -259,6 +271,9 @@ fn orders(options: &Options, dice: &mut Dice, schedule: &mut Vec<Action>) {
 
 fn faults(options: &Options, fault: Fault, dice: &mut Dice, schedule: &mut Vec<Action>) {
     let kind = fault as u64;
+    if fault.verbs().is_empty() {
+        return;
+    }
     let count = dice.between("fault-count", kind, 1, 1 + options.rate);
     for number in 0..count {
         let actor = kind * 1_000 + number;
@@ -276,7 +291,9 @@ fn faults(options: &Options, fault: Fault, dice: &mut Dice, schedule: &mut Vec<A
         // What undoes it, where it does not pass by itself.
         let undo = match verb {
             Verb::Drift | Verb::Jump | Verb::Stick => Some(Verb::Mend),
-            Verb::Withhold => Some(Verb::Relent),
+            // Some go on as long as they are there.
+            Verb::Withhold if action.a.is_multiple_of(2) => None,
+            Verb::Withhold | Verb::Echo | Verb::Corrupt => Some(Verb::Relent),
             Verb::Snapshot => Some(Verb::Rollback),
             _ => None,
         };

@@ -14,8 +14,9 @@ use comity_protocol::wire::LogId;
 use super::schedule::{Action, Verb};
 use super::{Happening, Swarm};
 use crate::oracles::convergence::{LaneState, difference, events_of};
-use crate::oracles::entitlement::{OwnEvents, Sending, range_content};
+use crate::oracles::entitlement::{OwnEvents, Sending, range_content, stored};
 use crate::oracles::held;
+use crate::oracles::pulse::WITHIN_MS;
 
 /// A core must agree within this after all disturbance has ended, ms: a peer that brought nothing
 /// rests for a minute at most, and an event over a quota is asked for again after a minute.
@@ -35,6 +36,9 @@ impl Swarm {
         }
         let core = self.heal();
         self.settle(&core);
+        if self.dice.percent("pulse", 0, 20) {
+            self.listen(&core);
+        }
         let forked = self.channels.iter();
         let forked = forked.filter(|it| self.oracles.truth.is_forked(it)).count() > 0;
         if self.failure.is_none() && (forked || self.options.seed.is_multiple_of(4)) {
@@ -68,6 +72,7 @@ impl Swarm {
 
     /// Ends all disturbance. Some honest nodes live on; the rest are dead for good.
     fn heal(&mut self) -> Vec<usize> {
+        self.healed = true;
         let all = self.dice.percent("core-of-all", 0, 50);
         let mut core: Vec<usize> = Vec::new();
         for node in 0..self.nodes.len() {
@@ -148,6 +153,31 @@ impl Swarm {
             10_000..60_000 => "settled within 60 s",
             _ => "settled later",
         });
+    }
+
+    /// Lets the core be for a while in which those that are linked must tell each other what they
+    /// have.
+    fn listen(&mut self, core: &[usize]) {
+        let since = self.now_ms;
+        let number = |swarm: &Swarm, a, b| swarm.link(a, b).filter(|it| it.up).map(|it| it.number);
+        let honest = |(a, b): &(usize, usize)| core.contains(a) && core.contains(b);
+        let pairs = self.pairs().into_iter().filter(honest);
+        let linked = pairs.map(|(a, b)| (a, b, number(self, a, b)));
+        let linked: Vec<_> = linked.filter(|(_, _, number)| number.is_some()).collect();
+        self.run_until(since + WITHIN_MS);
+        for (a, b, before) in linked {
+            if self.failure.is_some() || number(self, a, b) != before {
+                continue;
+            }
+            for (from, to) in [(a, b), (b, a)] {
+                let shares = |it: &ChannelId| self.entitles(*it, control_lane(*it), from, to);
+                if self.channels.iter().any(shares) {
+                    self.count("pulses heard");
+                    let verdict = self.oracles.pulse.demand(from, to, since);
+                    self.judge(verdict);
+                }
+            }
+        }
     }
 
     /// Everybody in the core says something: what was held back by forks is cited.
@@ -324,6 +354,11 @@ impl Swarm {
             let verdict = self.oracles.accepted(partner, byzantine, row, self.now_ms);
             self.judge(verdict);
         }
+        let replica = self.nodes[node].replica.as_ref();
+        if let Some(replica) = replica.filter(|_| !byzantine) {
+            let verdict = stored(node, replica, &self.before, &self.oracles.truth, rows);
+            self.judge(verdict);
+        }
     }
 
     pub(super) fn check_frame(
@@ -335,7 +370,7 @@ impl Swarm {
         bytes: &[u8],
     ) -> OwnEvents {
         let partner = self.id_of(to);
-        let writer = self.papers[self.nodes[node].partner].writer;
+        let writers = &self.papers[self.nodes[node].partner].writers;
         let state = &self.nodes[node];
         let Some(sender) = state.replica.as_ref().filter(|_| !state.byzantine) else {
             return Vec::new();
@@ -348,8 +383,9 @@ impl Swarm {
             class,
             before: &self.before,
         };
+        self.oracles.pulse.frame(node, to, bytes, self.now_ms);
         let (oracle, truth) = (&mut self.oracles.entitlement, &self.oracles.truth);
-        match oracle.frame(&sending, truth, &writer, bytes) {
+        match oracle.frame(&sending, truth, writers, bytes) {
             Ok(own) => own,
             Err((oracle, what)) => {
                 self.fail(oracle, what);

