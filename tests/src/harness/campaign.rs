@@ -28,8 +28,11 @@ const GRACE: Duration = Duration::from_secs(3 * 60);
 /// Runs in which a canary must have found something.
 const CANARY_LIVES: u64 = 10;
 const CANARY_STORES: u64 = 5;
-/// How much of what a failed part said is repeated at the end.
-const LAST_LINES: usize = 30;
+/// How much of what a failed part said is printed once more at the end: its last lines, and before
+/// them those with a word that stands wherever a part says how to repeat a failure.
+const LAST_LINES: usize = 5;
+const REPEATS_MAX: usize = 20;
+const AGAIN: &str = "again";
 
 /// Where the programs are.
 #[derive(Debug, Clone)]
@@ -231,7 +234,9 @@ impl Running<'_> {
             }
         }
         let from = ended.lines.len().saturating_sub(LAST_LINES);
-        for line in ended.lines.iter().skip(from) {
+        let (before, last) = (ended.lines.range(..from), ended.lines.range(from..));
+        let repeats = before.filter(|line| line.contains(AGAIN)).take(REPEATS_MAX);
+        for line in repeats.chain(last) {
             failed += &format!("\n  | {line}");
         }
         self.failed.push(failed);
