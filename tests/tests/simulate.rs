@@ -151,6 +151,7 @@ impl Parts {
         let dir: &Path = self.0.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_simulate"));
         command.arg("--programs").arg(dir);
+        command.arg("--swarm").arg(self.path("swarm"));
         command.arg("--planted").arg(self.path("planted"));
         command.args(["--minutes", "0.001", "--seed", "11", "--grace", "10"]);
         command.args(more).output().expect("the harness")
