@@ -2,7 +2,7 @@
 # make, gcc and rustup. All build with one profile, so that RocksDB is compiled once.
 
 .PHONY: demo test bench simulate soak fuzz swarm planted setup format lint unit simulated fuzzed
-.PHONY: documentation purity planted-build programs
+.PHONY: documentation purity swarm-build programs
 .NOTPARALLEL:
 
 CARGO_FLAGS := --release --locked
@@ -30,11 +30,12 @@ SECONDS ?= 60
 FOUND ?= found
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-SIMULATE := $(TARGET)/release/simulate --planted $(TARGET)/planted/release/swarm --write $(FOUND)
+SWARM := $(TARGET)/swarm/release/swarm
+SIMULATE := $(TARGET)/release/simulate --swarm $(SWARM) --planted $(SWARM) --write $(FOUND)
 
 # All that plays with faults, on all cores: prints how far it has come on standard error and one line
 # of JSON in the end. docs/simulation.md explains the figures. More arguments: make simulate ARGS=...
-simulate: setup programs planted-build
+simulate: setup programs swarm-build
 	@$(SIMULATE) --minutes $(MINUTES) $(ARGS)
 
 # The same for hours, in rounds.
@@ -50,19 +51,20 @@ fuzz: setup programs
 programs:
 	@cargo build $(CARGO_FLAGS) --workspace --bins --test simulate
 
-# Deliberate faults are compiled in: a directory of its own.
-planted-build:
-	@RUSTFLAGS='--cfg planted' cargo build $(CARGO_FLAGS) --package comity-simulation --bin swarm \
-	  --target-dir $(TARGET)/planted
+# Stand-ins for keys and deliberate faults that can be switched on are flags of the compiler, which no
+# other build has, and with which the node's crate does not compile: so in a directory of its own.
+swarm-build:
+	@RUSTFLAGS='--cfg stand_in --cfg planted' cargo build $(CARGO_FLAGS) \
+	  --package comity-simulation --bin swarm --target-dir $(TARGET)/swarm
 
 # Random meshes under every fault, from seeds; docs/simulation.md explains them.
 # More arguments, such as: make swarm ARGS='--minutes 12'
-swarm:
-	cargo run $(CARGO_FLAGS) --package comity-simulation --bin swarm -- $(or $(ARGS),--seeds 400)
+swarm: swarm-build
+	$(SWARM) $(or $(ARGS),--seeds 400)
 
 # The same with one deliberate fault in the machines at a time, all of which must be found.
-planted: planted-build
-	$(TARGET)/planted/release/swarm --planted $(ARGS)
+planted: swarm-build
+	$(SWARM) --planted $(ARGS)
 
 # Says how long it has taken so far: where a test run is cut off, its output shows what took long.
 BEGUN := $(shell date +%s)
@@ -113,7 +115,7 @@ unit:
 	cargo test $(CARGO_FLAGS) --workspace
 
 # What the tests have built is run, for as long as MINUTES and SECONDS say.
-simulated: programs planted-build
+simulated: programs swarm-build
 	@$(call stage,simulation: $(MINUTES) minutes)
 	@$(SIMULATE) --minutes $(MINUTES)
 

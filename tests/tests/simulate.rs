@@ -44,11 +44,15 @@ fn figures_are_added_up_and_printed_as_one_line() {
 #[test]
 fn a_part_that_finds_something_fails_the_whole_and_says_how_to_repeat_it() {
     let found = SWARM.replace("\"failures\":0", "\"failures\":3");
-    let found = format!("echo play it again with: swarm --seed 5\n{found}\nexit 1");
+    let much = "for n in 1 2 3 4 5 6 7 8 9; do echo reached this; done";
+    let found = format!("echo play it again with: swarm --seed 5\n{much}\n{found}\nexit 1");
     let output = Parts::sound().with("swarm", &found).simulate();
     assert_fails(&output, 3, "failures: 3; exit status: 1");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("swarm --seed 5"), "{said}");
+    assert!(
+        said.contains("| play it again with: swarm --seed 5"),
+        "{said}"
+    );
     assert!(said.contains("again: "), "{said}");
     assert!(said.contains("COMITY_SEED=11"), "{said}");
 }
@@ -147,6 +151,7 @@ impl Parts {
         let dir: &Path = self.0.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_simulate"));
         command.arg("--programs").arg(dir);
+        command.arg("--swarm").arg(self.path("swarm"));
         command.arg("--planted").arg(self.path("planted"));
         command.args(["--minutes", "0.001", "--seed", "11", "--grace", "10"]);
         command.args(more).output().expect("the harness")

@@ -16,7 +16,7 @@ use crate::report::{Report, Row};
 const CHANNEL: &str = "harbour";
 const AUTHOR: &str = "amal";
 /// Posts handed over at a time, as `comity import` does it.
-const BATCH: u32 = 512;
+pub const BATCH: u32 = 512;
 /// The claimed time of the first post.
 const BEGIN_MS: u64 = 1_500_000_000_000;
 const IMPORT: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -182,7 +182,8 @@ fn fill(site: &Site, events: u32) {
     }
 }
 
-fn await_posts(node: &Node, expected: u64) {
+/// Waits until a node holds so many posts, as long as they go on coming.
+pub fn await_posts(node: &Node, expected: u64) {
     let mut admin = connect(node);
     let (mut seen, mut moved) = (0, Instant::now());
     loop {

@@ -6,6 +6,7 @@
 
 mod channel;
 mod ingest;
+mod join;
 mod meter;
 mod outage;
 mod report;
@@ -58,6 +59,8 @@ enum Rows {
     Single,
     /// A link cut while both sides post
     Outage,
+    /// A fresh partner that joins a channel with history
+    Join,
 }
 
 fn main() -> ExitCode {
@@ -89,6 +92,11 @@ fn main() -> ExitCode {
     if wanted(Rows::Outage) {
         for seconds in &arguments.outages {
             outage::measure(&mut report, *seconds);
+        }
+    }
+    if wanted(Rows::Join) {
+        for events in &arguments.events {
+            join::measure(&mut report, *events);
         }
     }
     report.finish();

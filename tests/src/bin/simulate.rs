@@ -25,11 +25,14 @@ struct Arguments {
     /// A directory for what failed: scenarios, and what failed parts said.
     #[arg(long)]
     write: Option<PathBuf>,
-    /// The directory of swarm, virtual-time and power-cuts; this program's own unless given.
+    /// The directory of virtual-time and power-cuts; this program's own unless given.
     #[arg(long)]
     programs: Option<PathBuf>,
-    /// The swarm with planted bugs (`make planted-build`); planted/release/swarm beside this
-    /// program's target directory unless given.
+    /// The swarm (`make swarm-build`); swarm/release/swarm in the target directory that this program
+    /// is in, unless given.
+    #[arg(long)]
+    swarm: Option<PathBuf>,
+    /// The swarm with planted bugs; the same unless given.
     #[arg(long)]
     planted: Option<PathBuf>,
     /// Seconds that a part may take over its time, if others than usual.
@@ -52,10 +55,12 @@ fn campaign(arguments: Arguments) -> Result<Campaign, String> {
     let own = std::env::current_exe().map_err(|error| format!("where am I: {error}"))?;
     let beside = |depth| own.ancestors().nth(depth).map(PathBuf::from);
     let programs = arguments.programs.or_else(|| beside(1));
-    let planted = beside(2).map(|target| target.join("planted/release/swarm"));
+    let built = beside(2).map(|target| target.join("swarm/release/swarm"));
+    let swarm = arguments.swarm.or(built).ok_or("no swarm")?;
     let programs = Programs {
         dir: programs.ok_or("no directory of programs")?,
-        planted: arguments.planted.or(planted).ok_or("no planted build")?,
+        planted: arguments.planted.unwrap_or_else(|| swarm.clone()),
+        swarm,
     };
     let minutes = Duration::try_from_secs_f64(arguments.minutes * 60.0);
     if let Some(dir) = &arguments.write {

@@ -28,14 +28,18 @@ const GRACE: Duration = Duration::from_secs(3 * 60);
 /// Runs in which a canary must have found something.
 const CANARY_LIVES: u64 = 10;
 const CANARY_STORES: u64 = 5;
-/// How much of what a failed part said is repeated at the end.
-const LAST_LINES: usize = 30;
+/// How much of what a failed part said is printed once more at the end: its last lines, and before
+/// them those with a word that stands wherever a part says how to repeat a failure.
+const LAST_LINES: usize = 5;
+const REPEATS_MAX: usize = 20;
+const AGAIN: &str = "again";
 
 /// Where the programs are.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    /// The directory of `swarm`, `virtual-time` and `power-cuts`.
+    /// The directory of `virtual-time` and `power-cuts`.
     pub dir: PathBuf,
+    pub swarm: PathBuf,
     /// The swarm that was built with deliberate faults.
     pub planted: PathBuf,
 }
@@ -91,12 +95,12 @@ impl Campaign {
     }
 
     /// One that goes on for so long.
-    fn part(&self, name: &str, kind: Kind, program: &str, time: Duration) -> Part {
+    fn part(&self, name: &str, kind: Kind, program: &Path, time: Duration) -> Part {
         let minutes = format!("{:.3}", time.as_secs_f64() / 60.0);
         Part {
             name: name.into(),
             kind,
-            program: self.programs.dir.join(program),
+            program: program.into(),
             arguments: vec!["--minutes".into(), minutes],
             deadline: time + self.grace.unwrap_or(GRACE),
             is_canary: false,
@@ -137,7 +141,8 @@ impl Running<'_> {
             "--stores",
             CANARY_STORES,
         );
-        let canary = |(name, kind, program, option, runs): (&str, _, _, &str, u64)| {
+        let canary = |(name, kind, program, option, runs): (&str, _, &str, &str, u64)| {
+            let program = &self.campaign.programs.dir.join(program);
             let mut part = self.campaign.part(name, kind, program, CANARIES_MAX);
             let arguments = [
                 "--unsynced",
@@ -165,6 +170,7 @@ impl Running<'_> {
                 POWER_CUTS_SHARE,
             ),
         ] {
+            let program = &self.campaign.programs.dir.join(program);
             let one = |number: usize| {
                 let name = format!("{name}-{number}");
                 let mut part = self
@@ -178,7 +184,8 @@ impl Running<'_> {
         }
         let left = end.saturating_sub(self.begun.elapsed());
         let left = left.max(time.mul_f64(SWARM_SHARE_MIN));
-        let mut swarm = self.campaign.part("swarm", Kind::Swarm, "swarm", left);
+        let program = &self.campaign.programs.swarm;
+        let mut swarm = self.campaign.part("swarm", Kind::Swarm, program, left);
         let jobs = cores.to_string();
         let arguments = ["--first".into(), self.seed(), "--jobs".into(), jobs];
         swarm.arguments.extend(arguments);
@@ -227,7 +234,9 @@ impl Running<'_> {
             }
         }
         let from = ended.lines.len().saturating_sub(LAST_LINES);
-        for line in ended.lines.iter().skip(from) {
+        let (before, last) = (ended.lines.range(..from), ended.lines.range(from..));
+        let repeats = before.filter(|line| line.contains(AGAIN)).take(REPEATS_MAX);
+        for line in repeats.chain(last) {
             failed += &format!("\n  | {line}");
         }
         self.failed.push(failed);
