@@ -21,15 +21,19 @@ bench: setup
 	cargo build $(CARGO_FLAGS) --bin comity
 	cargo bench --profile release --locked --bench mesh -- $(ARGS)
 
-# Random meshes under every fault, from seeds; docs/simulation.md explains them.
+# Random meshes under every fault, from seeds; docs/simulation.md explains them. Both targets use
+# one build of their own, with stand-ins for keys and with deliberate faults that can be switched on:
+# flags of the compiler, which no other build has, and with which the node's crate does not compile.
 # More arguments, such as: make swarm ARGS='--minutes 12'
+SWARM := RUSTFLAGS='--cfg stand_in --cfg planted' cargo run $(CARGO_FLAGS) \
+  --package comity-simulation --bin swarm --target-dir target/swarm --
+
 swarm:
-	cargo run $(CARGO_FLAGS) --package comity-simulation --bin swarm -- $(or $(ARGS),--seeds 400)
+	$(SWARM) $(or $(ARGS),--seeds 400)
 
 # The same with one deliberate fault in the machines at a time, all of which must be found.
 planted:
-	RUSTFLAGS='--cfg planted' cargo run $(CARGO_FLAGS) --package comity-simulation --bin swarm \
-	  --target-dir target/planted -- --planted $(ARGS)
+	$(SWARM) --planted $(ARGS)
 
 # Says how long it has taken so far: where a test run is cut off, its output shows what took long.
 BEGUN := $(shell date +%s)
@@ -93,4 +97,12 @@ purity:
 	    | grep -E '^($(IMPURE)) ' | sort -u); \
 	  test -z "$$impure" || { printf '%s is not pure:\n%s\n' "$$crate" "$$impure" >&2; exit 1; }; \
 	  echo "$$crate is pure"; \
+	done
+	@! grep -rnE 'cfg[= "]+(planted|stand_in)' .cargo/config.toml build.rs */build.rs 2>/dev/null \
+	  || { echo 'deliberate faults or stand-in keys are switched on for all builds' >&2; exit 1; }
+	@for flag in planted stand_in; do \
+	  rustc --edition 2024 --crate-type lib --cfg $$flag --emit metadata --out-dir /tmp \
+	    node/src/lib.rs 2>&1 | grep -q 'has neither deliberate faults nor stand-in keys' \
+	    || { echo "the node's crate compiles with --cfg $$flag" >&2; exit 1; }; \
+	  echo "the node's crate refuses --cfg $$flag"; \
 	done

@@ -231,7 +231,10 @@ impl SealingKey {
             SealingKey::XWing(key) => SealingPublicKey(Kind::XWing(key.public())),
             SealingKey::StandIn(seed) => {
                 let mut bytes = Box::new([0; SEALING_PUBLIC_LEN]);
-                put_marked(bytes.as_mut_slice(), power(GENERATOR, sealing_exponent(seed)));
+                put_marked(
+                    bytes.as_mut_slice(),
+                    power(GENERATOR, sealing_exponent(seed)),
+                );
                 SealingPublicKey(Kind::StandIn(bytes))
             }
         }
@@ -329,7 +332,12 @@ impl SealingPublicKey {
         put_marked(&mut wrap, once);
         let shared = power(public, private);
         let (pad, _) = pad_and_tag(public, once, shared, info, &[]);
-        let sealed: Vec<u8> = secret.as_bytes().iter().zip(pad).map(|(a, b)| a ^ b).collect();
+        let sealed: Vec<u8> = secret
+            .as_bytes()
+            .iter()
+            .zip(pad)
+            .map(|(a, b)| a ^ b)
+            .collect();
         let (_, tag) = pad_and_tag(public, once, shared, info, &sealed);
         wrap.extend_from_slice(&sealed);
         wrap.extend_from_slice(&tag);
@@ -365,7 +373,10 @@ fn put(bytes: &mut [u8], numbers: &[u64]) {
 
 /// Writes the mark and an element.
 fn put_marked(bytes: &mut [u8], element: u64) {
-    for (to, from) in bytes.iter_mut().zip(MARK.into_iter().chain(element.to_be_bytes())) {
+    for (to, from) in bytes
+        .iter_mut()
+        .zip(MARK.into_iter().chain(element.to_be_bytes()))
+    {
         *to = from;
     }
 }
@@ -460,7 +471,10 @@ mod tests {
 
     #[test]
     fn a_signature_holds_for_its_key_tag_and_digest_alone() {
-        let (key, other) = (SigningKey::from_seed(&seed(1)), SigningKey::from_seed(&seed(2)));
+        let (key, other) = (
+            SigningKey::from_seed(&seed(1)),
+            SigningKey::from_seed(&seed(2)),
+        );
         let signature = key.sign("tag", &DIGEST);
         assert_eq!(key.public().verify("tag", &DIGEST, &signature), Ok(()));
         let again = PublicKey::register(&key.public().to_bytes()).unwrap();
@@ -480,7 +494,10 @@ mod tests {
 
     #[test]
     fn a_wrap_opens_with_its_key_and_info_alone() {
-        let (key, other) = (SealingKey::from_seed(&seed(1)), SealingKey::from_seed(&seed(2)));
+        let (key, other) = (
+            SealingKey::from_seed(&seed(1)),
+            SealingKey::from_seed(&seed(2)),
+        );
         let public = SealingPublicKey::from_bytes(key.public().as_bytes()).unwrap();
         let secret = EpochSecret::from_bytes([9; 32]);
         let wrap = public.wrap_secret(b"info", &secret, &[3; 64]).unwrap();
@@ -490,7 +507,11 @@ mod tests {
 
         assert!(key.unwrap_secret(b"other", &wrap).is_err());
         assert!(other.unwrap_secret(b"info", &wrap).is_err());
-        assert!(SealingKey::from_seed(&[1; 32]).unwrap_secret(b"info", &wrap).is_err());
+        assert!(
+            SealingKey::from_seed(&[1; 32])
+                .unwrap_secret(b"info", &wrap)
+                .is_err()
+        );
         for at in 0..WRAP_LEN {
             let mut changed = wrap.clone();
             changed[at] ^= 1;

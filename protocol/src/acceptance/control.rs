@@ -123,11 +123,7 @@ fn author_of_act(event: &Event, act: &Act, view: &View) -> Result<PartnerId, Ref
 const BODY: &str = "a body that does not fit its kind";
 
 /// Reads what a control event does from its public body, and whom it makes known.
-fn deed_of(
-    channel: &Channel,
-    event: &Event,
-    past: (FrontierIx, &View),
-) -> Result<Deed, Refusal> {
+fn deed_of(channel: &Channel, event: &Event, past: (FrontierIx, &View)) -> Result<Deed, Refusal> {
     let body = &event.body;
     match event.header.kind() {
         Kind::Charter => charter(channel, event),

@@ -21,8 +21,8 @@ use crate::id::{LaneId, PartnerId, WriterId};
 use crate::lane::Lane;
 use crate::mutation::{self, Mutation};
 
-pub use control::{TAG_CHANNEL, channel_id, charter_of};
 pub(crate) use control::{Introduction, founder_key, would_have_effect};
+pub use control::{TAG_CHANNEL, channel_id, charter_of};
 pub(crate) use epoch::epoch_at;
 pub(crate) use message::{has_new_endings, least_role};
 

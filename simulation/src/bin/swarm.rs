@@ -247,7 +247,9 @@ fn planted(jobs: usize) -> Result<(usize, usize), String> {
 
 fn line(summary: &Summary, found: usize, total: usize) -> String {
     let hits = summary.hits.iter();
-    let hits: Vec<String> = hits.map(|(kind, times)| format!("\"{kind}\":{times}")).collect();
+    let hits: Vec<String> = hits
+        .map(|(kind, times)| format!("\"{kind}\":{times}"))
+        .collect();
     format!(
         "{{\"seeds\":{},\"faults\":{},\"byzantine_acts\":{},\"simulated_hours\":{:.1},\
          \"steps\":{},\"events\":{},\"planted_found\":{found},\"planted_total\":{total},\
