@@ -138,3 +138,11 @@ purity:
 	  test -z "$$impure" || { printf '%s is not pure:\n%s\n' "$$crate" "$$impure" >&2; exit 1; }; \
 	  echo "$$crate is pure"; \
 	done
+	@! grep -rnE 'cfg[= "]+(planted|stand_in)' .cargo/config.toml build.rs */build.rs 2>/dev/null \
+	  || { echo 'deliberate faults or stand-in keys are switched on for all builds' >&2; exit 1; }
+	@for flag in planted stand_in; do \
+	  rustc --edition 2024 --crate-type lib --cfg $$flag --emit metadata --out-dir /tmp \
+	    node/src/lib.rs 2>&1 | grep -q 'has neither deliberate faults nor stand-in keys' \
+	    || { echo "the node's crate compiles with --cfg $$flag" >&2; exit 1; }; \
+	  echo "the node's crate refuses --cfg $$flag"; \
+	done
