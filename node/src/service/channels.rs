@@ -10,7 +10,7 @@ use comity_protocol::identity::Name;
 use comity_protocol::lane::{History as ProtocolHistory, LaneForm};
 use comity_protocol::replica::{Command, CommandError, OpenProposal, Proposal};
 
-use super::{failure, members, names, peering};
+use super::{failure, members, names, peering, writers};
 use crate::api::{ApiError, ChannelInfo, History, LaneInfo, MemberInfo, ProposalInfo, Role};
 use crate::node::Node;
 
@@ -41,6 +41,7 @@ pub async fn create(
             "choose another name",
         ));
     }
+    demand_founder(node)?;
     peering::record(node, "channel_created", name.as_str())?;
     let order = node.handle.command(Command::CreateChannel {
         name,
@@ -57,9 +58,31 @@ pub async fn create(
 pub async fn accept(node: &Node, channel: &str) -> Result<(), ApiError> {
     let id = names::invitation(node, channel).await?;
     let order = Command::Accept { channel: id };
-    carry_out(node, "channel_accepted", id, channel, order)
-        .await?
-        .map_err(failure::command)
+    let accepted = carry_out(node, "channel_accepted", id, channel, order).await?;
+    accepted.map_err(|error| match error {
+        CommandError::SeatLost => failure::operator(
+            "seat_lost",
+            "the invitation is for a writer that this node never uses again",
+            "'comity stop', 'comity writer add', start the node, and have the invitation withdrawn \
+             and given anew: docs/operations.md, 'After restoring a backup'",
+        ),
+        other => failure::command(other),
+    })
+}
+
+/// A channel is founded by the first writer of the partner's list: one that is never used again
+/// cannot, even where the machine that runs has not been told so yet.
+fn demand_founder(node: &Node) -> Result<(), ApiError> {
+    let founder = node.identity.certificates.nodes.first();
+    let spent = writers::spent(node)?;
+    if founder.is_none_or(|founder| !spent.contains(&founder.writer())) {
+        return Ok(());
+    }
+    Err(failure::operator(
+        "founder_spent",
+        "the first writer of the partner's list, which founds channels, is never used again",
+        "sign a new list: 'comity stop', 'comity writer add', and start the node",
+    ))
 }
 
 pub async fn leave(node: &Node, channel: &str) -> Result<(), ApiError> {
@@ -140,7 +163,7 @@ fn describe(channel: &Channel, own: &PartnerId) -> ChannelInfo {
         partner_id: partner.to_hex(),
         role: api_role(member.role),
         status: member.status.as_str().into(),
-        writers: writers(member),
+        writers: listed_writers(member),
     });
     ChannelInfo {
         name: names::name_of(channel),
@@ -205,7 +228,7 @@ fn describe_proposal(open: &OpenProposal) -> ProposalInfo {
 }
 
 /// The partner's writers, its seat first.
-fn writers(member: &Member) -> Vec<String> {
+fn listed_writers(member: &Member) -> Vec<String> {
     let others = member.writers.iter().filter(|id| **id != member.seat);
     std::iter::once(&member.seat)
         .chain(others)

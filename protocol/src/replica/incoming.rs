@@ -217,7 +217,11 @@ impl Replica {
                 self.offer(event, peer, now);
             } else if honest {
                 honest = false;
-                let why = format!("it sent a bad signature for event {}", event.id);
+                let header = &event.header;
+                let why = format!(
+                    "it sent a bad signature for event {} (kind {}, position {} of writer {})",
+                    event.id, header.kind, header.seq, header.writer
+                );
                 self.notify(Notice::Misbehaved { peer, why });
             }
         }

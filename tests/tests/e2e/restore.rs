@@ -99,6 +99,8 @@ fn the_root_takes_the_seat_back_and_a_new_spare_takes_the_place_of_the_one_that_
     assert_eq!(status.warnings, [""; 0]);
     site.agree("harbour", &ALL);
 
+    let founded = site["alpha"].json(&["channel", "create", "ferry"]);
+    assert_eq!(founded.failed().code, "founder_spent");
     a_new_spare_is_introduced(site, &root);
     // As founder and as guest, the partner now acts from its new writer.
     site.share("ferry", &["alpha", "bravo"]);
