@@ -102,6 +102,21 @@ fn a_cut_in_a_lane_learned_of_after_a_removal_vouches_for_nothing() {
     assert!(outcome.reached["messages of the removed"] > 0);
 }
 
+/// A partner that does not know of its removal invites another, which accepts. The others hold all
+/// of that and find that it has no effect; they tell the guest nothing, and are not to.
+#[test]
+fn whom_only_a_removed_partner_invited_stays_apart() {
+    let scenario = "seed 1330\n\
+        300 found 5 1 0\n\
+        610 invite 18446744073709551615 0 3\n\
+        670 invite 18446744073709551615 0 260\n\
+        9000 remove 5 0 4\n\
+        12000 invite 4 0 769\n";
+    let outcome = scenario::read_and_play(scenario).expect("a scenario");
+    assert_eq!(outcome.failure, None, "{}", outcome.log.join("\n"));
+    assert!(outcome.reached["joins"] >= 3, "{:?}", outcome.reached);
+}
+
 /// A hostile reader shows a lane of three to the fourth: nothing of it is stored there, and the
 /// sender is charged.
 #[test]

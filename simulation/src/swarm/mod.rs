@@ -341,7 +341,7 @@ impl Swarm {
             && let Some(entry) = self.agenda.first_entry()
             && entry.key().0 <= end_ms
         {
-            let ((at, _), happening) = entry.remove_entry();
+            let ((at, number), happening) = entry.remove_entry();
             self.now_ms = at;
             self.steps += 1;
             if self.steps > MOST_STEPS {
@@ -351,15 +351,16 @@ impl Swarm {
             if self.steps > MOST_STEPS - RESTLESS_STEPS {
                 *self.busy.entry(happening.what()).or_insert(0) += 1;
             }
-            self.step(happening);
+            self.step(number, happening);
         }
         self.now_ms = self.now_ms.max(end_ms);
     }
 
-    fn step(&mut self, happening: Happening) {
+    fn step(&mut self, number: u64, happening: Happening) {
         if let Some(until) = self.paused(&happening) {
-            // The numbers of the agenda keep the order of what waits.
-            return self.schedule(until - self.now_ms, happening);
+            // It keeps its number: what comes just when the pause ends must not overtake it.
+            self.agenda.insert((until, number), happening);
+            return;
         }
         self.trace.number(self.now_ms);
         match happening {
@@ -773,5 +774,29 @@ impl Swarm {
             let line = format!("{:>7}  {column}{node}: {}", self.now_ms, what());
             self.journal.push(line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_a_paused_process_is_not_overtaken_by_what_comes_as_the_pause_ends() {
+        let mut swarm = Swarm::new(Options::draw(1), false);
+        swarm.agenda.clear();
+        let (node, first, second) = (0, ChannelId([1; 32]), ChannelId([2; 32]));
+        let join = |channel| Happening::Join { node, channel };
+        swarm.schedule(5, join(first));
+        swarm.schedule(10, join(second));
+        swarm.nodes[node].paused_until = 10;
+
+        swarm.run_until(9);
+
+        let waiting = swarm.agenda.values().filter_map(|it| match it {
+            Happening::Join { channel, .. } => Some(*channel),
+            _ => None,
+        });
+        assert_eq!(waiting.collect::<Vec<_>>(), [first, second]);
     }
 }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeSet, HashSet};
 
 use comity_protocol::authority::Status;
+use comity_protocol::channel::Channel;
 use comity_protocol::event::Event;
+use comity_protocol::graph::Pos;
 use comity_protocol::id::{ChannelId, EventId, LaneId};
 use comity_protocol::lane::control_lane;
 use comity_protocol::replica::{Notice, SendRange, StreamClass};
@@ -238,15 +240,24 @@ impl Swarm {
             self.entitles(channel, lane, b, a),
         );
         let stranger = |at: usize, of: usize| {
-            let held = self.replica(at).and_then(|it| it.channels().get(&channel));
+            let (held, theirs) = (self.held(at, channel), self.held(of, channel));
             let of = self.id_of(of);
-            held.is_none_or(|held| !held.present().members.contains_key(&of))
+            let unknown = held.is_none_or(|held| !held.present().members.contains_key(&of));
+            // Whoever has heard all that the other knows, and finds that what admitted it has no
+            // effect, is not to tell it anything: then they stay apart.
+            let heard = held.zip(theirs);
+            let heard = heard.is_some_and(|(held, theirs)| holds_all(held, theirs, lane));
+            unknown && !heard
         };
         // Whoever does not know of a member yet must come to hear of it.
         let member = |node: usize| self.entitles(channel, lane, node, node);
         let hears = |from: usize, to: usize| member(from) && stranger(to, from);
         let control = lane == control_lane(channel);
         (ab && ba) || (control && (ab && hears(a, b) || ba && hears(b, a)))
+    }
+
+    fn held(&self, node: usize, channel: ChannelId) -> Option<&Channel> {
+        self.replica(node)?.channels().get(&channel)
     }
 
     fn entitles(&self, channel: ChannelId, lane: LaneId, at: usize, to: usize) -> bool {
@@ -470,4 +481,17 @@ impl Swarm {
         let verdict = self.oracles.bounds.noticed(node, notice, instant);
         self.judge(verdict);
     }
+}
+
+/// Whether one copy of a channel has every event of a lane that the other has.
+fn holds_all(held: &Channel, other: &Channel, lane: LaneId) -> bool {
+    let chains = other.graph().logs_of(lane);
+    let mut chains = chains.flat_map(|(writer, chains)| chains.iter().map(move |at| (writer, *at)));
+    chains.all(|(writer, chain)| {
+        let theirs = other.graph().chain(chain);
+        (theirs.first..=theirs.head()).all(|seq| {
+            let id = other.entry(Pos { chain, seq }).id;
+            held.graph().find(lane, writer, seq, &id).is_some()
+        })
+    })
 }
