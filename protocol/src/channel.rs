@@ -803,6 +803,13 @@ impl Channel {
         self.present
     }
 
+    /// Whether the acts alone give the present view. Where a barrier keeps in effect what a late act
+    /// would void, the acks that let it stand must be cited, too.
+    pub(crate) fn acts_suffice(&mut self) -> bool {
+        let view = self.view(self.present_acts);
+        view.effective == self.present_view.effective
+    }
+
     /// The acts of the present frontier: what an event cites that has seen everything.
     pub(crate) fn present_acts(&self) -> FrontierIx {
         self.present_acts

@@ -134,8 +134,7 @@ impl Channel {
         let readers = Lane { form, audience };
         let known = self.own_head(author, lane);
         let known = known.map(|head| self.graph().entry(head).frontier);
-        let known = known.map(|known| self.graph.acts_of(known));
-        if known != Some(self.present_acts()) {
+        if !known.is_some_and(|known| self.has_seen_control(known)) {
             self.write_merges(author, now, written)?;
             self.write_cut(author, lane, &[], now, written)?;
         }
@@ -534,13 +533,26 @@ impl Channel {
             .map(|parent| self.graph().entry(*parent).frontier)
             .collect();
         let seen = self.graph.union(&parents);
-        if self.graph.acts_of(seen) == self.present_acts() {
+        if self.has_seen_control(seen) {
             return Vec::new();
         }
-        let mut heads = self.last_acts();
+        let mut heads = if self.acts_suffice() {
+            self.last_acts()
+        } else {
+            self.unseen_heads(&[self.control_lane], None, None)
+        };
         heads.retain(|head| !self.graph().frontier_holds(seen, *head));
         heads.truncate(limits::CONTROL_HEADS);
         heads
+    }
+
+    /// Whether an event of a control frontier sees the channel as it is.
+    fn has_seen_control(&mut self, frontier: FrontierIx) -> bool {
+        if self.acts_suffice() {
+            self.graph.acts_of(frontier) == self.present_acts()
+        } else {
+            frontier == self.present_frontier()
+        }
     }
 
     /// The control events, acks apart, that lie in no other's past: what other lanes cite.

@@ -100,7 +100,7 @@ impl Swarm {
         for node in 0..self.nodes.len() {
             let now = self.now_ms;
             let state = &mut self.nodes[node];
-            state.paused_until = now;
+            // A pause goes on to its end: what waits for that must not be overtaken.
             state.stalled_until = now;
             state.full_until = 0;
             state.sync_fails = false;
