@@ -201,6 +201,8 @@ pub struct Swarm {
     /// By time and number.
     agenda: BTreeMap<(u64, u64), Happening>,
     scheduled: u64,
+    /// The numbers of happenings that wait for a pause to end.
+    put_off: BTreeSet<u64>,
     steps: u64,
     papers: Vec<Papers>,
     partner_numbers: BTreeMap<PartnerId, usize>,
@@ -277,6 +279,7 @@ impl Swarm {
             now_ms: 0,
             agenda: BTreeMap::new(),
             scheduled: 0,
+            put_off: BTreeSet::new(),
             steps: 0,
             papers,
             nodes,
@@ -357,11 +360,13 @@ impl Swarm {
     }
 
     fn step(&mut self, number: u64, happening: Happening) {
-        if let Some(until) = self.paused(&happening) {
-            // It keeps its number: what comes just when the pause ends must not overtake it.
-            self.agenda.insert((until, number), happening);
+        if let Some(until) = self.paused(&happening, number) {
+            // The numbers of the agenda keep the order of what waits.
+            self.schedule(until - self.now_ms, happening);
+            self.put_off.insert(self.scheduled);
             return;
         }
+        self.put_off.remove(&number);
         self.trace.number(self.now_ms);
         match happening {
             Happening::Deliver {
@@ -403,8 +408,9 @@ impl Swarm {
         }
     }
 
-    /// Until when a happening has to wait because its process stands still.
-    fn paused(&self, happening: &Happening) -> Option<u64> {
+    /// Until when a happening has to wait because its process stands still. What comes just when a
+    /// pause ends goes behind what was put off until then.
+    fn paused(&self, happening: &Happening, number: u64) -> Option<u64> {
         let node = match happening {
             Happening::Deliver { to: node, .. }
             | Happening::Synced { node, .. }
@@ -416,7 +422,8 @@ impl Swarm {
             _ => return None,
         };
         let until = self.nodes[node].paused_until;
-        (until > self.now_ms).then_some(until)
+        let just_ends = until == self.now_ms && !self.put_off.contains(&number);
+        (until > self.now_ms || just_ends).then_some(until)
     }
 
     fn now_at(&self, node: usize) -> Now {
@@ -792,6 +799,10 @@ mod tests {
         swarm.nodes[node].paused_until = 10;
 
         swarm.run_until(9);
+        // What comes now is looked at once, and goes to the end.
+        let ((at, number), overtaking) = swarm.agenda.pop_first().expect("it was scheduled");
+        swarm.now_ms = at;
+        swarm.step(number, overtaking);
 
         let waiting = swarm.agenda.values().filter_map(|it| match it {
             Happening::Join { channel, .. } => Some(*channel),
