@@ -86,6 +86,7 @@ pub const MUST_REACH: &[&str] = &[
     "acts of the removed",
     "quorum games",
     "pulses heard",
+    "spoke in congestion",
     "refused: not a member",
     "refused: not allowed",
     "refused: already there",

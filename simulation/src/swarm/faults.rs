@@ -40,17 +40,21 @@ impl Swarm {
             Verb::Isolate => self.split(1 << node, long(12_000)),
             Verb::Flap => {
                 self.sever(node, other, 0);
-                let left = action.a % 8;
-                if left > 0 {
-                    let again = Action {
-                        a: action.a - 1,
-                        ..action
-                    };
-                    self.schedule(700 + action.b % 900, Happening::Act(again));
-                }
+                self.repeat(action);
             }
-            Verb::Overflow => self.overflow(node, other, long(3_000)),
+            Verb::Overflow => {
+                self.overflow(node, other, long(1_500));
+                self.repeat(action);
+            }
             _ => self.hurt(node, action),
+        }
+    }
+
+    /// What comes up to eight times in a row.
+    fn repeat(&mut self, action: Action) {
+        if !action.a.is_multiple_of(8) && !self.healed {
+            let a = action.a - 1;
+            self.schedule(700 + action.b % 900, Happening::Act(Action { a, ..action }));
         }
     }
 
@@ -60,7 +64,11 @@ impl Swarm {
         let long = |most: u64| 200 + action.b % most;
         self.count_hit(node, action.verb);
         match action.verb {
-            Verb::Crash => self.crash(node, Tail::of(action.a), long(6_000)),
+            // Half of them fall into the next write, as most that matter do.
+            Verb::Crash if action.b.is_multiple_of(2) => {
+                self.nodes[node].doom = Some((Tail::of(action.a), long(6_000)));
+            }
+            Verb::Crash => self.crash_by_force(node, Tail::of(action.a), long(6_000)),
             Verb::Pause => {
                 let until = now + long(9_000);
                 self.nodes[node].paused_until = self.nodes[node].paused_until.max(until);
@@ -117,7 +125,6 @@ impl Swarm {
     /// shows: at a write, a frame or a row.
     fn count_hit(&mut self, node: usize, verb: Verb) {
         let kind = match verb {
-            Verb::Crash => "crash",
             Verb::Pause => "pause",
             Verb::Drift | Verb::Jump | Verb::Stick => "clock",
             _ => return,

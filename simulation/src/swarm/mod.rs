@@ -590,6 +590,9 @@ impl Swarm {
     }
 
     fn synced(&mut self, node: usize, outputs: usize) {
+        if let Some((tail, down_ms)) = self.nodes[node].doom.take() {
+            return self.crash_by_force(node, tail, down_ms);
+        }
         if let Some(trouble) = self.trouble(node) {
             self.hit("storage error");
             self.count(match trouble {

@@ -13,6 +13,7 @@ use comity_protocol::wire::{LogId, Packer};
 
 use super::clock::Clock;
 use super::dice::Dice;
+use super::process::Tail;
 use crate::disk::Disk;
 use crate::hostile::Captive;
 
@@ -151,6 +152,8 @@ pub struct Node {
     pub clock: Clock,
     pub paused_until: u64,
     pub stalled_until: u64,
+    /// The process dies in its next write: what is left of that, and for how long, ms.
+    pub doom: Option<(Tail, u64)>,
     /// The next sync fails.
     pub sync_fails: bool,
     pub full_until: u64,
@@ -186,6 +189,7 @@ impl Node {
             clock: Clock::new(),
             paused_until: 0,
             stalled_until: 0,
+            doom: None,
             sync_fails: false,
             full_until: 0,
             snapshot: None,

@@ -28,6 +28,12 @@ impl Tail {
 }
 
 impl Swarm {
+    /// Somebody kills a node's process.
+    pub fn crash_by_force(&mut self, node: usize, tail: Tail, down_ms: u64) {
+        self.hit_times("crash", u64::from(self.nodes[node].is_up()));
+        self.crash(node, tail, down_ms);
+    }
+
     /// A node's process dies; it comes back after a while.
     pub fn crash(&mut self, node: usize, tail: Tail, down_ms: u64) {
         if !self.nodes[node].is_up() {

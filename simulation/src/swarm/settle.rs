@@ -13,6 +13,7 @@ use comity_protocol::replica::{Notice, SendRange, StreamClass};
 use comity_protocol::rows::Row;
 use comity_protocol::wire::LogId;
 
+use super::options::Fault;
 use super::schedule::{Action, Verb};
 use super::{Happening, Swarm};
 use crate::oracles::convergence::{LaneState, difference, events_of};
@@ -40,6 +41,10 @@ impl Swarm {
         self.settle(&core);
         if self.dice.percent("pulse", 0, 20) {
             self.listen(&core);
+        }
+        if self.options.has(Fault::Congestion) && self.dice.percent("congested", 0, 50) {
+            self.congest(&core);
+            self.settle(&core);
         }
         let forked = self.channels.iter();
         let forked = forked.filter(|it| self.oracles.truth.is_forked(it)).count() > 0;
@@ -103,6 +108,7 @@ impl Swarm {
             // A pause goes on to its end: what waits for that must not be overtaken.
             state.stalled_until = now;
             state.full_until = 0;
+            state.doom = None;
             state.sync_fails = false;
             state.clock.mend(now);
             self.act_on(Action {
@@ -180,6 +186,28 @@ impl Swarm {
                 }
             }
         }
+    }
+
+    /// Everybody in the core speaks while queues run full: links stay up, and pushes, questions and
+    /// answers are dropped before their streams begin anew.
+    fn congest(&mut self, core: &[usize]) {
+        for round in 0..8 {
+            if round % 3 == 0 {
+                self.speak(core);
+            }
+            for (a, b) in self.pairs() {
+                for (from, to) in [(a, b), (b, a)] {
+                    let actor = (from * 64 + to) as u64;
+                    if self.dice.percent("congest", actor, 50) {
+                        let for_ms = self.dice.between("congest-ms", actor, 100, 1_200);
+                        self.overflow(from, to, for_ms);
+                    }
+                }
+            }
+            let pause = self.dice.between("congest-pause", 0, 300, 1_500);
+            self.run_until(self.now_ms + pause);
+        }
+        self.count("spoke in congestion");
     }
 
     /// Everybody in the core says something: what was held back by forks is cited.
