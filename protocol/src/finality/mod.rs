@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Canonical;
 use crate::id::Hash;
 
+#[cfg(test)]
+pub(crate) use barrier::STEPS;
 pub(crate) use barrier::{CertIx, Finality, LaneFacts, Quorum};
 pub(crate) use judge::Ack;
 pub(crate) use past::Past;

@@ -7,12 +7,17 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::history::{arrival, play, settled, settling_stories};
-use super::kit::{NODES, PARTNERS, partner};
+use super::kit::{NODES, PARTNERS, Wish, World, node, partner};
 use super::node::{Merged, Node};
 use super::oracle::{Ids, Oracle};
 use super::properties::{check, for_all};
-use crate::event::Kind;
+use crate::body::Role;
+use crate::event::{Event, Kind};
+use crate::finality::STEPS;
 use crate::id::{LaneId, PartnerId, WriterId};
+
+/// The list of a partner's identity of which the shared key is the seat.
+const LIST_OF_THE_SHARED_KEY: usize = 7;
 
 #[test]
 fn every_order_of_arrival_gives_the_barriers_that_the_oracle_says() {
@@ -43,6 +48,66 @@ fn every_order_of_arrival_gives_the_barriers_that_the_oracle_says() {
         Ok(())
     });
     shares.check();
+}
+
+#[test]
+fn whose_seat_a_shared_key_is_does_not_depend_on_what_came_first() {
+    let mut world = World::with_members(4);
+    let (one, other) = (node(4, 4), node(5, 4));
+    for (who, whom) in [(0, one), (1, other)] {
+        let invite = Wish::InviteWith(whom % PARTNERS, Role::Contributor, LIST_OF_THE_SHARED_KEY);
+        world.write(who, invite);
+        world.hear_from(whom, who);
+        world.write(whom, Wish::Accept);
+        world.hear_from(who, whom);
+        world.write(who, Wish::Merge);
+    }
+    world.everybody_hears_all();
+    let post = world.write(0, Wish::Post);
+    let lane = world.oracle.lane_of(&post).clone();
+    world.everybody_hears_all();
+    for _ in 0..3 {
+        (0..4).for_each(|who| assert!(world.acknowledge(who, &lane).is_some()));
+        world.everybody_hears_all();
+    }
+    let (events, oracle) = settled(&world);
+    let expected = Merged::by(&oracle);
+    assert!(lane.audience.len() == 6 && expected.barriers.contains_key(&lane.id));
+
+    for seed in 0..20 {
+        let node = Node::of(world.channel, &arrival(&events, seed), seed).unwrap();
+
+        node.merged().agree(&expected).unwrap();
+    }
+}
+
+/// What an event with an old past costs does not grow with what came to stand since.
+#[test]
+fn an_event_with_an_old_past_goes_through_no_barrier_above_it() {
+    let mut costs = Vec::new();
+    for rounds in [30, 300] {
+        let mut world = World::with_members(2);
+        let mut old = world.seen[1].clone();
+        let control = world.lanes_seen(0).remove(0);
+        for _ in 0..rounds {
+            world.acknowledge(0, &control).expect("a next round");
+        }
+        let late = world.write_on(1, &mut old, Wish::Merge);
+        let (before, last): (Vec<Event>, Vec<Event>) = world
+            .events
+            .iter()
+            .cloned()
+            .partition(|event| event.id != late);
+        let mut node = Node::new(world.channel);
+        for event in &before {
+            node.channel.offer(event.clone(), None);
+        }
+        STEPS.set(0);
+        node.channel.offer(last[0].clone(), None);
+        costs.push(STEPS.get());
+    }
+    println!("certificates looked at: {costs:?}");
+    assert!(costs[1] <= costs[0] + 2, "{costs:?}");
 }
 
 fn agrees(

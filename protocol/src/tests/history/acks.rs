@@ -4,10 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::play::pick;
-use super::{RULERS, Story, step, who};
+use super::{MEMBERS, RULERS, Story, step, who};
 use crate::id::{EventId, Hash};
-use crate::tests::kit::{PARTNERS, Wish, World, node, partner};
-use crate::tests::oracle::{Lane, Status};
+use crate::tests::kit::{NODES, PARTNERS, To, Wish, World, node, partner, writer};
+use crate::tests::oracle::{Ids, Lane, Status};
 
 /// What is wrong with an ack.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,17 @@ pub struct Round {
     pub tell: bool,
     /// Whether somebody posts meanwhile.
     pub post: bool,
+    /// Whom the founder removes before, who hears of nothing.
+    pub removes: Option<usize>,
+    /// What somebody who heard nothing of all this writes afterwards.
+    pub late: Option<Late>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Late {
+    /// One of the writers that do not acknowledge, or of the partners that are silent.
+    pub by: usize,
+    pub what: usize,
 }
 
 /// Stories in which barriers come to stand.
@@ -81,16 +92,31 @@ fn round() -> impl Strategy<Value = Round> {
     let silence = || prop_oneof![9 => Just(false), 1 => Just(true)];
     let silent = [(); PARTNERS].map(|()| silence());
     let mostly = || prop_oneof![4 => Just(true), 1 => Just(false)];
-    (lane, 1usize..5, silent, mostly(), mostly(), any::<bool>()).prop_map(
-        |(lane, rounds, silent, hear, tell, post)| Round {
-            lane,
-            rounds,
-            silent,
-            hear,
-            tell,
-            post,
-        },
+    let removes = prop_oneof![5 => Just(None), 1 => (1..MEMBERS).prop_map(Some)];
+    let late = (any::<usize>(), any::<usize>()).prop_map(|(by, what)| Some(Late { by, what }));
+    let late = prop_oneof![1 => Just(None), 1 => late];
+    let more = (removes, late);
+    (
+        lane,
+        1usize..5,
+        silent,
+        mostly(),
+        mostly(),
+        any::<bool>(),
+        more,
     )
+        .prop_map(
+            |(lane, rounds, silent, hear, tell, post, (removes, late))| Round {
+                lane,
+                rounds,
+                silent,
+                hear,
+                tell,
+                post,
+                removes,
+                late,
+            },
+        )
 }
 
 /// Takes a step in which somebody acknowledges.
@@ -123,6 +149,10 @@ pub fn acknowledge(world: &mut World, who: usize, at: usize, trick: AckTrick) {
 /// Takes a step of several rounds.
 pub fn rounds(world: &mut World, round: &Round) {
     let (lane, audience) = lane(world, round.lane);
+    let before = world.seen.clone();
+    if let Some(whom) = round.removes {
+        world.write(0, Wish::Remove(whom));
+    }
     let present = world.oracle.present();
     let active = |whom: &usize| {
         let member = present.members.get(&partner(*whom).id);
@@ -152,6 +182,45 @@ pub fn rounds(world: &mut World, round: &Round) {
         }
         hear_each_other(world, &nodes);
     }
+    if let Some(late) = round.late {
+        write_late(world, late, &lane, &nodes, before);
+    }
+}
+
+/// Somebody who has heard nothing of the rounds writes: mostly a writer without the seat, or a
+/// partner that was silent, so that no log forks by it.
+fn write_late(world: &mut World, late: Late, lane: &Lane, nodes: &[usize], before: Vec<Ids>) {
+    let present = world.oracle.present();
+    let is_slow = |who: &usize| {
+        let member = present.members.get(&partner(who % PARTNERS).id);
+        let writes = member.is_some_and(|member| member.writers.contains(&writer(*who)));
+        writes && !nodes.contains(who)
+    };
+    let slow: Vec<usize> = (0..PARTNERS * NODES).filter(is_slow).collect();
+    let Some(who) = slow.get(late.by % slow.len().max(1)).copied() else {
+        return;
+    };
+    let mut seen = before[who].clone();
+    let to = match lane.is_open || lane.id == world.control_lane() {
+        true => To::Open,
+        false => To::Only(
+            (0..PARTNERS)
+                .filter(|whom| lane.audience.contains(&partner(*whom).id))
+                .collect(),
+        ),
+    };
+    let wish = match late.what % 6 {
+        0 => Wish::Remove(late.what / 6 % PARTNERS),
+        1 => Wish::Suspend(late.what / 6 % PARTNERS),
+        2 => Wish::Cut,
+        _ => Wish::Post,
+    };
+    let truth_ms = world.now_ms;
+    if late.what % 4 == 0 {
+        world.now_ms = 0;
+    }
+    world.send_on(who, &mut seen, &to, wish);
+    world.now_ms = truth_ms;
 }
 
 fn hear_each_other(world: &mut World, nodes: &[usize]) {
