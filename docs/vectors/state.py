@@ -1,10 +1,12 @@
 """What a channel's events make of it: authority, what stands, what is shown (docs/protocol.md,
-sections 7 and 10 to 13). For vectors.py, which composes the events; shares no code with the
+sections 7 and 10 to 13; 21 is in finality.py). For vectors.py, which composes the events; shares no code with the
 implementation either, and goes by sets where that goes by indices.
 
 An event here has: bytes, id, kind, control (whether it is in the control lane), lane, writer, seq,
 h, prev, past (a set of events), frontier (the control events among them), body, label, about (a reference), author (the user's name).
 """
+
+from finality import ACK, Finality
 
 REMOVED, LEFT, SUSPENDED, ACTIVE, INVITED = 4, 3, 2, 1, 0
 NONE, MEMBER, ADMIN, OWNER, QUORUM, SOVEREIGN, ROOT = range(7)
@@ -134,6 +136,7 @@ class State:
         self.channel, self.charter, self.lanes = channel, charter, lanes
         self.H, self.msgpack = H, msgpack
         self.records, self.judgements, self.views = {}, {}, {}
+        self.finality = Finality(self)
 
     # Acts.
 
@@ -188,7 +191,7 @@ class State:
             return self.record(act)[4][3][2]
         seats = [p for p in sorted(view.members) if act.writer == view.members[p].seat]
         writers = [p for p in sorted(view.members) if act.writer in view.members[p].writers]
-        by_seat = act.kind < 32 and act.kind != MERGE
+        by_seat = act.kind < 32 and act.kind != MERGE or act.kind == ACK
         authors = seats if by_seat else writers
         if act.kind == SEAT_TRANSFER:
             authors = seats + writers
@@ -305,32 +308,47 @@ class State:
         return act.writer in forks and act.seq >= forks[act.writer]
 
     def fold(self, acts):
-        forks = self.forks(acts)
+        """The acts of each layer, on those of the layers below that have effect."""
+        effective, upto = [], []
+        control = next((lane for lane, (form, _) in self.lanes.items() if form == "control"))
+        for layer, _ in self.finality.layers(control, acts):
+            layer = [a for a in acts if a in layer and a.kind != ACK]
+            upto += layer
+            effective = effective + self.effective_of(layer, self.forks(upto), effective)
+        return self.viewed(effective, self.forks(acts))
+
+    def effective_of(self, acts, forks, given):
         acts = [a for a in acts if not self.is_void(a, forks)]
 
         def revoking(events):
             return [a for a in events if self.judged(a)["revokes"] and self.judged(a)["rank"] != NONE]
 
-        effective = self.fold_pass(acts, revoking(acts))
+        def passed(strikers):
+            return self.fold_pass(acts, forks, given, revoking(given) + strikers)
+
+        effective = passed(revoking(acts))
         for _ in range(15):
-            further = self.fold_pass(acts, revoking(self.fold_pass(acts, revoking(effective))))
+            further = passed(revoking(passed(revoking(effective))))
             if further == effective:
                 break
             effective = further
+        return effective
+
+    def viewed(self, effective, forks):
         partners = {self.concerned(a) for a in effective}
         standings = {p: Standing(self, p, effective) for p in partners}
         members = {p: s for p, s in standings.items() if s.status is not None}
         assert len(members) <= 64
         return View(members, effective, forks)
 
-    def fold_pass(self, acts, strikers):
+    def fold_pass(self, acts, forks, given, strikers):
         done = []
         for act in acts:
-            if act.kind == EVIDENCE or self.takes_effect(act, done, acts, strikers):
+            if act.kind == EVIDENCE or self.takes_effect(act, given + done, forks, strikers):
                 done.append(act)
         return done
 
-    def takes_effect(self, act, done, acts, strikers):
+    def takes_effect(self, act, done, forks, strikers):
         judged = self.judged(act)
         if judged["rank"] == NONE:
             return False
@@ -347,7 +365,7 @@ class State:
             backing = {
                 self.judged(e)["author"]
                 for e in judged["counting"]
-                if e in acts and not any(self.strikes(x, act, e) for x in strikers)
+                if not self.is_void(e, forks) and not any(self.strikes(x, act, e) for x in strikers)
             }
             if role(judged["author"]) != 4 or sum(role(p) == 4 for p in backing) < judged["k"]:
                 return False
@@ -404,7 +422,18 @@ class State:
         return out
 
     def standing_events(self, events, lane, view):
-        """Those events of a lane that stand, in the light of the present view."""
+        """Those events of a lane that stand: what a barrier holds by that alone, the rest in the light
+        of the present view."""
+        standing = set()
+        for layer, barrier in self.finality.layers(lane, events):
+            seen, by = events, view
+            if barrier:
+                seen, by = barrier.holds, self.view({e for e in barrier.holds if e.control})
+            standing |= self.standing_in(seen, lane, by, layer, standing)
+        return standing
+
+    def standing_in(self, events, lane, view, layer, given):
+        """Those events of a layer that stand, where those below are decided."""
         events = [e for e in events if e.lane == lane]
         authors = {e.id: self.author(self.log(e)[0]) for e in events}
         endings = [e for e in self.endings(view) if e[1] in self.lanes[lane][1]]
@@ -429,7 +458,7 @@ class State:
 
         standing = set()
         while True:
-            more = {e for e in events if stands(e, standing)}
+            more = {e for e in events if e in layer and stands(e, given | standing)}
             if more == standing:
                 return standing
             standing = more

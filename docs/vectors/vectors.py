@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from finality import ACK
 from state import CUT, EVIDENCE, State, unpack
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -374,7 +375,7 @@ KINDS = {
     "charter": 1, "accept": 2, "invite": 3, "grant": 4, "remove": 5, "suspend": 6, "leave": 7,
     "sealing-key": 8, "endorse": 9, "seat-move": 10, "seat-transfer": 11, "introduce": 12,
     "retire": 13, "merge": 16, "key": 32, "post": 33, "edit": 34, "redact": 35, "react": 36,
-    "pin": 37, "receipt": 38, "file": 39, "cut": CUT, "evidence": EVIDENCE,
+    "pin": 37, "receipt": 38, "file": 39, "cut": CUT, "ack": ACK, "evidence": EVIDENCE,
 }  # fmt: skip
 FIELDS = [
     "version", "suite", "channel", "lane", "writer", "seq", "prev", "deps", "control_heads",
@@ -503,6 +504,18 @@ class World:
         pairs.append((digest, [twin, sign(event.signing_seed, "comity/v1/event-signature", digest)]))
         body = msgpack([signed for _, signed in sorted(pairs)])
         return self.event(name, by, "evidence", event.lane, body=body, **more)
+
+    def ack(self, name, by, lane, number, **more):
+        """An ack, with the base that its past gives it."""
+        signer = self.signer(by)
+        near = [self.head(lane, signer.writer)] if self.head(lane, signer.writer) else []
+        near += [self.named(n) for n in (*more.get("deps", ()), *more.get("heads", ()))]
+        past = {e for one in near for e in one.past | {one}}
+        base = self.state.finality.base(lane, past, number)
+        body = msgpack([number, base.digest if base else bytes(32)])
+        event = self.event(name, by, "ack", lane, body=body, **more)
+        self.state.finality.tell(event)
+        return event
 
     def seal(self, header, key_event, plaintext):
         """Seals a body, filling in what the header says of it."""
@@ -983,6 +996,58 @@ def forks(world):
     return {"control": c, "four": four, "pair": pair}, moments
 
 
+def acknowledged(world):
+    """Barriers of two lanes, and what comes too late for them."""
+    p = world.partners
+    world.found("alfa", nonce="acknowledged nonce")
+    c = world.control
+    invite, accept, _ = control_acts(world)
+
+    def say(name, by, key, deps=(), **more):
+        world.event(name, by, "post", trio, author="anna", deps=deps, seal=(key, message(name)), **more)
+
+    def rounds(lane, names, numbers, after):
+        """Each cites the last one's ack, and so all before it."""
+        for number in numbers:
+            for name in names:
+                ack = f"{name} {number} {'control' if lane == c else 'trio'}"
+                own = world.head(lane, p[name].writer)
+                world.ack(ack, name, lane, number, deps=[] if own is world.named(after) else [after])
+                after = ack
+        return after
+
+    invite("invite bravo", "alfa", "bravo", "admin")
+    invite("invite charlie", "alfa", "charlie", "contributor")
+    invite("invite delta", "alfa", "delta", "admin")
+    accept("bravo accepts", "bravo", deps=["invite delta"])
+    accept("charlie accepts", "charlie", deps=["bravo accepts"])
+    accept("delta accepts", "delta", deps=["charlie accepts"])
+    listed = p["bravo"].listing(2, [p["bravo"], world.nodes["bravo-2"]])
+    body = msgpack([p["bravo"].identity_with(listed)])
+    world.event("bravo's second node", "bravo", "introduce", c, body=body, deps=["delta accepts"])
+    trio = world.lane("directed", ["alfa", "bravo", "charlie"])
+    readers = ["alfa", "bravo", "charlie"]
+
+    # A slow node of bravo writes, unheard. Three acknowledge what the others say.
+    world.key_event("the slow node's key", "bravo-2", trio, readers, heads=["bravo's second node"])
+    world.key_event("charlie's key", "charlie", trio, readers, heads=["bravo's second node"])
+    say("charlie to three", "charlie", "charlie's key")
+    after = rounds(trio, readers[:1], [1], "charlie to three")
+    after = rounds(trio, readers[1:], [1], after)
+    after = rounds(trio, readers, [2, 3], after)
+
+    # The founder's set grows by those who enter. Delta has heard nothing and removes charlie.
+    world.event("charlie merges", "charlie", "merge", c, body=msgpack([]), deps=["bravo's second node"])
+    rounds(c, readers, [1, 2, 3], "charlie merges")
+    removal = msgpack([p["charlie"].id, []])
+    world.event("remove charlie", "delta", "remove", c, body=removal, deps=["bravo's second node"])
+    say("the slow node to three", "bravo-2", "the slow node's key", claimed_ms=5)
+    say("charlie again", "charlie", "charlie's key")
+    moments = ["alfa 3 trio", "charlie 3 trio", "charlie merges", "charlie 3 control", "remove charlie",
+               "the slow node to three", "charlie again"]  # fmt: skip
+    return {"control": c, "trio": trio}, moments
+
+
 def given_key(world, key_event, recipient):
     """A secret that one reader gives to another."""
     partner, opened = world.partners[recipient], world.named(key_event)
@@ -1046,7 +1111,9 @@ def moment(world, lanes, upto):
             forked = [e for e in messages if e in marked]
             content = [sorted(e.id for e in some) for some in (redacted, flagged, forked)]
             common = active <= state.readers(lane, active)
-        shown = sorted((e for e in messages if e not in redacted and e not in flagged), key=Event.timeline_key)
+        places, late = state.finality.places(lane, events)
+        standing = [e for e in messages if e not in redacted and e not in flagged]
+        shown = sorted(standing, key=lambda e: places[e] + e.timeline_key()[2:])
         listed = heads(world, events, lane)
         digests = {
             "timeline": H("comity/v1/timeline", b"".join(e.id for e in shown)),
@@ -1060,6 +1127,9 @@ def moment(world, lanes, upto):
             "name": name,
             "lane": lane,
             **digests,
+            "barriers": [{"number": b.number, "digest": b.digest} for b in state.finality.standing(lane, events)],
+            "late": sorted(e.id for e in messages if e in late),
+            "final": sorted(e.id for e in state.finality.finals(lane, world.control, events)),
             "heads": [{"writer": w, "seq": s, "id": i} for w, s, i in listed],
             "heads_digest": H("comity/v1/heads", msgpack(listed)),
         })  # fmt: skip
@@ -1603,7 +1673,7 @@ def documents():
     people = [Partner(name).vector() for name in world.partners]
     moments = [moment(world, lanes, upto) for upto in ("edit", "post to three", "last post")]
     events = [event.vector(name) for name, event in zip(world.names, world.events)]
-    further = {"coalition": coalition, "whole history": whole_history, "disputes": disputes, "forks": forks}
+    further = {"coalition": coalition, "whole history": whole_history, "disputes": disputes, "forks": forks, "acknowledged": acknowledged}
     worlds = {name: World() for name in further}
     told = {name: tell(worlds[name]) for name, tell in further.items()}
     given = given_key(worlds["whole history"], "bravo's key", "charlie")

@@ -137,8 +137,9 @@ pub struct Channel {
     writers: BTreeMap<WriterId, (PartnerId, crypto::PublicKey)>,
     /// The control events that introduced each writer, whether or not they have effect.
     introductions: BTreeMap<WriterId, Vec<Pos>>,
-    /// The control events that name each writer as a seat, likewise.
-    seats_named: BTreeMap<WriterId, Vec<Pos>>,
+    /// The control events that name each writer as a seat, likewise, and as whose: a key may be
+    /// that of several partners.
+    seats_named: BTreeMap<WriterId, Vec<(PartnerId, Pos)>>,
     comings: BTreeMap<PartnerId, Comings>,
     finality: BTreeMap<LaneId, Finality>,
     /// The T and H of events that a barrier which lacks them has put higher.
@@ -637,8 +638,9 @@ impl Channel {
         if let (Act::Charter { .. }, Ok(charter)) = (&act, acceptance::charter_of(event)) {
             self.charter.get_or_insert(charter);
         }
-        if let Some(seat) = act.names_seat() {
-            self.seats_named.entry(seat).or_default().push(pos);
+        if let Some((seat, partner)) = act.names_seat(author) {
+            let named = self.seats_named.entry(seat).or_default();
+            named.push((partner, pos));
         }
         let comings = self.comings.entry(author);
         match &act {
@@ -831,13 +833,13 @@ impl Channel {
         }
     }
 
-    /// The control events that name a writer as a seat.
-    pub(crate) fn seat_named(&self, writer: &WriterId) -> &[Pos] {
+    /// The control events that name a writer as a seat, and as whose.
+    pub(crate) fn seat_named(&self, writer: &WriterId) -> &[(PartnerId, Pos)] {
         self.seats_named.get(writer).map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn comings(&self, partner: &PartnerId) -> Comings {
-        self.comings.get(partner).cloned().unwrap_or_default()
+    pub(crate) fn comings(&self, partner: &PartnerId) -> Option<&Comings> {
+        self.comings.get(partner)
     }
 
     /// What evidence in a lane proves, by writer.

@@ -101,7 +101,10 @@ pub(crate) fn fallen(channel: &Channel, lane: LaneId) -> Fallen {
         channel,
         view: channel.present(),
         upto: None,
-        below: channel.finality(lane).map(|finality| &finality.settled),
+        below: channel
+            .finality(lane)
+            .map(|finality| &finality.settled)
+            .filter(|_| !mutation::is(Mutation::FlagsUndecided)),
     };
     frame.fallen(lane)
 }

@@ -128,6 +128,20 @@ pub enum Mutation {
     LayersIgnored,
     /// What comes late is sorted among what a barrier holds.
     LateSlipsBelow,
+    /// What comes late stands no higher than what a barrier holds.
+    FloorWithoutStep,
+    /// Which messages a barrier holds are flagged follows from all that is held.
+    FlagsUndecided,
+    /// An ack of an earlier membership counts for a later one.
+    SessionIgnored,
+    /// Whoever enters is waited for in the round in which it enters.
+    EntryCountsAtOnce,
+    /// An ack may name any base.
+    BaseUnchecked,
+    /// A member that left is waited for as long as nothing is certified without it.
+    LeaverStays,
+    /// A member that is seen to have forked its log counts on.
+    ForkerStays,
 }
 
 #[cfg(any(test, planted))]

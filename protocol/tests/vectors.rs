@@ -16,6 +16,7 @@ use comity_protocol::event::{Category, Event, Header, Label, Reference, UserName
 use comity_protocol::evidence::EvidenceBody;
 use comity_protocol::files::{FileKey, chunk_count, chunk_len};
 use comity_protocol::finality::{AckBody, FloorBody};
+use comity_protocol::graph::Pos;
 use comity_protocol::id::{
     ChannelId, EventId, Hash, KeyBytes, LaneId, PartnerId, Signature, WriterId,
 };
@@ -608,6 +609,7 @@ fn check_moment(channel: &Channel, moment: &Value) -> Check {
         let held = heads(channel, *lane);
         same("the heads", heads_of(&vector["heads"])?, held.clone())?;
         vector.holds("heads_digest", &heads_digest(&held).0)?;
+        check_settled(channel, *lane, vector)?;
         for (at, digest) in digests.into_iter().enumerate() {
             let timeline_of_control = at == 0 && *lane == channel.control_lane;
             if channel.common_lanes().any(|common| common == *lane) && !timeline_of_control {
@@ -622,6 +624,35 @@ fn check_moment(channel: &Channel, moment: &Value) -> Check {
         moment.holds(field, &crypto::hash("comity/v1/lanes", &[&joined]))?;
     }
     Ok(())
+}
+
+/// The barriers that stand in a lane, the messages that came too late for them, and what is final.
+fn check_settled(channel: &Channel, lane: LaneId, vector: &Value) -> Check {
+    let barrier =
+        |value: &Value| Ok::<_, Wrong>((value.number("number")?, Hash(value.array("digest")?)));
+    let barriers = vector.array_of("barriers")?.iter().map(barrier);
+    let barriers = barriers.collect::<Result<Vec<_>, Wrong>>()?;
+    same("the barriers", barriers, channel.barriers(lane))?;
+    let graph = channel.graph();
+    let chains = graph.logs_of(lane).flat_map(|(_, chains)| chains);
+    let held: Vec<Pos> = chains
+        .flat_map(|&chain| {
+            let log = graph.chain(chain);
+            (log.first..=log.head()).map(move |seq| Pos { chain, seq })
+        })
+        .collect();
+    let which = |wanted: &dyn Fn(Pos) -> bool| -> Vec<Vec<u8>> {
+        let wanted = held.iter().filter(|pos| wanted(**pos));
+        let ids: BTreeSet<_> = wanted
+            .map(|pos| channel.entry(*pos).id.0.to_vec())
+            .collect();
+        ids.into_iter().collect()
+    };
+    let is_message = |pos: Pos| channel.entry(pos).kind.is_sealed();
+    let late = which(&|pos| is_message(pos) && channel.is_late(pos));
+    same("what is late", vector.bytes_list("late")?, late)?;
+    let finals = which(&|pos| channel.is_final(pos));
+    same("what is final", vector.bytes_list("final")?, finals)
 }
 
 /// What an event's past makes of it: its time, its height, and whether it is about what it names.

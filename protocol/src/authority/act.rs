@@ -174,12 +174,13 @@ impl Act {
         }
     }
 
-    /// The writer that the act names as its partner's seat, if it names one.
-    pub(crate) fn names_seat(&self) -> Option<WriterId> {
+    /// The writer that the act names as a seat, if it names one, and whose.
+    pub(crate) fn names_seat(&self, author: PartnerId) -> Option<(WriterId, PartnerId)> {
         match self {
-            Act::Charter { list, .. } | Act::Invite { list, .. } => list.writers.first().copied(),
-            Act::SeatMove { writer } => Some(*writer),
-            Act::SeatTransfer { seat, .. } => Some(*seat),
+            Act::Charter { list, .. } => Some((*list.writers.first()?, author)),
+            Act::Invite { partner, list, .. } => Some((*list.writers.first()?, *partner)),
+            Act::SeatMove { writer } => Some((*writer, author)),
+            Act::SeatTransfer { partner, seat, .. } => Some((*seat, *partner)),
             _ => None,
         }
     }

@@ -44,7 +44,7 @@ pub(super) fn fold_with_acts(
         let layer = layers.partition_point(|layer| !graph.frontier_holds(*layer, event.pos));
         by_layer[layer].push(event);
     }
-    let mut settled = Settled::default();
+    let mut settled = Settled::new(graph);
     for held in by_layer {
         add_forks(&mut settled.forks, &held);
         settled.take(graph, controls, held);
@@ -53,16 +53,24 @@ pub(super) fn fold_with_acts(
 }
 
 /// What the layers gone through came to.
-#[derive(Default)]
 struct Settled<'a> {
     partners: BTreeMap<PartnerId, Acts>,
     effective: Vec<&'a Arc<ControlEvent>>,
-    /// Of these, the revocations.
-    revocations: Vec<&'a ControlEvent>,
+    /// The revocations among these: they strike on, also endorsements that lie below.
+    strikes: Strikes<'a>,
     forks: BTreeMap<WriterId, u64>,
 }
 
 impl<'a> Settled<'a> {
+    fn new(graph: &'a Graph) -> Settled<'a> {
+        Settled {
+            partners: BTreeMap::new(),
+            effective: Vec::new(),
+            strikes: Strikes::of(graph, std::iter::empty()),
+            forks: BTreeMap::new(),
+        }
+    }
+
     /// Finds what has effect of a further layer.
     fn take(
         &mut self,
@@ -87,8 +95,8 @@ impl<'a> Settled<'a> {
             .map(|(event, _)| *event)
             .collect();
         let revocations = effective.iter().copied().map(|event| &**event);
-        self.revocations
-            .extend(revocations.filter(|event| event.judged.revokes));
+        let revocations = revocations.filter(|event| event.judged.revokes);
+        revocations.for_each(|event| self.strikes.add(event));
         self.effective.extend(effective);
         self.partners.extend(passed.touched);
     }
@@ -199,13 +207,7 @@ impl<'a> Fold<'_, 'a> {
     fn pass(&self, given: &[bool]) -> Passed {
         let striking = self.held.iter().zip(given).filter(|(_, given)| **given);
         let striking = striking.map(|(event, _)| event.as_ref());
-        // What all of a layer have in their pasts strikes nothing there.
-        let below = self.below.revocations.iter().copied();
-        let below = below.filter(|event| {
-            let mut held = self.held.iter();
-            held.any(|one| !one.holds(self.graph, event))
-        });
-        let strikes = Strikes::of(self.graph, below.chain(striking));
+        let strikes = Strikes::of(self.graph, striking);
         let mut touched: BTreeMap<PartnerId, Acts> = BTreeMap::new();
         let mut effective = Vec::with_capacity(self.held.len());
         for event in &self.held {
@@ -213,7 +215,8 @@ impl<'a> Fold<'_, 'a> {
             let stands = proves
                 || event.judged.rank > Rank::None
                     && self.allowed(event, &touched, &strikes)
-                    && !strikes.hit(event);
+                    && !strikes.hit(event)
+                    && !self.below.strikes.hit(event);
             if stands {
                 let concerned = event.concerns();
                 let acts = touched.entry(concerned).or_insert_with(|| {
@@ -253,6 +256,7 @@ impl<'a> Fold<'_, 'a> {
                             endorsement.is_some_and(|one| {
                                 !one.is_void(&self.below.forks)
                                     && !strikes.strike(one, &event.judged)
+                                    && !self.below.strikes.strike(one, &event.judged)
                             })
                         })
                 };

@@ -10,7 +10,7 @@ use super::past::Past;
 use super::settle::Settled;
 use super::{NO_BASE, TAG_BARRIER};
 use crate::codec::encode;
-use crate::graph::{FrontierIx, Graph, Pos};
+use crate::graph::{ChainIx, FrontierIx, Graph, Pos};
 use crate::id::{Hash, PartnerId};
 
 /// A certificate's place among those of its lane.
@@ -37,7 +37,7 @@ pub(crate) struct LaneFacts {
     pub quorum: Quorum,
 }
 
-/// Acks that say the same of a barrier, each by a member of one set.
+/// A barrier that acks speak of, and who does.
 #[derive(Debug)]
 pub(crate) struct Certificate {
     pub number: u64,
@@ -45,23 +45,28 @@ pub(crate) struct Certificate {
     /// The acks of this number: what the barrier holds are these and their pasts.
     pub before: Vec<Pos>,
     pub base: Option<CertIx>,
-    bounds: Vec<Arc<Set>>,
-    /// The acks of the next number that make it.
-    acks: BTreeMap<Member, Vec<Pos>>,
+    /// The acks of the next number, which say this of it, by the sets that bound them: those of
+    /// one support certify it.
+    supports: Vec<Support>,
     pub digest: Hash,
     /// For a barrier of the control lane, what it holds.
     pub layer: FrontierIx,
     /// Acks that have it for their base and are two above it, by the set that they name.
     standings: Vec<Support>,
+    /// The next one down the base chain that has another set.
+    pub differs: Option<CertIx>,
 }
 
-/// Acks of one set that rest on one certificate.
+/// Acks that name one set and have the same bounding sets.
 #[derive(Debug)]
 struct Support {
     set: Arc<Set>,
     bounds: Vec<Arc<Set>>,
     acks: BTreeMap<Member, Vec<Pos>>,
 }
+
+/// Certificates by number; of one number by digest.
+type ByNumber = BTreeMap<u64, Vec<CertIx>>;
 
 /// The acks of a lane.
 #[derive(Debug, Default)]
@@ -70,10 +75,17 @@ pub(crate) struct Finality {
     acks: BTreeMap<(PartnerId, u64), BTreeMap<u64, Vec<Pos>>>,
     /// The acks by which partners enter, by number.
     entries: BTreeMap<u64, Vec<(Member, Pos)>>,
-    /// Pairs of acks of one partner, session and number.
-    pub doubled: Vec<(PartnerId, Pos, Pos)>,
+    /// By partner: sessions and numbers of which there are several acks.
+    doubled: BTreeMap<PartnerId, BTreeSet<(u64, u64)>>,
+    /// Of each chain the acks, with the greatest number up to each.
+    greatest: BTreeMap<ChainIx, Vec<(u64, u64)>>,
     certificates: Vec<Certificate>,
-    by_number: BTreeMap<u64, Vec<CertIx>>,
+    by_number: ByNumber,
+    /// Of these, the ones that are certified by all that is held. Who withholds its agreement makes
+    /// barriers without end that are not, and that nobody needs to go through.
+    certified: ByNumber,
+    /// Likewise, those of which all that is held says that they are a certified base.
+    confirmed: ByNumber,
     /// What stands by all that is held, and what follows from it.
     pub settled: Settled,
 }
@@ -128,38 +140,45 @@ impl Finality {
 
     /// Whether a partner is seen to have written two acks of one number.
     pub fn doubled(&self, partner: PartnerId, past: &Past<'_>) -> bool {
-        let mut doubled = self.doubled.iter();
-        doubled.any(|(by, one, other)| *by == partner && past.holds(*one) && past.holds(*other))
+        let doubled = self.doubled.get(&partner).into_iter().flatten();
+        let mut rounds = doubled.filter_map(|(session, number)| {
+            let acks = self.acks.get(&(partner, *session))?;
+            acks.get(number)
+        });
+        rounds.any(|acks| acks.iter().filter(|pos| past.holds(**pos)).nth(1).is_some())
     }
 
-    /// The certificates of a lane, the highest barrier first; of one number by digest.
-    fn certificates_down(&self, highest: u64) -> impl Iterator<Item = CertIx> {
-        let by_number = self.by_number.range(..=highest).rev();
-        by_number.flat_map(|(_, certificates)| certificates.iter().copied())
+    /// The greatest number of any ack in a set of events.
+    fn greatest_in(&self, past: &Past<'_>) -> u64 {
+        let greatest = self.greatest.iter().filter_map(|(&chain, acks)| {
+            let held = acks.partition_point(|(seq, _)| past.holds(Pos { chain, seq: *seq }));
+            Some(acks[held.checked_sub(1)?].1)
+        });
+        greatest.max().unwrap_or(0)
     }
 
     /// The highest barrier certified in a set of events, of those up to a number.
     pub fn highest_certified(&self, highest: u64, past: &Past<'_>) -> Option<CertIx> {
-        let mut certificates = self.certificates_down(highest);
+        let mut certificates = down(&self.certified, highest);
         certificates.find(|certificate| self.is_certified(*certificate, past))
     }
 
     /// The highest barrier that stands in a set of events.
     pub fn top(&self, past: &Past<'_>) -> Option<CertIx> {
-        let mut certificates = self.certificates_down(u64::MAX);
+        let highest = self.greatest_in(past).checked_sub(2)?;
+        let mut certificates = down(&self.confirmed, highest);
         certificates.find(|certificate| self.stands(*certificate, past))
     }
 
     fn is_certified(&self, certificate: CertIx, past: &Past<'_>) -> bool {
-        let one = self.certificate(certificate);
-        is_complete(past, &one.set, &one.bounds, &one.acks)
+        let mut supports = self.certificate(certificate).supports.iter();
+        supports.any(|support| support.is_complete(past))
     }
 
     fn stands(&self, certificate: CertIx, past: &Past<'_>) -> bool {
         let one = self.certificate(certificate);
         let mut standings = one.standings.iter();
-        standings.any(|support| is_complete(past, &support.set, &support.bounds, &support.acks))
-            && self.is_certified(certificate, past)
+        standings.any(|support| support.is_complete(past)) && self.is_certified(certificate, past)
     }
 
     /// Whether a barrier of a number stands in a set of events.
@@ -197,9 +216,14 @@ impl Finality {
         let member = ack.member;
         let acks = self.acks.entry(member).or_default();
         let same = acks.entry(ack.number).or_default();
-        let others = same.iter().map(|other| (member.0, *other, pos));
-        self.doubled.extend(others);
         same.push(pos);
+        if same.len() > 1 {
+            let doubled = self.doubled.entry(member.0).or_default();
+            doubled.insert((member.1, ack.number));
+        }
+        let greatest = self.greatest.entry(pos.chain).or_default();
+        let before = greatest.last().map_or(0, |(_, number)| *number);
+        greatest.push((pos.seq, before.max(ack.number)));
         if ack.entry {
             let entries = self.entries.entry(ack.number).or_default();
             return entries.push((member, pos));
@@ -210,26 +234,16 @@ impl Finality {
         if let Some(base) = ack.base
             && self.certificate(base).number + 2 == ack.number
         {
-            self.support(base, pos, &ack);
+            let one = &mut self.certificates[base as usize];
+            if support(&mut one.standings, pos, &ack, of.quorum) {
+                list(&mut self.confirmed, &self.certificates, base);
+            }
         }
         let certificate = self.certify(graph, &ack, of.in_control);
-        let acks = &mut self.certificates[certificate as usize].acks;
-        acks.entry(member).or_default().push(pos);
-    }
-
-    fn support(&mut self, base: CertIx, pos: Pos, ack: &Ack) {
-        let standings = &mut self.certificates[base as usize].standings;
-        let alike = |support: &Support| support.set == ack.set && support.bounds == ack.bounds;
-        let at = standings.iter().position(alike).unwrap_or_else(|| {
-            standings.push(Support {
-                set: ack.set.clone(),
-                bounds: ack.bounds.clone(),
-                acks: BTreeMap::new(),
-            });
-            standings.len() - 1
-        });
-        let acks = &mut standings[at].acks;
-        acks.entry(ack.member).or_default().push(pos);
+        let one = &mut self.certificates[certificate as usize];
+        if support(&mut one.supports, pos, &ack, of.quorum) {
+            list(&mut self.certified, &self.certificates, certificate);
+        }
     }
 
     /// The certificate that an ack adds to.
@@ -237,10 +251,7 @@ impl Finality {
         let number = ack.number - 1;
         let alike = |one: &&CertIx| {
             let one = self.certificate(**one);
-            one.set == ack.set
-                && one.before == ack.before
-                && one.base == ack.base
-                && one.bounds == ack.bounds
+            one.set == ack.set && one.before == ack.before && one.base == ack.base
         };
         let known = self.by_number.get(&number).into_iter().flatten();
         if let Some(known) = known.into_iter().find(alike) {
@@ -258,43 +269,87 @@ impl Finality {
             crate::graph::EMPTY_FRONTIER
         };
         let new = self.certificates.len() as CertIx;
+        let differs = ack.base.and_then(|base| {
+            let below = self.certificate(base);
+            match below.set == ack.set {
+                true => below.differs,
+                false => Some(base),
+            }
+        });
         self.certificates.push(Certificate {
             number,
             set: ack.set.clone(),
             before: ack.before.clone(),
             base: ack.base,
-            bounds: ack.bounds.clone(),
-            acks: BTreeMap::new(),
+            supports: Vec::new(),
             digest,
             layer,
             standings: Vec::new(),
+            differs,
         });
-        let of_number = self.by_number.entry(number).or_default();
-        let at =
-            of_number.partition_point(|other| self.certificates[*other as usize].digest < digest);
-        of_number.insert(at, new);
+        list(&mut self.by_number, &self.certificates, new);
         new
     }
 }
 
-/// Whether enough of a set have written one of their acks.
-fn is_complete(
-    past: &Past<'_>,
-    set: &Set,
-    bounds: &[Arc<Set>],
-    acks: &BTreeMap<Member, Vec<Pos>>,
-) -> bool {
-    let wrote = |member: &&Member| {
-        let mut theirs = acks.get(*member).into_iter().flatten();
-        theirs.any(|pos| past.holds(*pos))
-    };
-    match past.channel.quorum_of_acks() {
-        Quorum::All => !set.is_empty() && set.iter().all(|member| wrote(&member)),
-        Quorum::Majority => {
-            let wrote: Set = set.iter().filter(wrote).copied().collect();
-            is_majority(&wrote, set, bounds)
+/// The highest barriers first, from a number on downwards.
+fn down(by_number: &ByNumber, highest: u64) -> impl Iterator<Item = CertIx> {
+    let by_number = by_number.range(..=highest).rev();
+    by_number.flat_map(|(_, certificates)| certificates.iter().copied())
+}
+
+fn list(by_number: &mut ByNumber, certificates: &[Certificate], new: CertIx) {
+    let one = &certificates[new as usize];
+    let of_number = by_number.entry(one.number).or_default();
+    let at = of_number.partition_point(|other| certificates[*other as usize].digest < one.digest);
+    if of_number.get(at) != Some(&new) {
+        of_number.insert(at, new);
+    }
+}
+
+impl Support {
+    /// Whether enough of the set have written one of their acks.
+    fn is_complete(&self, past: &Past<'_>) -> bool {
+        self.is_complete_by(past.channel.quorum_of_acks(), |pos| past.holds(pos))
+    }
+
+    fn is_complete_by(&self, quorum: Quorum, holds: impl Fn(Pos) -> bool) -> bool {
+        #[cfg(test)]
+        STEPS.with(|steps| steps.set(steps.get() + 1));
+        let wrote = |member: &&Member| {
+            let mut theirs = self.acks.get(*member).into_iter().flatten();
+            theirs.any(|pos| holds(*pos))
+        };
+        match quorum {
+            Quorum::All => !self.set.is_empty() && self.set.iter().all(|member| wrote(&member)),
+            Quorum::Majority => {
+                let wrote: Set = self.set.iter().filter(wrote).copied().collect();
+                is_majority(&wrote, &self.set, &self.bounds)
+            }
         }
     }
+}
+
+/// Adds an ack to those that name the same set with the same bounds; true if there are enough.
+fn support(supports: &mut Vec<Support>, pos: Pos, ack: &Ack, quorum: Quorum) -> bool {
+    let alike = |support: &Support| support.set == ack.set && support.bounds == ack.bounds;
+    let at = supports.iter().position(alike).unwrap_or_else(|| {
+        supports.push(Support {
+            set: ack.set.clone(),
+            bounds: ack.bounds.clone(),
+            acks: BTreeMap::new(),
+        });
+        supports.len() - 1
+    });
+    let acks = &mut supports[at].acks;
+    acks.entry(ack.member).or_default().push(pos);
+    supports[at].is_complete_by(quorum, |_| true)
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often it was asked whether enough have written an ack: what a round costs.
+    pub(crate) static STEPS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 /// Whether some members are a majority of a set and of each bounding one.

@@ -1,5 +1,6 @@
 //! What an ack says, by its own past and its number: its base, its set, and whether it is valid.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::barrier::{CertIx, Finality, Member, Quorum, Set, is_majority};
@@ -127,11 +128,12 @@ impl Finality {
     ) -> Set {
         let floor = base.map_or(0, |base| self.certificate(base).number);
         let mut set = self.set_of(base, past, view);
-        set.extend(self.entered(floor + 1..number, past));
+        let own_round = u64::from(mutation::is(Mutation::EntryCountsAtOnce));
+        set.extend(self.entered(floor + 1..number + own_round, past));
         set.retain(|(partner, of)| {
             session(view, *partner) == *of
-                && !past.has_left(*partner)
-                && !past.forked(*partner)
+                && (!past.has_left(*partner) || mutation::is(Mutation::LeaverStays))
+                && (!past.forked(*partner) || mutation::is(Mutation::ForkerStays))
                 && !self.doubled(*partner, past)
         });
         match past.channel.quorum_of_acks() {
@@ -171,8 +173,10 @@ impl Finality {
             if !bounds.contains(&one.set) {
                 bounds.push(one.set.clone());
             }
-            next = one.base;
+            next = one.differs;
         }
+        // In which order they were found says nothing.
+        bounds.sort();
         bounds
     }
 }
@@ -193,6 +197,7 @@ fn initial(past: &Past<'_>, view: &View) -> Set {
 
 fn session(view: &View, partner: PartnerId) -> u64 {
     let member = view.members.get(&partner);
+    let member = member.filter(|_| !mutation::is(Mutation::SessionIgnored));
     member.map_or(0, |member| member.session)
 }
 
@@ -215,11 +220,22 @@ fn without_forced(past: &Past<'_>, view: &View, mut set: Set, bounds: &[Arc<Set>
         .map(|(entry, ending)| (entry.h, entry.id, *ending))
         .collect();
     acts.sort_unstable();
+    let mut tried: BTreeMap<PartnerId, Vec<Pos>> = BTreeMap::new();
     for (_, _, ending) in acts {
         let victim = (ending.partner, session(view, ending.partner));
         if !set.contains(&victim) {
             continue;
         }
+        // Who knows an act knows those in its past, and of these nobody new counts any more.
+        let frontier = graph.entry(ending.pos).frontier;
+        let before = tried.entry(ending.partner).or_default();
+        if before
+            .iter()
+            .any(|act| graph.frontier_holds(frontier, *act))
+        {
+            continue;
+        }
+        before.push(ending.pos);
         let may_count = |(partner, _): &&Member| {
             *partner != ending.partner || mutation::is(Mutation::VictimCountsItself)
         };

@@ -5,7 +5,7 @@
 //! it certified. What a standing barrier holds, no event changes any more. All of it follows from
 //! the pasts of events: an ack is judged by its own, a node's state by all that it holds. The rules
 //! were searched for counterexamples as a model before they were built
-//! (docs/decisions/0018-finality-modelled-first.md).
+//! (docs/decisions/0018-finality-modelled.md).
 
 mod barrier;
 mod judge;
@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Canonical;
 use crate::id::Hash;
 
+#[cfg(test)]
+pub(crate) use barrier::STEPS;
 pub(crate) use barrier::{CertIx, Finality, LaneFacts, Quorum};
 pub(crate) use judge::Ack;
 pub(crate) use past::Past;

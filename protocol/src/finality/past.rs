@@ -94,29 +94,26 @@ impl<'a> Past<'a> {
     }
 
     /// Whether a partner is seen to have written two events for one position, by a writer that is
-    /// named as a seat.
+    /// named as its seat.
     pub fn forked(&self, partner: PartnerId) -> bool {
         let channel = self.channel;
-        let is_theirs = |writer: &WriterId| channel.writer_partner(writer) == Some(partner);
         self.lanes().any(|lane| {
             let proved = channel.proofs_of(lane).any(|(writer, proof)| {
-                is_theirs(writer)
-                    && self.is_named_seat(writer)
+                self.is_named_seat(partner, writer)
                     && proof.evidence.iter().any(|pos| self.sees(lane, *pos))
             });
             proved
                 || channel.graph().logs_of(lane).any(|(writer, chains)| {
                     chains.len() > 1
-                        && is_theirs(&writer)
-                        && self.is_named_seat(&writer)
+                        && self.is_named_seat(partner, &writer)
                         && self.holds_branches(lane, chains)
                 })
         })
     }
 
-    fn is_named_seat(&self, writer: &WriterId) -> bool {
-        let named = self.channel.seat_named(writer).iter();
-        named.copied().any(|act| self.holds_control(act))
+    fn is_named_seat(&self, partner: PartnerId, writer: &WriterId) -> bool {
+        let mut named = self.channel.seat_named(writer).iter();
+        named.any(|(whose, act)| *whose == partner && self.holds_control(*act))
     }
 
     /// Whether two events of a log for one position are held.
@@ -137,10 +134,13 @@ impl<'a> Past<'a> {
     /// Whether a partner has left and not come back.
     pub fn has_left(&self, partner: PartnerId) -> bool {
         let graph = self.channel.graph();
-        let comings = self.channel.comings(&partner);
+        let Some(comings) = self.channel.comings(&partner) else {
+            return false;
+        };
         comings.leaves.iter().any(|&leave| {
             self.holds_control(leave)
-                && !comings.accepts.iter().any(|&accept| {
+                // Mostly the last one has all leaves in its past.
+                && !comings.accepts.iter().rev().any(|&accept| {
                     self.holds_control(accept)
                         && graph.frontier_holds(graph.entry(accept).frontier, leave)
                 })

@@ -164,7 +164,8 @@ impl Channel {
         let messages = messages.filter(|pos| self.graph.entry(**pos).kind.is_sealed());
         let floor = messages.map(|pos| self.key_of(*pos));
         let floor = floor.fold(None, |floor: Option<(u64, u64)>, (t, h)| {
-            let above = h.saturating_add(1);
+            let step = u64::from(!mutation::is(Mutation::FloorWithoutStep));
+            let above = h.saturating_add(step);
             Some(floor.map_or((t, above), |floor| (floor.0.max(t), floor.1.max(above))))
         });
         let decided = if lane == self.control_lane {
@@ -347,16 +348,17 @@ impl Channel {
         let before = self.key_of(pos);
         let entry = self.graph.entry(pos);
         let (mut t, mut h) = (entry.t, entry.h);
+        if floor.is_some_and(|floor| (t, h) < floor) {
+            self.late.insert(pos);
+        }
         for parent in parents {
             let (above, below) = self.key_of(*parent);
             t = t.max(above);
             h = h.max(below.saturating_add(1));
         }
-        let lowest = floor.filter(|floor| (t, h) < *floor);
-        if let Some((least, above)) = lowest {
+        if let Some((least, above)) = floor.filter(|floor| (t, h) < *floor) {
             t = t.max(least);
             h = h.max(above);
-            self.late.insert(pos);
         }
         if mutation::is(Mutation::LateSlipsBelow) {
             return false;
@@ -394,11 +396,30 @@ impl Channel {
         self.placed.contains_key(&pos)
     }
 
+    /// Whether an event came after a barrier of its lane below which it would have stood.
+    pub fn came_late(&self, pos: Pos) -> bool {
+        self.late.contains(&pos)
+    }
+
     /// Whether an event came so long after a barrier of its lane below which it would have stood
     /// that people are told.
     pub fn is_late(&self, pos: Pos) -> bool {
         let moved = self.key_of(pos).0.saturating_sub(self.graph.entry(pos).t);
-        self.late.contains(&pos) && moved >= limits::LATE_MS
+        self.came_late(pos) && moved >= limits::LATE_MS
+    }
+
+    /// The numbers and digests of the barriers that stand in a lane, the lowest first.
+    pub fn barriers(&self, lane: LaneId) -> Vec<(u64, Hash)> {
+        let Some(finality) = self.finality(lane) else {
+            return Vec::new();
+        };
+        let chain = finality.chain_above(finality.settled.top, None);
+        let chain = chain.into_iter().flatten();
+        let named = chain.map(|one| {
+            let one = finality.certificate(one);
+            (one.number, one.digest)
+        });
+        named.collect()
     }
 
     /// Whether nothing can change any more what an event is worth or where it stands.

@@ -2,6 +2,7 @@
 //! in every order of arrival, and stories of a few lines each.
 
 mod authority;
+mod barriers;
 mod decoders;
 mod history;
 mod kit;

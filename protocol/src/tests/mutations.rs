@@ -132,6 +132,71 @@ fn messages_of_a_forker_without_a_mark_are_noticed() {
     assert!(is_noticed(Mutation::ForkedUnmarked));
 }
 
+#[test]
+fn the_merge_as_it_is_settles_as_the_oracle_does() {
+    assert!(!settling().iter().any(fails));
+}
+
+#[test]
+fn an_ack_before_those_of_others_is_noticed() {
+    assert!(is_noticed(Mutation::AckBeforeOthers));
+}
+
+#[test]
+fn a_victim_that_counts_against_itself_is_noticed() {
+    assert!(is_noticed(Mutation::VictimCountsItself));
+}
+
+#[test]
+fn forcing_out_by_half_is_noticed() {
+    assert!(is_noticed(Mutation::ForcedOutByHalf));
+}
+
+#[test]
+fn acts_that_come_late_and_void_what_a_barrier_holds_are_noticed() {
+    assert!(is_noticed(Mutation::LayersIgnored));
+}
+
+#[test]
+fn late_messages_among_what_a_barrier_holds_are_noticed() {
+    assert!(is_noticed(Mutation::LateSlipsBelow));
+}
+
+#[test]
+fn a_floor_that_is_no_higher_than_what_stands_is_noticed() {
+    assert!(is_noticed(Mutation::FloorWithoutStep));
+}
+
+#[test]
+fn flags_that_no_barrier_decides_are_noticed() {
+    assert!(is_noticed(Mutation::FlagsUndecided));
+}
+
+#[test]
+fn acks_of_an_earlier_session_are_noticed() {
+    assert!(is_noticed(Mutation::SessionIgnored));
+}
+
+#[test]
+fn an_entry_that_counts_in_its_own_round_is_noticed() {
+    assert!(is_noticed(Mutation::EntryCountsAtOnce));
+}
+
+#[test]
+fn an_ack_of_another_base_is_noticed() {
+    assert!(is_noticed(Mutation::BaseUnchecked));
+}
+
+#[test]
+fn a_leaver_that_is_waited_for_is_noticed() {
+    assert!(is_noticed(Mutation::LeaverStays));
+}
+
+#[test]
+fn a_forker_that_counts_on_is_noticed() {
+    assert!(is_noticed(Mutation::ForkerStays));
+}
+
 /// What a history is, and what the oracle says of it.
 struct Known {
     channel: ChannelId,
@@ -148,6 +213,8 @@ fn is_noticed(mutation: Mutation) -> bool {
         histories().iter().any(fails)
             || stories::all().any(|story| goes_wrong(&story))
             || script::STORIES.iter().any(goes_wrong_as_script)
+            || script::FINALITY.iter().any(goes_wrong_as_script)
+            || settling().iter().any(fails)
     })
 }
 
@@ -157,6 +224,17 @@ fn histories() -> &'static [Known] {
     ALL.get_or_init(|| {
         let mut runner = TestRunner::deterministic();
         let strategy = history::stories(40..60);
+        let mut next = || strategy.new_tree(&mut runner).expect("a history").current();
+        (0..HISTORIES).map(|_| known(&next())).collect()
+    })
+}
+
+/// Likewise, with acks.
+fn settling() -> &'static [Known] {
+    static ALL: OnceLock<Vec<Known>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut runner = TestRunner::deterministic();
+        let strategy = history::settling_stories(30..60);
         let mut next = || strategy.new_tree(&mut runner).expect("a history").current();
         (0..HISTORIES).map(|_| known(&next())).collect()
     })

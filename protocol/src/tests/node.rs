@@ -9,7 +9,7 @@ use crate::body::Role;
 use crate::channel::{Channel, Outcome};
 use crate::event::Event;
 use crate::graph::Pos;
-use crate::id::{ChannelId, EventId, LaneId, PartnerId, WriterId};
+use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, WriterId};
 use crate::sync;
 use crate::wire::heads_digest;
 
@@ -28,6 +28,12 @@ pub struct Merged {
     pub forked: Ids,
     /// Per message what it is about, where that has effect.
     pub about: BTreeMap<EventId, EventId>,
+    /// Messages that came after a barrier below which they would have stood.
+    pub late: Ids,
+    /// All events of which nothing can change any more.
+    pub finals: Ids,
+    /// Per lane the numbers and digests of the barriers that stand, the lowest first.
+    pub barriers: BTreeMap<LaneId, Vec<(u64, Hash)>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -67,6 +73,9 @@ impl Merged {
             erased: oracle.erased(),
             forked: oracle.forked(),
             about: oracle.accepted().filter_map(about).collect(),
+            late: oracle.late(),
+            finals: oracle.finals(),
+            barriers: oracle.all_barriers(),
         }
     }
 
@@ -83,7 +92,12 @@ impl Merged {
             ("flagged", &self.flagged, &other.flagged),
             ("erased", &self.erased, &other.erased),
             ("forked", &self.forked, &other.forked),
+            ("late", &self.late, &other.late),
+            ("final", &self.finals, &other.finals),
         ];
+        if self.barriers != other.barriers {
+            return differ("barriers", &self.barriers, &other.barriers);
+        }
         for (what, one, two) in sets {
             if one != two {
                 return differ(what, &only(one, two), &only(two, one));
@@ -102,12 +116,27 @@ impl Merged {
     }
 }
 
+/// What barriers held when they came to stand.
+#[derive(Debug, Default)]
+pub struct Frozen {
+    barriers: BTreeMap<LaneId, Vec<(u64, Hash)>>,
+    /// Per lane, the messages held in their order, and whether each is flagged.
+    messages: BTreeMap<LaneId, Vec<(EventId, bool)>>,
+    /// The control events held, and whether each has effect.
+    acts: BTreeMap<EventId, bool>,
+}
+
 /// One node's channel, and what was seen of it.
 pub struct Node {
     pub channel: Channel,
     pub accepted: Ids,
     pub invalid: Ids,
     timeline: Vec<EventId>,
+    positions: BTreeMap<EventId, Pos>,
+    /// What was accepted, in that order.
+    stored: Vec<Event>,
+    /// What the barriers that stood hold, as it was when they came to stand.
+    pub settled: Frozen,
 }
 
 impl Node {
@@ -117,6 +146,9 @@ impl Node {
             accepted: Ids::new(),
             invalid: Ids::new(),
             timeline: Vec::new(),
+            positions: BTreeMap::new(),
+            stored: Vec::new(),
+            settled: Frozen::default(),
         }
     }
 
@@ -140,6 +172,7 @@ impl Node {
             self.check_writer_is_known(&accepted.event)?;
             self.accepted.insert(accepted.event.id);
         }
+        self.take(&outcome);
         if let Some(both) = self.accepted.intersection(&self.invalid).next() {
             return Err(format!("{both} was found invalid and is accepted"));
         }
@@ -169,11 +202,79 @@ impl Node {
         ))
     }
 
+    /// Checks that what a barrier holds is as it was when that came to stand, and notes what new
+    /// ones hold.
+    pub fn check_nothing_settled_changed(&mut self) -> Result<(), String> {
+        let barriers = self.barriers();
+        for (lane, before) in &self.settled.barriers {
+            if !barriers
+                .get(lane)
+                .is_some_and(|now| now.starts_with(before))
+            {
+                return Err("a barrier that stood does not stand any more".to_string());
+            }
+        }
+        for (lane, before) in &self.settled.messages {
+            if !self.messages_of(*lane).starts_with(before) {
+                return Err("the messages that a barrier holds are not what they were".to_string());
+            }
+        }
+        for (id, before) in &self.settled.acts {
+            if self.has_effect(id) != *before {
+                return Err("an act that a barrier holds is not worth what it was".to_string());
+            }
+        }
+        for (lane, barriers) in barriers {
+            if self.settled.barriers.get(&lane) == Some(&barriers) {
+                continue;
+            }
+            let finality = self.channel.finality(lane);
+            let settled = finality.map(|finality| &finality.settled);
+            let holds = |id: &EventId| settled.is_some_and(|one| one.holds(self.positions[id]));
+            let mut messages = self.messages_of(lane);
+            let count = messages.iter().filter(|(id, _)| holds(id)).count();
+            if !messages[..count].iter().all(|(id, _)| holds(id)) {
+                return Err("something stands among what a barrier holds that it lacks".to_string());
+            }
+            messages.truncate(count);
+            if lane == self.channel.control_lane {
+                let held = self
+                    .positions
+                    .keys()
+                    .filter(|id| self.channel.lane_of(self.positions[*id]) == lane && holds(id));
+                let acts = held.map(|id| (*id, self.has_effect(id)));
+                self.settled.acts = acts.collect();
+            }
+            self.settled.messages.insert(lane, messages);
+            self.settled.barriers.insert(lane, barriers);
+        }
+        Ok(())
+    }
+
+    fn has_effect(&self, id: &EventId) -> bool {
+        self.channel
+            .present()
+            .effective
+            .contains(&self.positions[id])
+    }
+
+    /// The messages of a lane in order, and whether each is flagged.
+    fn messages_of(&self, lane: LaneId) -> Vec<(EventId, bool)> {
+        let messages = self.channel.timeline().iter();
+        let messages = messages.filter(|pos| self.channel.lane_of(**pos) == lane);
+        let named =
+            messages.map(|pos| (self.channel.entry(*pos).id, self.channel.is_flagged(*pos)));
+        named.collect()
+    }
+
+    /// What changes its place moves up, because a barrier lacks it.
     fn check_nothing_swapped(&mut self) -> Result<(), String> {
         let timeline: Vec<EventId> = self.ids(self.channel.timeline());
+        let moved = |id: &EventId| self.channel.is_moved(self.positions[id]);
         let mut later = timeline.iter();
         let held: Ids = timeline.iter().copied().collect();
-        let mut still_held = self.timeline.iter().filter(|id| held.contains(id));
+        let still_held = self.timeline.iter();
+        let mut still_held = still_held.filter(|id| held.contains(id) && !moved(id));
         if !still_held.all(|id| later.any(|other| other == id)) {
             return Err("events that were held have changed places".to_string());
         }
@@ -236,6 +337,50 @@ impl Node {
                 .into_iter()
                 .collect(),
             about: about.collect(),
+            late: which(&|pos| self.channel.came_late(pos))
+                .into_iter()
+                .collect(),
+            finals: self.finals(),
+            barriers: self.barriers(),
+        }
+    }
+
+    fn finals(&self) -> Ids {
+        let finals = self.positions.iter();
+        let finals = finals.filter(|(_, pos)| self.channel.is_final(**pos));
+        finals.map(|(id, _)| *id).collect()
+    }
+
+    /// Per lane the barriers that stand, the lowest first.
+    pub fn barriers(&self) -> BTreeMap<LaneId, Vec<(u64, Hash)>> {
+        let lanes = self.channel.lanes().map(|(lane, _)| *lane);
+        let barriers = lanes.map(|lane| (lane, self.channel.barriers(lane)));
+        barriers
+            .filter(|(_, standing)| !standing.is_empty())
+            .collect()
+    }
+
+    /// Takes all that this node accepted, in that order, as from its store after a restart.
+    pub fn restarted(&self) -> Result<Node, String> {
+        let mut node = Node::new(self.channel.id);
+        for event in &self.stored {
+            let outcome = node.channel.restore(event.clone());
+            if outcome.accepted.len() != 1 {
+                return Err(format!("{} was not restored", event.id));
+            }
+            node.take(&outcome);
+        }
+        node.channel.restored();
+        node.invalid.clone_from(&self.invalid);
+        node.timeline = node.ids(node.channel.timeline());
+        Ok(node)
+    }
+
+    fn take(&mut self, outcome: &Outcome) {
+        for accepted in &outcome.accepted {
+            self.accepted.insert(accepted.event.id);
+            self.positions.insert(accepted.event.id, accepted.pos);
+            self.stored.push(accepted.event.clone());
         }
     }
 

@@ -1,5 +1,6 @@
 //! Random histories: what partners, honest and hostile, write on what they happen to have seen.
 
+mod acks;
 mod hostile;
 mod play;
 
@@ -11,6 +12,7 @@ use super::oracle::Oracle;
 use crate::body::Role;
 use crate::event::Event;
 
+pub use acks::{AckTrick, Round, settling_stories};
 pub use hostile::Trick;
 pub use play::play;
 
@@ -23,6 +25,10 @@ const RULERS: usize = 3;
 pub struct Story {
     pub history: u8,
     pub quorum: u8,
+    /// 1, or 2 for that by majority.
+    pub finality: u8,
+    /// Whether events of other lanes cite acks of the control lane.
+    pub cites_acks: bool,
     /// How many of the rulers are owners.
     pub owners: usize,
     pub steps: Vec<Step>,
@@ -63,6 +69,9 @@ pub enum Step {
     Hostile(usize, usize, Trick, Intent),
     /// Somebody shows one of the forks that there are.
     Prove(usize, usize),
+    /// Acknowledges one of the lanes that it has seen, as it should or as it should not.
+    Ack(usize, usize, AckTrick),
+    Rounds(Round),
 }
 
 /// A wish before its target is picked.
@@ -129,6 +138,8 @@ pub fn stories(length: std::ops::Range<usize>) -> impl Strategy<Value = Story> {
         |(history, quorum, owners, steps)| Story {
             history,
             quorum,
+            finality: 1,
+            cites_acks: false,
             owners,
             steps,
         },

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::acks;
 use super::hostile::hostile;
 use super::{Aim, Derivation, Intent, Labelling, MEMBERS, RULERS, Rule, Step, Story};
 use crate::body::Role;
@@ -17,6 +18,7 @@ pub fn play(story: &Story) -> World {
     let mut charter = charter(1);
     charter.history = story.history;
     charter.quorum = story.quorum;
+    charter.finality = story.finality;
     let mut world = World::chartered(&charter, MEMBERS);
     for ruler in 1..RULERS {
         if ruler < story.owners {
@@ -27,6 +29,7 @@ pub fn play(story: &Story) -> World {
         }
     }
     world.everybody_hears_all();
+    world.cites_acks = story.cites_acks;
     for step in &story.steps {
         take(&mut world, step);
     }
@@ -79,6 +82,8 @@ fn take(world: &mut World, step: &Step) {
             }
         }
         Step::Prove(who, at) => prove(world, *who, *at),
+        Step::Ack(who, at, trick) => acks::acknowledge(world, *who, *at, *trick),
+        Step::Rounds(round) => acks::rounds(world, round),
         Step::Hostile(who, at, trick, intent) => hostile(world, *who, *at, *trick, intent),
     }
 }

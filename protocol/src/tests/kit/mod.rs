@@ -15,6 +15,7 @@ use crate::body::{Charter, EndorseBody, KeyBody, Role, Wrap};
 use crate::codec::Canonical;
 use crate::event::{Event, Header, Kind, Label, Precedence, Reference};
 use crate::evidence::{EvidenceBody, SignedHeader};
+use crate::finality::AckBody;
 use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId};
 use crate::limits;
 
@@ -55,6 +56,8 @@ pub struct World {
     pub now_ms: u64,
     /// What the next messages are labelled with.
     pub label: Option<Label>,
+    /// Whether events of other lanes cite acks of the control lane, which nobody needs to.
+    pub cites_acks: bool,
     /// The sealing key that each partner uses.
     generations: Vec<usize>,
 }
@@ -99,6 +102,7 @@ impl World {
             seen: vec![Ids::new(); PARTNERS * NODES],
             now_ms: 1_000_000,
             label: None,
+            cites_acks: false,
             generations: vec![0; PARTNERS],
         };
         let header = world.draft(0, &Ids::new(), &world.control(), Kind::Charter);
@@ -309,6 +313,64 @@ impl World {
         id
     }
 
+    /// Acknowledges a lane by the highest number that is valid, on all that `who` has seen; nothing
+    /// where none is.
+    pub fn acknowledge(&mut self, who: usize, lane: &Lane) -> Option<EventId> {
+        let mut seen = self.seen[who].clone();
+        self.acknowledge_on(who, &mut seen, lane, |_| {})
+    }
+
+    /// As [`World::acknowledge`], as if `who` had seen no more than `seen`; what is written may be
+    /// changed before. Where no ack is valid, an ack of the number 1 is what is changed.
+    pub fn acknowledge_on(
+        &mut self,
+        who: usize,
+        seen: &mut Ids,
+        lane: &Lane,
+        twist: impl FnOnce(&mut AckBody),
+    ) -> Option<EventId> {
+        if lane.id != self.control_lane() {
+            self.cut_if_needed(who, seen, lane);
+        }
+        let header = self.draft(who, seen, lane, Kind::Ack);
+        let next = self.oracle.next_ack(&header);
+        let mut body = next.clone().unwrap_or(AckBody {
+            number: 1,
+            base: Hash([0; 32]),
+        });
+        twist(&mut body);
+        if next.is_none() && body.number == 1 {
+            return None;
+        }
+        self.now_ms += 1000;
+        let id = self.publish_on(who, seen, header, body.to_bytes());
+        self.is_accepted(&id).then_some(id)
+    }
+
+    /// The node that has the seat of a partner, by all that is accepted.
+    pub fn seat(&self, whom: usize) -> Option<usize> {
+        let present = self.oracle.present();
+        let seat = present.members.get(&partner(whom).id)?.seat;
+        (0..NODES)
+            .map(|number| node(whom, number))
+            .find(|node| writer(*node) == seat)
+    }
+
+    /// The lanes of which `who` has seen something, the control lane first.
+    pub fn lanes_seen(&self, who: usize) -> Vec<Lane> {
+        let messages = self.seen[who]
+            .iter()
+            .filter(|id| !self.oracle.is_control(id));
+        let mut lanes = vec![self.control()];
+        for id in messages {
+            let lane = self.oracle.lane_of(id);
+            if !lanes.contains(lane) {
+                lanes.push(lane.clone());
+            }
+        }
+        lanes
+    }
+
     /// Shows in the lane of a fork that two events have one position.
     pub fn prove(&mut self, who: usize, one: EventId, other: EventId) -> EventId {
         let signed = |id: &EventId| SignedHeader::of(self.event(id));
@@ -400,7 +462,8 @@ impl World {
         }
         let unknown_control = seen
             .iter()
-            .filter(|id| self.oracle.is_control(id) && !known.contains(id));
+            .filter(|id| self.oracle.is_control(id) && !known.contains(id))
+            .filter(|id| self.cites_acks || self.event(id).header.kind() != Kind::Ack);
         let heads = if lane.id == self.control_lane() {
             Ids::new()
         } else {

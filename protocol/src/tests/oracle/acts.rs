@@ -39,6 +39,8 @@ pub enum Act {
     Introduce(List),
     Retire(WriterId),
     Merge,
+    /// An acknowledgement of the control lane, which does nothing there.
+    Ack,
     /// The writer, and the position that it forked.
     Evidence(WriterId, u64),
 }
@@ -115,6 +117,7 @@ impl Oracle {
             }
             Kind::Leave => EmptyBody::from_bytes(body).ok().map(|_| Act::Leave)?,
             Kind::Merge => EmptyBody::from_bytes(body).ok().map(|_| Act::Merge)?,
+            Kind::Ack => Act::Ack,
             Kind::Endorse => Act::Endorse(EndorseBody::from_bytes(body).ok()?.proposal),
             Kind::SeatMove => Act::SeatMove(WriterBody::from_bytes(body).ok()?.writer),
             Kind::WriterRetire => Act::Retire(WriterBody::from_bytes(body).ok()?.writer),
@@ -153,6 +156,10 @@ impl Oracle {
         if !place.view.members.contains_key(&list.partner)
             || !list.writers.contains(&transfer.seat)
             || !place.frontier.contains(&transfer.after)
+            || matches!(
+                self.event(&transfer.after).header.kind(),
+                Kind::Ack | Kind::Floor
+            )
         {
             return None;
         }

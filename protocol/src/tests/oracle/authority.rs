@@ -202,6 +202,7 @@ fn own_rank(view: &View, author: PartnerId, act: &Act) -> Option<Rank> {
         Act::Leave => (Rank::Sovereign, active.is_some()),
         Act::SealingKey(_) | Act::Merge => (Rank::Member, active.is_some()),
         Act::Evidence(..) => (Rank::Sovereign, true),
+        Act::Ack => (Rank::None, false),
         Act::Endorse(_) => {
             let owner = active.is_some_and(|active| active.role == Role::Owner);
             (Rank::Member, owner)

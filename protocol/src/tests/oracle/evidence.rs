@@ -67,6 +67,17 @@ impl Oracle {
         !stays && fork.is_some_and(|fork| header.seq >= *fork)
     }
 
+    /// The writer and the position that an accepted event proves to be forked.
+    pub(super) fn proof_in(&self, id: &EventId) -> Option<(WriterId, u64)> {
+        let event = self.event(id);
+        if event.header.kind() != Kind::Evidence {
+            return None;
+        }
+        let body = EvidenceBody::from_bytes(&event.body).expect("accepted");
+        let header = read(&body.first).expect("accepted");
+        Some((header.writer, header.seq))
+    }
+
     /// The messages that bear a mark.
     pub fn forked(&self) -> Ids {
         let proofs = self.proofs();

@@ -31,6 +31,9 @@ pub struct Standing {
     pub admissions_and_keys: Ids,
 }
 
+/// The forks that void, and the revocations that strike in a pass.
+type Against<'a> = (&'a BTreeMap<WriterId, u64>, &'a Ids);
+
 #[derive(Debug, Default)]
 pub struct View {
     pub members: BTreeMap<PartnerId, Standing>,
@@ -112,22 +115,45 @@ impl Oracle {
         }
     }
 
-    /// The acts of `held` that take effect, by passes.
+    /// The acts of `held` that take effect, layer by layer.
     fn effective(&self, held: &Ids) -> Ids {
+        let mut layers: Vec<Ids> = Vec::new();
+        let mut rest = held.clone();
+        for (layer, _) in self.layers(self.control_lane(), held) {
+            rest.retain(|id| !layer.contains(id));
+            layers.push(layer);
+        }
+        layers.push(rest);
+        let mut effective = Ids::new();
+        let mut below = Ids::new();
+        for layer in layers {
+            below.extend(layer.iter().copied());
+            effective = self.effective_with(&layer, &below, effective);
+        }
+        effective
+    }
+
+    /// The acts of a layer that take effect, by passes, and those of the layers below, which did.
+    fn effective_with(&self, layer: &Ids, up_to: &Ids, given: Ids) -> Ids {
         let revoking = |acts: &Ids| -> Ids {
             let revokes = |id: &&EventId| {
                 let judgement = self.judgement(id);
                 judgement.revokes && judgement.rank != Rank::None
             };
-            acts.iter().filter(revokes).copied().collect()
+            let revoking = acts.iter().filter(revokes);
+            revoking
+                .chain(given.iter().filter(revokes))
+                .copied()
+                .collect()
         };
-        let forks = self.forks(held);
+        let forks = self.forks(up_to);
         let stays = |id: &&EventId| !self.is_void(id, &forks);
-        let held: &Ids = &held.iter().filter(stays).copied().collect();
-        let mut effective = self.pass(held, &revoking(held));
+        let held: &Ids = &layer.iter().filter(stays).copied().collect();
+        let pass = |revoking: Ids| self.pass(held, &given, (&forks, &revoking));
+        let mut effective = pass(revoking(held));
         for _ in 1..16 {
-            let others = self.pass(held, &revoking(&effective));
-            let next = self.pass(held, &revoking(&others));
+            let others = pass(revoking(&effective));
+            let next = pass(revoking(&others));
             if next == effective {
                 break;
             }
@@ -136,20 +162,20 @@ impl Oracle {
         effective
     }
 
-    fn pass(&self, held: &Ids, revoking: &Ids) -> Ids {
+    fn pass(&self, held: &Ids, given: &Ids, against: Against<'_>) -> Ids {
         let mut order: Vec<EventId> = held.iter().copied().collect();
         order.sort_by_key(|id| self.height_and_id(id));
-        let mut took = Ids::new();
+        let mut took = given.clone();
         for id in order {
             let proves = matches!(self.act(&id), Act::Evidence(..));
-            if proves || self.takes_effect(&id, &took, (held, revoking)) {
+            if proves || self.takes_effect(&id, &took, against) {
                 took.insert(id);
             }
         }
         took
     }
 
-    fn takes_effect(&self, id: &EventId, took: &Ids, (held, revoking): (&Ids, &Ids)) -> bool {
+    fn takes_effect(&self, id: &EventId, took: &Ids, (forks, revoking): Against<'_>) -> bool {
         let judgement = self.judgement(id);
         let before: Ids = took.intersection(self.past(id)).copied().collect();
         let role_before = |partner: PartnerId| {
@@ -167,7 +193,7 @@ impl Oracle {
                     let mut endorsements = endorsements.iter();
                     role_before(**endorser) == Some(Role::Owner)
                         && endorsements.any(|endorsement| {
-                            held.contains(endorsement)
+                            !self.is_void(endorsement, forks)
                                 && !self.is_struck(endorsement, judgement, revoking)
                         })
                 };

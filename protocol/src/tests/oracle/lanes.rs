@@ -51,6 +51,8 @@ impl Oracle {
             && match event.header.kind() {
                 Kind::Cut => EmptyBody::from_bytes(&event.body).is_ok(),
                 Kind::Evidence => self.proved_by(event, place).is_some(),
+                // By section 21, once its author is known.
+                Kind::Ack => true,
                 Kind::Key => self.names_exactly_the_audience(event, &lane, place),
                 _ => self.is_sealed_under_the_latest_epoch(event, &lane, place),
             };
@@ -64,7 +66,7 @@ impl Oracle {
         let role = view.role(&author)?;
         let reads_only = matches!(
             event.header.kind(),
-            Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence
+            Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence | Kind::Ack
         );
         (reads_only || role >= Role::Contributor).then_some(author)
     }
@@ -97,7 +99,7 @@ impl Oracle {
         } else {
             lane.audience.is_subset(&active)
         };
-        let late = matches!(event.header.kind(), Kind::Cut | Kind::Evidence);
+        let late = matches!(event.header.kind(), Kind::Cut | Kind::Evidence | Kind::Ack);
         lane.audience.contains(&author) && (late || is_current)
     }
 

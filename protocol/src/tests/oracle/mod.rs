@@ -12,11 +12,12 @@ mod acts;
 mod authority;
 mod digests;
 mod evidence;
+mod finality;
 mod fold;
 mod lanes;
 mod shown;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -29,6 +30,7 @@ use crate::id::{ChannelId, EventId, LaneId, PartnerId, WriterId};
 pub use acts::Act;
 pub use authority::Judgement;
 pub use digests::Digests;
+pub use finality::Ack;
 pub use fold::{Standing, Status, View};
 pub use lanes::Lane;
 
@@ -51,6 +53,8 @@ struct Facts {
     t: u64,
     h: u64,
     what: What,
+    /// What follows from its past, if it is an ack.
+    ack: Option<finality::Ack>,
 }
 
 #[derive(Debug)]
@@ -87,6 +91,10 @@ pub struct Oracle {
     verdicts: BTreeMap<EventId, Verdict>,
     facts: BTreeMap<EventId, Facts>,
     views: RefCell<BTreeMap<Ids, Rc<View>>>,
+    /// By a lane and the acks held of it.
+    barriers: RefCell<BTreeMap<(LaneId, Ids), finality::Barriers>>,
+    /// No barrier stands, to see what it is good for.
+    flat: Cell<bool>,
 }
 
 impl Oracle {
@@ -98,6 +106,8 @@ impl Oracle {
             verdicts: BTreeMap::new(),
             facts: BTreeMap::new(),
             views: RefCell::default(),
+            barriers: RefCell::default(),
+            flat: Cell::new(false),
         }
     }
 
@@ -138,7 +148,7 @@ impl Oracle {
         let reserved = matches!(header.kind, 14 | 15 | 40);
         let is_act = header.kind < 32;
         let in_control = header.lane == self.control_lane();
-        let misplaced = header.kind != 44 && is_act != in_control;
+        let misplaced = !matches!(header.kind, 42..=44) && is_act != in_control;
         if header.channel != self.channel || reserved || misplaced {
             return (Verdict::Invalid, None);
         }
@@ -146,16 +156,20 @@ impl Oracle {
             return (Verdict::Parked, None);
         };
         match self.accept(event, &place) {
-            Some((author, what)) => (
+            Some((author, what, ack)) => (
                 Verdict::Accepted,
-                Some(self.facts_of(header, place, author, what)),
+                Some(self.facts_of(header, place, author, (what, ack))),
             ),
             None => (Verdict::Invalid, None),
         }
     }
 
     /// Rules 5 to 18: the author and what the event is, or nothing where it is invalid.
-    fn accept(&self, event: &Event, place: &Place) -> Option<(PartnerId, What)> {
+    fn accept(
+        &self,
+        event: &Event,
+        place: &Place,
+    ) -> Option<(PartnerId, What, Option<finality::Ack>)> {
         let header = &event.header;
         let in_control = header.lane == self.control_lane();
         let strays = if in_control {
@@ -163,16 +177,35 @@ impl Oracle {
         } else {
             place.deps.iter().any(|dep| self.is_control(dep))
         };
-        if strays || self.lists_what_is_past(place) {
+        // No history here has a floor whose body holds.
+        let floor = header.kind() == Kind::Floor;
+        if strays || floor || self.lists_what_is_past(place) {
             return None;
         }
         if in_control {
             let (author, judgement) = self.accept_act(event, place)?;
-            Some((author, What::Act(judgement)))
+            let ack = self.ack_if_one(event, author, None, place)?;
+            Some((author, What::Act(judgement), ack))
         } else {
             let (author, lane, about) = self.accept_message(event, place)?;
-            Some((author, What::Message { lane, about }))
+            let ack = self.ack_if_one(event, author, Some(&lane), place)?;
+            Some((author, What::Message { lane, about }, ack))
         }
+    }
+
+    /// What an ack says, nothing within for another event; nothing for an ack that is invalid.
+    fn ack_if_one(
+        &self,
+        event: &Event,
+        author: PartnerId,
+        lane: Option<&Lane>,
+        place: &Place,
+    ) -> Option<Option<finality::Ack>> {
+        if event.header.kind() != Kind::Ack {
+            return Some(None);
+        }
+        let audience = lane.map(|lane| &lane.audience);
+        self.judge_ack(event, author, audience, place).map(Some)
     }
 
     /// Rule 4: everything cited, if it is accepted exactly where the header says.
@@ -229,7 +262,13 @@ impl Oracle {
         place.deps.iter().any(redundant_dep) || place.control_heads.iter().any(redundant_head)
     }
 
-    fn facts_of(&self, header: &Header, place: Place, author: PartnerId, what: What) -> Facts {
+    fn facts_of(
+        &self,
+        header: &Header,
+        place: Place,
+        author: PartnerId,
+        (what, ack): (What, Option<finality::Ack>),
+    ) -> Facts {
         let parents = place.parents().map(|parent| &self.facts[parent]);
         let (t, h) = parents.fold((header.claimed_ms, 1), |(t, h), parent| {
             (t.max(parent.t), h.max(parent.h.saturating_add(1)))
@@ -241,6 +280,7 @@ impl Oracle {
             t,
             h,
             what,
+            ack,
         }
     }
 

@@ -1,9 +1,9 @@
 //! The timeline, and which messages are shown, flagged or erased (section 12).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::lanes::Ending;
-use super::{Ids, Oracle};
+use super::{Ids, Oracle, View};
 use crate::event::Kind;
 use crate::id::{EventId, LaneId, PartnerId};
 
@@ -20,9 +20,14 @@ impl Oracle {
     pub fn messages(&self) -> Vec<EventId> {
         let sealed = |id: &&EventId| self.event(id).header.kind().is_sealed();
         let mut order: Vec<EventId> = self.facts.keys().filter(sealed).copied().collect();
+        let lanes: BTreeSet<LaneId> = order.iter().map(|id| self.event(id).header.lane).collect();
+        let mut got = BTreeMap::new();
+        for lane in lanes {
+            got.extend(self.got(lane).0);
+        }
         order.sort_by_key(|id| {
-            let (facts, header) = (&self.facts[id], &self.event(id).header);
-            let key = (facts.t, facts.h, header.writer, header.lane);
+            let header = &self.event(id).header;
+            let key = (got[id], header.writer, header.lane);
             (key, header.seq, *id)
         });
         order
@@ -62,27 +67,49 @@ impl Oracle {
         messages.filter(|id| !standing.contains(id)).collect()
     }
 
-    /// The least set in which every event is vouched for, against all that strikes it, by events
-    /// that are in the set.
+    /// In each lane, layer by layer: what a standing barrier holds is judged by that alone, the
+    /// rest by all.
     fn what_stands(&self) -> Ids {
-        let endings = self.endings(&self.present());
-        let messages = self.facts.keys().filter(|id| !self.is_control(id));
-        let mut doubtful: BTreeMap<EventId, Vec<Strike>> = messages
-            .map(|id| (*id, self.strikes_on(id, &endings)))
-            .collect();
+        let all = self.all();
+        let messages = all.iter().filter(|id| !self.is_control(id));
+        let mut lanes: BTreeMap<LaneId, Ids> = BTreeMap::new();
+        for id in messages {
+            let lane = self.event(id).header.lane;
+            lanes.entry(lane).or_default().insert(*id);
+        }
         let mut standing = Ids::new();
+        for (lane, mut rest) in lanes {
+            for (layer, barrier) in self.layers(lane, &all) {
+                let own: Ids = layer.intersection(&rest).copied().collect();
+                rest.retain(|id| !own.contains(id));
+                let view = self.view(&barrier.holds);
+                self.what_stands_by(&view, own, &mut standing);
+            }
+            self.what_stands_by(&self.present(), rest, &mut standing);
+        }
+        standing
+    }
+
+    /// Adds the least set in which every event of a layer is vouched for, against all that strikes
+    /// it in this view, by events that stand.
+    fn what_stands_by(&self, view: &View, layer: Ids, standing: &mut Ids) {
+        let endings = self.endings(view);
+        let mut doubtful: BTreeMap<EventId, Vec<Strike>> = layer
+            .into_iter()
+            .map(|id| (id, self.strikes_on(&id, &endings, view)))
+            .collect();
         loop {
             let stands = |(id, strikes): (&EventId, &Vec<Strike>)| {
                 let vouched = |strike: &Strike| {
                     standing
                         .iter()
-                        .any(|voucher| self.vouches(voucher, id, strike))
+                        .any(|voucher| self.vouches(voucher, id, strike, view))
                 };
                 strikes.iter().all(vouched).then_some(*id)
             };
             let next: Ids = doubtful.iter().filter_map(stands).collect();
             if next.is_empty() {
-                return standing;
+                return;
             }
             doubtful.retain(|id, _| !next.contains(id));
             standing.extend(next);
@@ -91,7 +118,7 @@ impl Oracle {
 
     /// The endings in whose scope the event is and which its frontier lacks; and that its author
     /// is without standing.
-    fn strikes_on(&self, id: &EventId, endings: &[Ending]) -> Vec<Strike> {
+    fn strikes_on(&self, id: &EventId, endings: &[Ending], view: &View) -> Vec<Strike> {
         let author = self.author_of_log(id);
         let concerns = |ending: &&Ending| {
             self.is_in_scope(id, ending)
@@ -99,7 +126,7 @@ impl Oracle {
                 && !self.frontier(id).contains(&ending.act)
         };
         let endings = endings.iter().filter(concerns).copied();
-        let stranger = !self.present().members.contains_key(&author);
+        let stranger = !view.members.contains_key(&author);
         let no_standing = stranger.then_some(Strike::NoStanding(author));
         endings.map(Strike::Ending).chain(no_standing).collect()
     }
@@ -118,7 +145,7 @@ impl Oracle {
 
     /// Whether `voucher` shows that its writer, whom the strike does not concern, held `id`; for
     /// an ending, that it held it when it learned of that.
-    fn vouches(&self, voucher: &EventId, id: &EventId, strike: &Strike) -> bool {
+    fn vouches(&self, voucher: &EventId, id: &EventId, strike: &Strike, view: &View) -> bool {
         let same_lane = self.event(voucher).header.lane == self.event(id).header.lane;
         same_lane
             && self.past(voucher).contains(id)
@@ -127,7 +154,7 @@ impl Oracle {
                 Strike::Ending(ending) => {
                     let is_aware = self.frontier(voucher).contains(&ending.act);
                     !self.is_in_scope(voucher, ending)
-                        && (!is_aware || self.is_cut_for(voucher, ending))
+                        && (!is_aware || self.is_cut_for(voucher, ending, view))
                 }
             }
     }
@@ -135,20 +162,19 @@ impl Oracle {
     /// Whether the event is a cut under the control frontier of the first event of its log that
     /// knows of the ending, with nothing but such cuts from there on, and the former member has
     /// not come back in that frontier.
-    fn is_cut_for(&self, id: &EventId, ending: &Ending) -> bool {
+    fn is_cut_for(&self, id: &EventId, ending: &Ending, view: &View) -> bool {
         let header = &self.event(id).header;
         if header.kind() != Kind::Cut {
             return false;
         }
-        let effective = &self.present().effective;
-        let mut in_effect = self.frontier(id).intersection(effective);
+        let mut in_effect = self.frontier(id).intersection(&view.effective);
         if in_effect.any(|act| self.readmits(act, ending.partner, &ending.act)) {
             return false;
         }
         let knows = |id: &EventId| self.frontier(id).contains(&ending.act);
         match header.prev.filter(|prev| knows(prev)) {
             Some(prev) => {
-                self.frontier(&prev) == self.frontier(id) && self.is_cut_for(&prev, ending)
+                self.frontier(&prev) == self.frontier(id) && self.is_cut_for(&prev, ending, view)
             }
             None => true,
         }

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use comity_crypto as crypto;
+
 use super::cast::{NodeNumber, cast, node, node_named, partner_named};
 use super::outcome::{Expectation, Outcome, judge};
 use super::world::{Draft, Verdict, World};
@@ -13,7 +15,8 @@ use crate::body::{
 use crate::codec::{Canonical, encode};
 use crate::event::Kind;
 use crate::evidence::{EvidenceBody, SignedHeader};
-use crate::id::EventId;
+use crate::finality::AckBody;
+use crate::id::{EventId, Hash};
 use crate::lane::LaneForm;
 
 type Result<T> = std::result::Result<T, String>;
@@ -26,6 +29,9 @@ pub struct Script {
     pub set_up: usize,
     quorum: u8,
     history: u8,
+    finality: u8,
+    /// The digests of barriers that the script has named.
+    pub barriers: BTreeMap<String, Hash>,
     /// Nodes that hear when all hear.
     nodes: BTreeSet<NodeNumber>,
     certificate_numbers: BTreeMap<usize, u64>,
@@ -54,11 +60,13 @@ struct Line<'a> {
 /// Plays a script and gives what did not come out as it says.
 pub fn play(text: &str) -> Vec<String> {
     let mut script = Script {
-        world: World::founded(0, 1),
+        world: World::founded(0, 1, 1),
         labels: BTreeMap::new(),
         set_up: 0,
         quorum: 0,
         history: 1,
+        finality: 1,
+        barriers: BTreeMap::new(),
         nodes: BTreeSet::new(),
         certificate_numbers: BTreeMap::new(),
         outcome: None,
@@ -89,6 +97,12 @@ impl Script {
         match line.words.as_slice() {
             ["quorum", owners] => self.quorum = owners.parse().map_err(|_| "not a number")?,
             ["history", "all"] => self.history = 2,
+            ["finality", "majority"] => self.finality = 2,
+            ["round", number, "in", lane, "of", rest @ ..] => self.round(number, lane, rest)?,
+            ["barrier", name, "is", number, "in", lane, "of", rest @ ..] => {
+                let digest = self.barrier(number, lane, rest)?;
+                self.barriers.insert(name.to_string(), digest);
+            }
             ["channel", members @ ..] => self.found(members)?,
             ["lane", name, "open", audience @ ..] => {
                 let audience = partners(audience)?;
@@ -132,6 +146,67 @@ impl Script {
         Ok(())
     }
 
+    /// Each acknowledges what it has heard; then they hear each other.
+    fn round(&mut self, number: &str, lane: &str, rest: &[&str]) -> Result<()> {
+        let (names, base) = match rest {
+            [names @ .., "on", base] => (names, Some(*base)),
+            names => (names, None),
+        };
+        let mut acks = Vec::new();
+        for name in names {
+            let who = self.node(name)?;
+            let draft = self.ack(who, lane, number, base)?;
+            let id = self.world.write(draft)?;
+            self.label(Some(&format!("{lane}.{number}.{name}")), id)?;
+            acks.push(id);
+        }
+        for name in names {
+            let who = self.node(name)?;
+            acks.iter().for_each(|ack| self.world.hear(who, *ack));
+        }
+        Ok(())
+    }
+
+    fn ack(&self, by: NodeNumber, lane: &str, number: &str, base: Option<&str>) -> Result<Draft> {
+        let base = base.map(|base| self.barrier_named(base)).transpose()?;
+        let body = AckBody {
+            number: number.parse().map_err(|_| "not a number")?,
+            base: base.unwrap_or(Hash([0; 32])),
+        };
+        Ok(Draft::new(by, Kind::Ack, self.lane(lane)?, body.to_bytes()))
+    }
+
+    /// The digest of a barrier that a round made, as section 21 says it.
+    fn barrier(&self, number: &str, lane: &str, rest: &[&str]) -> Result<Hash> {
+        let (rest, base) = match rest {
+            [rest @ .., "on", base] => (rest, self.barrier_named(base)?),
+            rest => (rest, Hash([0; 32])),
+        };
+        let mut parts = rest.split(|word| *word == "with");
+        let (of, with) = (parts.next().unwrap_or(&[]), parts.next().unwrap_or(&[]));
+        let member = |word: &&str| {
+            let (name, session) = word.split_once('+').unwrap_or((word, "0"));
+            let session: u64 = session.parse().map_err(|_| "not a session")?;
+            let (partner, _) = node_named(name)?;
+            Ok((cast()[partner].id, session))
+        };
+        let set = of.iter().chain(with).map(member);
+        let set = set.collect::<Result<BTreeSet<_>>>()?;
+        let acks = of.iter().map(|word| {
+            let name = word.split_once('+').map_or(*word, |(name, _)| name);
+            self.labelled(&format!("{lane}.{number}.{name}"))
+        });
+        let acks = acks.collect::<Result<BTreeSet<_>>>()?;
+        let number: u64 = number.parse().map_err(|_| "not a number")?;
+        let encoded = encode(&(number, acks, set, base));
+        Ok(Hash(crypto::hash("comity/v1/barrier", &[&encoded])))
+    }
+
+    pub fn barrier_named(&self, name: &str) -> Result<Hash> {
+        let barrier = self.barriers.get(name).copied();
+        barrier.ok_or(format!("no barrier is called {name}"))
+    }
+
     fn hear(&mut self, who: NodeNumber, labels: &[&str]) -> Result<()> {
         for label in labels {
             let id = self.labelled(label)?;
@@ -142,7 +217,7 @@ impl Script {
 
     /// A channel of these members, each with a role, who have all heard of each other.
     fn found(&mut self, members: &[&str]) -> Result<()> {
-        self.world = World::founded(self.quorum, self.history);
+        self.world = World::founded(self.quorum, self.history, self.finality);
         self.nodes = [(0, 0)].into();
         let mut owners = vec![0];
         for (at, pair) in members.chunks(2).enumerate() {
@@ -249,9 +324,15 @@ impl Script {
             let wrapped_to = wrapped_to.as_ref();
             return Ok(self.world.write_key(by, lane, wrapped_to, line.verdict));
         }
-        let draft = match self.control_act(by, act, line)? {
-            Some(draft) => draft,
-            None => self.message(by, act)?,
+        let acknowledges = match act {
+            ["acknowledges", lane, number] => Some((lane, number, None)),
+            ["acknowledges", lane, number, "on", base] => Some((lane, number, Some(*base))),
+            _ => None,
+        };
+        let draft = match (acknowledges, self.control_act(by, act, line)?) {
+            (Some((lane, number, base)), _) => self.ack(by, lane, number, base)?,
+            (None, Some(draft)) => draft,
+            (None, None) => self.message(by, act)?,
         };
         let seconds = line
             .at
@@ -371,7 +452,7 @@ impl Script {
         *number
     }
 
-    fn proposal(&self, words: &[&str]) -> Result<crate::id::Hash> {
+    fn proposal(&self, words: &[&str]) -> Result<Hash> {
         let (kind, whom, role) = match words {
             ["removing", whom] => (Kind::Remove, whom, None),
             ["suspending", whom] => (Kind::Suspend, whom, None),
@@ -411,7 +492,10 @@ impl Script {
         })
     }
 
-    fn lane(&self, name: &str) -> Result<crate::id::LaneId> {
+    pub fn lane(&self, name: &str) -> Result<crate::id::LaneId> {
+        if name == "control" {
+            return Ok(self.world.control());
+        }
         let lane = self.world.lanes.get(name);
         lane.map(|lane| lane.id)
             .ok_or(format!("no lane is called {name}"))

@@ -1,4 +1,4 @@
-//! Golden stories of revocation. Each file of `revocation/` is a script: who writes what on what
+//! Golden stories of revocation and finality. Each file of `revocation/` and `finality/` is a script: who writes what on what
 //! it has heard, and then what must become of it, written down by hand from docs/protocol.md
 //! with the section beside it. A script is played on the real merge in many orders of arrival, and
 //! after each the node starts again from what it stored.
@@ -24,6 +24,15 @@
 //! … => invalid    is refused for good        … => missing   its past never comes
 //! ```
 //!
+//! finality majority                         of the charter; before the channel
+//! round 2 in wide of alpha bravo [on ONE]   each acknowledges what it has heard; then they hear
+//!                                           each other's acks, and these are wide.2.alpha …
+//! label: alpha acknowledges wide 3 [on ONE] one ack
+//! barrier ONE is 1 in wide of alpha bravo [with charlie] [on ZERO]
+//!                                           a barrier: of which acks of a round it is made, who is
+//!                                           in its set besides, and its base; `bravo+1` for a
+//!                                           second session. It says what a digest is of, no more
+//!
 //! An event is written on all that its author has heard and goes into its author's log; unless a
 //! script says otherwise it must be accepted. Hearing an event is hearing its past. A message
 //! draws the key event that it needs by itself. `bravo/2` is bravo's second node.
@@ -37,6 +46,8 @@
 //!   member echo removed | suspended | left | invited admin | stranger
 //!   readers wide alpha bravo                who may be sent the lane now
 //!   about e1 m1 | about e1 nothing          what it has effect on
+//!   standing wide ONE TWO | standing wide nothing (all barriers that stand, the lowest first)
+//!   late m1 m2 (all that is late) | final m1 | open m1 (not final)
 //!   wraps k1 alpha bravo | no key to echo after r1
 //! ```
 //!
@@ -50,14 +61,14 @@ mod world;
 use crate::mutation::{self, Mutation};
 
 macro_rules! stories {
-    ($($name:ident)*) => {
-        pub const STORIES: &[&str] = &[
-            $(include_str!(concat!("../revocation/", stringify!($name), ".txt"))),*
+    ($all:ident in $folder:literal: $($name:ident)*) => {
+        pub const $all: &[&str] = &[
+            $(include_str!(concat!("../", $folder, "/", stringify!($name), ".txt"))),*
         ];
 
         $(#[test]
         fn $name() {
-            let text = include_str!(concat!("../revocation/", stringify!($name), ".txt"));
+            let text = include_str!(concat!("../", $folder, "/", stringify!($name), ".txt"));
             let failures = language::play(text);
             assert!(failures.is_empty(), "{}", failures.join("\n"));
         })*
@@ -65,6 +76,7 @@ macro_rules! stories {
 }
 
 stories! {
+    STORIES in "revocation":
     a_chain_of_removals
     a_fork_in_a_directed_lane
     a_fork_in_control
@@ -109,6 +121,21 @@ stories! {
     suspension
     two_quorums_that_share_an_endorser
     two_transfers
+}
+
+stories! {
+    FINALITY in "finality":
+    a_barrier
+    a_silent_partner
+    forced_out_of_four
+    a_late_removal
+    a_late_cut
+    a_joiner_enters
+    a_seat_moved_between_rounds
+    by_majority
+    a_removal_of_oneself
+    three_of_five
+    an_endorsement_struck_below
 }
 
 // The stories would prove nothing if a wrong merge told them as well.

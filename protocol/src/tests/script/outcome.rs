@@ -35,6 +35,12 @@ pub struct Outcome {
     erased: Ids,
     /// Messages that bear the mark of a fork.
     forked: Ids,
+    /// Messages that came after a barrier below which they would have stood.
+    late: Ids,
+    /// What nothing can change any more.
+    finals: Ids,
+    /// Per lane, the digests of the barriers that stand, the lowest first.
+    standing: BTreeMap<LaneId, Vec<Hash>>,
     /// What an event has effect on.
     about: BTreeMap<EventId, EventId>,
     readers: BTreeMap<LaneId, BTreeSet<PartnerId>>,
@@ -135,32 +141,47 @@ fn permutations<'a>(of: &[&'a Event]) -> Vec<Vec<&'a Event>> {
 fn merge(world: &World, order: &[&Event]) -> Result<Outcome> {
     let mut channel = Channel::new(world.channel);
     let mut stored = Vec::new();
+    let mut held = BTreeMap::new();
     let mut invalid = Ids::new();
     for event in order {
         let result = channel.offer((*event).clone(), Some(cast()[0].id));
         invalid.extend(result.invalid.iter().map(|(id, ..)| *id));
+        held.extend(
+            result
+                .accepted
+                .iter()
+                .map(|accepted| (accepted.event.id, accepted.pos)),
+        );
         stored.extend(result.accepted.into_iter().map(|accepted| accepted.event));
     }
     for event in &stored {
         let key = channel.verifying_key(event).ok_or("an unknown writer")?;
         event.verify(&key).map_err(|error| error.to_string())?;
     }
-    let accepted: Ids = stored.iter().map(|event| event.id).collect();
-    let outcome = read(&channel, &accepted, &invalid);
+    let outcome = read(&channel, &held, &invalid);
     let mut again = Channel::new(world.channel);
+    let mut held = BTreeMap::new();
     for event in stored {
-        again.restore(event);
+        let result = again.restore(event);
+        held.extend(
+            result
+                .accepted
+                .iter()
+                .map(|accepted| (accepted.event.id, accepted.pos)),
+        );
     }
     again.restored();
-    demand(read(&again, &accepted, &invalid) == outcome, || {
+    demand(read(&again, &held, &invalid) == outcome, || {
         "a node that starts again makes something else of it".to_string()
     })?;
     Ok(outcome)
 }
 
-fn read(channel: &Channel, accepted: &Ids, invalid: &Ids) -> Outcome {
+fn read(channel: &Channel, held: &BTreeMap<EventId, Pos>, invalid: &Ids) -> Outcome {
+    let finals = held.iter().filter(|(_, pos)| channel.is_final(**pos));
     let mut outcome = Outcome {
-        accepted: accepted.clone(),
+        accepted: held.keys().copied().collect(),
+        finals: finals.map(|(id, _)| *id).collect(),
         invalid: invalid.clone(),
         ..Outcome::default()
     };
@@ -188,6 +209,9 @@ fn read(channel: &Channel, accepted: &Ids, invalid: &Ids) -> Outcome {
         if channel.is_forked(*pos) {
             outcome.forked.insert(id(pos));
         }
+        if channel.came_late(*pos) {
+            outcome.late.insert(id(pos));
+        }
         if let Some(target) = channel.parent(*pos) {
             outcome.about.insert(id(pos), id(&target));
         }
@@ -197,6 +221,10 @@ fn read(channel: &Channel, accepted: &Ids, invalid: &Ids) -> Outcome {
         outcome.readers.insert(lane, readers(channel, lane));
         let digests = (channel.state_digest(lane), channel.timeline_digest(lane));
         outcome.digests.insert(lane, digests);
+        let digests = channel.barriers(lane).into_iter();
+        outcome
+            .standing
+            .insert(lane, digests.map(|(_, digest)| digest).collect());
     }
     outcome
 }
@@ -235,6 +263,11 @@ pub enum Expectation {
     Flagged(Vec<String>),
     Erased(Vec<String>),
     Forked(Vec<String>),
+    /// All that is late.
+    Late(Vec<String>),
+    Final(Vec<String>),
+    Open(Vec<String>),
+    Standing(LaneId, Vec<String>),
     Effective(Vec<String>),
     Void(Vec<String>),
     /// All that is shown, in this order.
@@ -255,6 +288,13 @@ impl Expectation {
             ["flagged", labels @ ..] => Expectation::Flagged(owned(labels)),
             ["erased", labels @ ..] => Expectation::Erased(owned(labels)),
             ["forked", labels @ ..] => Expectation::Forked(owned(labels)),
+            ["late", labels @ ..] => Expectation::Late(owned(labels)),
+            ["final", labels @ ..] => Expectation::Final(owned(labels)),
+            ["open", labels @ ..] => Expectation::Open(owned(labels)),
+            ["standing", lane, "nothing"] => Expectation::Standing(script.lane(lane)?, Vec::new()),
+            ["standing", lane, barriers @ ..] => {
+                Expectation::Standing(script.lane(lane)?, owned(barriers))
+            }
             ["effective", labels @ ..] => Expectation::Effective(owned(labels)),
             ["void", labels @ ..] => Expectation::Void(owned(labels)),
             ["timeline", labels @ ..] => Expectation::Timeline(owned(labels)),
@@ -308,6 +348,41 @@ impl Expectation {
                 demand(outcome.forked == expected, || {
                     format!("what is marked is {found}")
                 })
+            }
+            Expectation::Late(labels) => {
+                let expected = labels.iter().map(|label| script.labelled(label));
+                let expected = expected.collect::<Result<Ids>>()?;
+                let found: Vec<EventId> = outcome.late.iter().copied().collect();
+                let found = names(script, &found);
+                demand(outcome.late == expected, || {
+                    format!("what is late is {found}")
+                })
+            }
+            Expectation::Final(labels) => {
+                let not = labels.iter().find(|label| {
+                    let id = script.labelled(label);
+                    !id.is_ok_and(|id| outcome.finals.contains(&id))
+                });
+                demand(not.is_none(), || format!("{not:?} is not final"))
+            }
+            Expectation::Open(labels) => {
+                let not = labels.iter().find(|label| {
+                    let id = script.labelled(label);
+                    !id.is_ok_and(|id| !outcome.finals.contains(&id))
+                });
+                demand(not.is_none(), || format!("{not:?} is final"))
+            }
+            Expectation::Standing(lane, barriers) => {
+                let expected = barriers.iter().map(|name| script.barrier_named(name));
+                let expected = expected.collect::<Result<Vec<Hash>>>()?;
+                let found = outcome.standing.get(lane).cloned().unwrap_or_default();
+                let named = |one: &Hash| {
+                    let mut known = script.barriers.iter();
+                    let name = known.find(|(_, digest)| *digest == one);
+                    name.map_or("one without a name", |(name, _)| name)
+                };
+                let names: Vec<&str> = found.iter().map(named).collect();
+                demand(found == expected, || format!("what stands is {names:?}"))
             }
             Expectation::Effective(labels) => all_in(script, outcome, labels, &outcome.effective),
             Expectation::Void(labels) => {
@@ -448,6 +523,8 @@ fn difference(script: &Script, one: &Outcome, two: &Outcome) -> String {
         ("flagged", &one.flagged, &two.flagged),
         ("erased", &one.erased, &two.erased),
         ("forked", &one.forked, &two.forked),
+        ("late", &one.late, &two.late),
+        ("final", &one.finals, &two.finals),
     ];
     for (what, one, two) in sets {
         if one != two {
@@ -459,7 +536,7 @@ fn difference(script: &Script, one: &Outcome, two: &Outcome) -> String {
         let (one, two) = (names(script, &one.shown), names(script, &two.shown));
         return format!("timelines {one} and {two}");
     }
-    "members, readers or digests".to_string()
+    "members, readers, barriers or digests".to_string()
 }
 
 /// An event's label, or what it is.

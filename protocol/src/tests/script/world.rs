@@ -99,7 +99,7 @@ pub struct World {
 
 impl World {
     /// The channel that the first partner founds.
-    pub fn founded(quorum: u8, history: u8) -> World {
+    pub fn founded(quorum: u8, history: u8, finality: u8) -> World {
         let creator = &cast()[0];
         let charter = Charter {
             version: limits::VERSION,
@@ -109,7 +109,7 @@ impl World {
             creator: creator.identity(1, &[0]),
             sealing_key: creator.sealing_key(0),
             history,
-            finality: 1,
+            finality,
             quorum,
             label_policy: None,
             label_ceiling: None,
@@ -307,7 +307,8 @@ impl World {
         let control_heads = if lane == self.control() {
             Ids::new()
         } else {
-            let unknown = |id: &&EventId| self.is_control(id) && !known.contains(id);
+            let is_ack = |id: &EventId| self.written[id].event.header.kind() == Kind::Ack;
+            let unknown = |id: &&EventId| self.is_control(id) && !is_ack(id) && !known.contains(id);
             self.heads(heard.iter().filter(unknown).copied().collect())
         };
         Header {
