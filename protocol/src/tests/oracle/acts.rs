@@ -156,6 +156,7 @@ impl Oracle {
         if !place.view.members.contains_key(&list.partner)
             || !list.writers.contains(&transfer.seat)
             || !place.frontier.contains(&transfer.after)
+            || *self.act(&transfer.after) == Act::Ack
         {
             return None;
         }

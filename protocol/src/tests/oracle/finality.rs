@@ -117,18 +117,20 @@ impl Oracle {
         if number == 0 {
             return None;
         }
-        let base = self.base(sight, number);
-        let set = self.set(sight, number, base.as_ref());
-        let bounding = self.bounding(sight, base.as_ref());
         let own = |id: &EventId| self.ack(id).author == me;
         let mut earlier = self.acks(sight.lane, sight.held);
         earlier.retain(own);
-        let rises = earlier.iter().all(|id| self.ack(id).number < number);
+        if earlier.iter().any(|id| self.ack(id).number >= number) {
+            return None;
+        }
+        let base = self.base(sight, number);
+        let set = self.set(sight, number, base.as_ref());
+        let bounding = self.bounding(sight, base.as_ref());
         let is_entry = !set.contains(&me);
         let active = sight.view.role(&author).is_some();
         let named = body.base == name_of(base.as_ref());
         let follows = number == 1 || self.follows(sight, number, &set, &bounding);
-        if !rises || !follows || is_entry && !active || !named {
+        if !follows || is_entry && !active || !named {
             return None;
         }
         let before = set.iter().filter_map(|member| {

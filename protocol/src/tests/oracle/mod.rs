@@ -25,7 +25,7 @@ use comity_crypto as crypto;
 
 use crate::body::Charter;
 use crate::event::{Event, Header, Kind, Reference};
-use crate::id::{ChannelId, EventId, LaneId, PartnerId, WriterId};
+use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, WriterId};
 
 pub use acts::Act;
 pub use authority::Judgement;
@@ -91,6 +91,8 @@ pub struct Oracle {
     verdicts: BTreeMap<EventId, Verdict>,
     facts: BTreeMap<EventId, Facts>,
     views: RefCell<BTreeMap<Ids, Rc<View>>>,
+    /// By the acts alone, and the barriers that make layers of them.
+    folded: RefCell<BTreeMap<(Ids, Vec<Hash>), Rc<View>>>,
     /// By a lane and the acks held of it.
     barriers: RefCell<BTreeMap<(LaneId, Ids), finality::Barriers>>,
     /// No barrier stands, to see what it is good for.
@@ -106,6 +108,7 @@ impl Oracle {
             verdicts: BTreeMap::new(),
             facts: BTreeMap::new(),
             views: RefCell::default(),
+            folded: RefCell::default(),
             barriers: RefCell::default(),
             flat: Cell::new(false),
         }
