@@ -580,7 +580,7 @@ impl Oracle {
                 if floor.is_some_and(|floor| (facts.t, facts.h) < floor) {
                     late.insert(id);
                 }
-                let mut own = self.from_parents(&id, &got);
+                let mut own = self.above_parents(&id, &got);
                 if let Some(floor) = floor.filter(|floor| own < *floor) {
                     own = (own.0.max(floor.0), own.1.max(floor.1));
                 }
@@ -596,7 +596,7 @@ impl Oracle {
     }
 
     /// By its parents: those in its lane as they got it, the others as they are.
-    fn from_parents(&self, id: &EventId, got: &BTreeMap<EventId, (u64, u64)>) -> (u64, u64) {
+    fn above_parents(&self, id: &EventId, got: &BTreeMap<EventId, (u64, u64)>) -> (u64, u64) {
         let header = &self.event(id).header;
         let deps = header.deps.iter().map(|dep| dep.id);
         let parents = header.prev.into_iter().chain(deps);

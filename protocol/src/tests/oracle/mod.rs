@@ -35,6 +35,8 @@ pub use fold::{Standing, Status, View};
 pub use lanes::Lane;
 
 pub type Ids = BTreeSet<EventId>;
+/// Acts, and the digests of the barriers that make layers of them.
+type Folded = (Ids, Vec<Hash>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -92,7 +94,7 @@ pub struct Oracle {
     facts: BTreeMap<EventId, Facts>,
     views: RefCell<BTreeMap<Ids, Rc<View>>>,
     /// By the acts alone, and the barriers that make layers of them.
-    folded: RefCell<BTreeMap<(Ids, Vec<Hash>), Rc<View>>>,
+    folded: RefCell<BTreeMap<Folded, Rc<View>>>,
     /// By a lane and the acks held of it.
     barriers: RefCell<BTreeMap<(LaneId, Ids), finality::Barriers>>,
     /// No barrier stands, to see what it is good for.
