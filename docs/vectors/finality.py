@@ -203,8 +203,8 @@ class Finality:
                     late.add(event)
                 got[event] = (t, h)
             if barrier:
-                held = [got[e] for e in barrier.holds if e.lane == lane]
-                floor = (max(t for t, _ in held), 1 + max(h for _, h in held))
+                held = [got[e] for e in barrier.holds if e.lane == lane and 33 <= e.kind <= 40]
+                floor = (max(t for t, _ in held), 1 + max(h for _, h in held)) if held else None
         return got, late
 
     def finals(self, lane, control, events):

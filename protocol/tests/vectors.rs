@@ -649,7 +649,7 @@ fn check_settled(channel: &Channel, lane: LaneId, vector: &Value) -> Check {
         ids.into_iter().collect()
     };
     let is_message = |pos: Pos| channel.entry(pos).kind.is_sealed();
-    let late = which(&|pos| is_message(pos) && channel.is_late(pos));
+    let late = which(&|pos| is_message(pos) && channel.came_late(pos));
     same("what is late", vector.bytes_list("late")?, late)?;
     let finals = which(&|pos| channel.is_final(pos));
     same("what is final", vector.bytes_list("final")?, finals)

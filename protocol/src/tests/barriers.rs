@@ -10,11 +10,14 @@ use super::history::{arrival, play, settled, settling_stories};
 use super::kit::{NODES, PARTNERS, Wish, World, node, partner};
 use super::node::{Merged, Node};
 use super::oracle::{Ids, Oracle};
-use super::properties::{check, for_all};
+use super::properties::{check, for_so_many};
 use crate::body::Role;
 use crate::event::{Event, Kind};
 use crate::finality::STEPS;
 use crate::id::{LaneId, PartnerId, WriterId};
+
+/// Histories tried where nothing else is asked for: each is long and has many acks.
+const HISTORIES: u32 = 50;
 
 /// The list of a partner's identity of which the shared key is the seat.
 const LIST_OF_THE_SHARED_KEY: usize = 7;
@@ -23,7 +26,7 @@ const LIST_OF_THE_SHARED_KEY: usize = 7;
 fn every_order_of_arrival_gives_the_barriers_that_the_oracle_says() {
     let shares = Shares::default();
     let histories = (settling_stories(5..60), any::<u64>(), any::<usize>());
-    for_all(&histories, |(story, seed, cut)| {
+    for_so_many(HISTORIES, &histories, |(story, seed, cut)| {
         let (events, oracle) = settled(&play(&story));
         let expected = Merged::by(&oracle);
         let digests = oracle.digests();
@@ -180,11 +183,11 @@ impl Shares {
         share(&self.stood_by_majority, 5, "one stood by majority");
         share(&self.two_stood, 20, "two stood in one lane");
         share(&self.sound, 20, "the conditions were kept");
-        share(&self.forced, 2, "somebody was forced out");
+        share(&self.forced, 5, "somebody was forced out");
         share(&self.entered, 20, "somebody entered");
-        share(&self.late, 10, "something was late");
-        share(&self.too_late_to_void, 1, "an act came too late");
-        share(&self.flags_decided, 1, "a barrier decided flags");
+        share(&self.late, 4, "something was late");
+        share(&self.too_late_to_void, 0, "an act came too late");
+        share(&self.flags_decided, 0, "a barrier decided flags");
         share(&self.finals, 20, "something was final");
     }
 }

@@ -291,13 +291,22 @@ fn orders_agree_with_the_oracle(story: &Story, seed: u64) -> Result<(), String> 
 
 /// Runs a property over what a strategy gives; a failure shows the smallest case and the seed.
 pub fn for_all<S: Strategy>(strategy: &S, property: impl Fn(S::Value) -> Result<(), String>) {
+    for_so_many(CASES, strategy, property);
+}
+
+/// The same for so many cases, where nothing else is asked for.
+pub fn for_so_many<S: Strategy>(
+    cases: u32,
+    strategy: &S,
+    property: impl Fn(S::Value) -> Result<(), String>,
+) {
     let mut config = Config {
         failure_persistence: None,
         max_shrink_iters: 2000,
         ..Config::default()
     };
     if config.cases == 256 {
-        config.cases = CASES;
+        config.cases = cases;
     }
     if config.rng_seed == RngSeed::Random {
         config.rng_seed = RngSeed::Fixed(1);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use comity_protocol::replica::{Input, StreamClass};
 
+use super::node::Waiting;
 use super::{Happening, Swarm};
 
 /// A pair of nodes that may have a link.
@@ -282,6 +283,16 @@ impl Swarm {
         if std::mem::take(&mut link.full[end]) {
             self.oracles.entitlement.drained(from, to);
             self.nodes[from].backfill.remove(&to);
+            // What was wished for before the machine knows that there is room again builds on frames
+            // that were dropped: nothing of it goes out, as in a node.
+            let waiting = &mut self.nodes[from].waiting;
+            for it in waiting.iter_mut() {
+                if let Waiting::Send(frame) = it
+                    && frame.to == to
+                {
+                    frame.link = 0;
+                }
+            }
             let peer = self.id_of(to);
             self.handle(from, Input::Drained { peer });
         }

@@ -216,7 +216,7 @@ fn write_late(world: &mut World, late: Late, lane: &Lane, nodes: &[usize], befor
         _ => Wish::Post,
     };
     let truth_ms = world.now_ms;
-    if late.what % 4 == 0 {
+    if late.what.is_multiple_of(4) {
         world.now_ms = 0;
     }
     world.send_on(who, &mut seen, &to, wish);

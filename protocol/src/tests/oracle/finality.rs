@@ -117,18 +117,20 @@ impl Oracle {
         if number == 0 {
             return None;
         }
-        let base = self.base(sight, number);
-        let set = self.set(sight, number, base.as_ref());
-        let bounding = self.bounding(sight, base.as_ref());
         let own = |id: &EventId| self.ack(id).author == me;
         let mut earlier = self.acks(sight.lane, sight.held);
         earlier.retain(own);
-        let rises = earlier.iter().all(|id| self.ack(id).number < number);
+        if earlier.iter().any(|id| self.ack(id).number >= number) {
+            return None;
+        }
+        let base = self.base(sight, number);
+        let set = self.set(sight, number, base.as_ref());
+        let bounding = self.bounding(sight, base.as_ref());
         let is_entry = !set.contains(&me);
         let active = sight.view.role(&author).is_some();
         let named = body.base == name_of(base.as_ref());
         let follows = number == 1 || self.follows(sight, number, &set, &bounding);
-        if !rises || !follows || is_entry && !active || !named {
+        if !follows || is_entry && !active || !named {
             return None;
         }
         let before = set.iter().filter_map(|member| {
@@ -578,7 +580,7 @@ impl Oracle {
                 if floor.is_some_and(|floor| (facts.t, facts.h) < floor) {
                     late.insert(id);
                 }
-                let mut own = self.from_parents(&id, &got);
+                let mut own = self.above_parents(&id, &got);
                 if let Some(floor) = floor.filter(|floor| own < *floor) {
                     own = (own.0.max(floor.0), own.1.max(floor.1));
                 }
@@ -598,7 +600,7 @@ impl Oracle {
     }
 
     /// By its parents: those in its lane as they got it, the others as they are.
-    fn from_parents(&self, id: &EventId, got: &BTreeMap<EventId, (u64, u64)>) -> (u64, u64) {
+    fn above_parents(&self, id: &EventId, got: &BTreeMap<EventId, (u64, u64)>) -> (u64, u64) {
         let header = &self.event(id).header;
         let deps = header.deps.iter().map(|dep| dep.id);
         let parents = header.prev.into_iter().chain(deps);

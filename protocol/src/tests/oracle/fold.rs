@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::authority::{Judgement, Rank};
+use super::finality::Barrier;
 use super::{Act, Ids, Oracle};
 use crate::body::Role;
 use crate::id::{EventId, PartnerId, WriterId};
@@ -78,6 +79,15 @@ impl Oracle {
         if let Some(view) = self.views.borrow().get(&held) {
             return view.clone();
         }
+        // Acks are no acts: they matter only as far as they make layers.
+        let acts = held.iter().filter(|id| *self.act(id) != Act::Ack);
+        let barriers = self.standing_barriers(self.control_lane(), &held);
+        let layers = barriers.iter().map(Barrier::digest).collect();
+        let folded = (acts.copied().collect(), layers);
+        if let Some(view) = self.folded.borrow().get(&folded) {
+            self.views.borrow_mut().insert(held, view.clone());
+            return view.clone();
+        }
         let effective = self.effective(&held);
         let concerned = effective.iter().map(|id| self.concerned(id));
         let partners: BTreeSet<PartnerId> = concerned.collect();
@@ -92,6 +102,7 @@ impl Oracle {
             forks,
         });
         self.views.borrow_mut().insert(held, view.clone());
+        self.folded.borrow_mut().insert(folded, view.clone());
         view
     }
 

@@ -25,7 +25,7 @@ use comity_crypto as crypto;
 
 use crate::body::Charter;
 use crate::event::{Event, Header, Kind, Reference};
-use crate::id::{ChannelId, EventId, LaneId, PartnerId, WriterId};
+use crate::id::{ChannelId, EventId, Hash, LaneId, PartnerId, WriterId};
 
 pub use acts::Act;
 pub use authority::Judgement;
@@ -35,6 +35,8 @@ pub use fold::{Standing, Status, View};
 pub use lanes::Lane;
 
 pub type Ids = BTreeSet<EventId>;
+/// Acts, and the digests of the barriers that make layers of them.
+type Folded = (Ids, Vec<Hash>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -91,6 +93,8 @@ pub struct Oracle {
     verdicts: BTreeMap<EventId, Verdict>,
     facts: BTreeMap<EventId, Facts>,
     views: RefCell<BTreeMap<Ids, Rc<View>>>,
+    /// By the acts alone, and the barriers that make layers of them.
+    folded: RefCell<BTreeMap<Folded, Rc<View>>>,
     /// By a lane and the acks held of it.
     barriers: RefCell<BTreeMap<(LaneId, Ids), finality::Barriers>>,
     /// No barrier stands, to see what it is good for.
@@ -106,6 +110,7 @@ impl Oracle {
             verdicts: BTreeMap::new(),
             facts: BTreeMap::new(),
             views: RefCell::default(),
+            folded: RefCell::default(),
             barriers: RefCell::default(),
             flat: Cell::new(false),
         }

@@ -136,6 +136,7 @@ stories! {
     a_removal_of_oneself
     three_of_five
     an_endorsement_struck_below
+    a_transfer_after_an_ack
 }
 
 // The stories would prove nothing if a wrong merge told them as well.
