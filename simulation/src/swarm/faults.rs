@@ -70,8 +70,10 @@ impl Swarm {
             }
             Verb::Crash => self.crash_by_force(node, Tail::of(action.a), long(6_000)),
             Verb::Pause => {
-                let until = now + long(9_000);
-                self.nodes[node].paused_until = self.nodes[node].paused_until.max(until);
+                // One pause does not grow into the next: what waits for its end keeps its order.
+                if self.nodes[node].paused_until <= now {
+                    self.nodes[node].paused_until = now + long(9_000);
+                }
             }
             Verb::Snapshot => self.nodes[node].snapshot = Some(self.nodes[node].disk.clone()),
             Verb::Rollback => {
