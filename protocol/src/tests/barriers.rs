@@ -17,7 +17,7 @@ use crate::finality::STEPS;
 use crate::id::{LaneId, PartnerId, WriterId};
 
 /// Histories tried where nothing else is asked for: each is long and has many acks.
-const HISTORIES: u32 = 50;
+const HISTORIES: u32 = 30;
 
 /// The list of a partner's identity of which the shared key is the seat.
 const LIST_OF_THE_SHARED_KEY: usize = 7;
@@ -186,8 +186,8 @@ impl Shares {
         share(&self.forced, 5, "somebody was forced out");
         share(&self.entered, 20, "somebody entered");
         share(&self.late, 4, "something was late");
-        share(&self.too_late_to_void, 0, "an act came too late");
-        share(&self.flags_decided, 0, "a barrier decided flags");
+        share(&self.too_late_to_void, 5, "an act came too late");
+        share(&self.flags_decided, 5, "a barrier decided flags");
         share(&self.finals, 20, "something was final");
     }
 }
