@@ -69,12 +69,9 @@ impl Swarm {
                 self.nodes[node].doom = Some((Tail::of(action.a), long(6_000)));
             }
             Verb::Crash => self.crash_by_force(node, Tail::of(action.a), long(6_000)),
-            Verb::Pause => {
-                // One pause does not grow into the next: what waits for its end keeps its order.
-                if self.nodes[node].paused_until <= now {
-                    self.nodes[node].paused_until = now + long(9_000);
-                }
-            }
+            // One pause does not grow into the next: what waits for its end keeps its order.
+            Verb::Pause if self.nodes[node].paused_until > now => {}
+            Verb::Pause => self.nodes[node].paused_until = now + long(9_000),
             Verb::Snapshot => self.nodes[node].snapshot = Some(self.nodes[node].disk.clone()),
             Verb::Rollback => {
                 if let Some(copy) = self.nodes[node].snapshot.clone() {

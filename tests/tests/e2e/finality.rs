@@ -27,10 +27,12 @@ fn a_post_is_final_once_all_have_said_so_and_waits_for_whoever_is_silent() {
         waiting.then_some(())
     });
     let shown = site["alpha"].comity(&["channel", "show", "harbour"]).ok();
-    assert!(shown.stdout.contains("WAITS FOR"), "{}", shown.stdout);
+    let shown = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.contains("WAITS FOR"), "{shown}");
     assert!(!site["alpha"].find("harbour", &post).unwrap().is_final);
     let read = site["alpha"].comity(&["read", "harbour"]).ok();
-    assert!(read.stdout.contains("not final yet"), "{}", read.stdout);
+    let read = String::from_utf8_lossy(&read.stdout);
+    assert!(read.contains("not final yet"), "{read}");
 
     site["charlie"].start();
     let took = is_final(&site, &ALL, &post);
