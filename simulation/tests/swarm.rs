@@ -89,17 +89,24 @@ fn a_fork_is_put_on_record_under_its_own_name() {
 /// there; it must not vouch for what came after the first removal.
 #[test]
 fn a_cut_in_a_lane_learned_of_after_a_removal_vouches_for_nothing() {
-    let scenario = "seed 274\n\
-        200 found 1 1 0\n\
+    let schedule = "200 found 1 1 0\n\
         520 invite 18446744073709551615 0 258\n\
         580 invite 18446744073709551615 0 3\n\
         700 invite 18446744073709551615 0 261\n\
         8382 remove 18446744073709551615 0 5\n\
         18994 backdate 5 0 11639492\n\
         19809 remove 2 0 200905629275919\n";
-    let outcome = scenario::read_and_play(scenario).expect("a scenario");
-    assert_eq!(outcome.failure, None, "{}", outcome.log.join("\n"));
-    assert!(outcome.reached["messages of the removed"] > 0);
+    // Which mesh it is, the seed says: in some of them it comes to that.
+    let mut written = 0;
+    for seed in 1..=150 {
+        let scenario = format!("seed {seed}\n{schedule}");
+        let outcome = scenario::read_and_play(&scenario).expect("a scenario");
+        assert_eq!(outcome.failure, None, "{}", outcome.log.join("\n"));
+        let reached = outcome.reached.get("messages of the removed");
+        written += reached.copied().unwrap_or_default();
+    }
+    println!("{written} messages of the removed");
+    assert!(written > 0);
 }
 
 /// A partner that does not know of its removal invites another, which accepts. The others hold all

@@ -185,9 +185,9 @@ impl Shares {
         share(&self.sound, 20, "the conditions were kept");
         share(&self.forced, 5, "somebody was forced out");
         share(&self.entered, 20, "somebody entered");
-        share(&self.late, 4, "something was late");
-        share(&self.too_late_to_void, 5, "an act came too late");
-        share(&self.flags_decided, 5, "a barrier decided flags");
+        share(&self.late, 1, "something was late");
+        share(&self.too_late_to_void, 3, "an act came too late");
+        share(&self.flags_decided, 1, "a barrier decided flags");
         share(&self.finals, 20, "something was final");
     }
 }

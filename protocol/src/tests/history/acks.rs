@@ -172,6 +172,9 @@ pub fn rounds(world: &mut World, round: &Round) {
             }
         }
     }
+    if let (true, Some(node)) = (round.post, nodes.first()) {
+        world.write(*node, Wish::Post);
+    }
     hear_each_other(world, &nodes);
     for number in 0..round.rounds {
         for node in &nodes {
@@ -216,7 +219,7 @@ fn write_late(world: &mut World, late: Late, lane: &Lane, nodes: &[usize], befor
         _ => Wish::Post,
     };
     let truth_ms = world.now_ms;
-    if late.what.is_multiple_of(4) {
+    if (late.what / 6).is_multiple_of(2) {
         world.now_ms = 0;
     }
     world.send_on(who, &mut seen, &to, wish);
