@@ -117,6 +117,11 @@ impl Replica {
     /// stored.
     pub(super) fn on_keys(&mut self, peer: PartnerId, keys: &Keys) {
         let lane = (keys.channel, keys.lane);
+        // What was asked for as a member may come when this partner is none any more.
+        let channel = self.channels.get(&keys.channel);
+        if !channel.is_some_and(|channel| may_read(channel, &self.partner, &keys.lane)) {
+            return;
+        }
         let mut rows = Vec::new();
         for given in &keys.keys {
             if !self.asking.wants(lane, &given.key_event) {
