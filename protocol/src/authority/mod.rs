@@ -3,7 +3,7 @@
 //!
 //! All of it is a pure function of a causally closed set of control events. Each act is judged
 //! once, by the view of its own past ([`judge`](judge())); a fold over all acts then finds those
-//! that have effect ([`fold`](fold())); membership is read off the causally last of these. Where
+//! that have effect (`fold`); membership is read off the causally last of these. Where
 //! several are concurrent, the one that leaves a partner least decides. No clock and no order of
 //! arrival enters.
 
