@@ -1,7 +1,7 @@
 //! No byte of a lane to a partner that is not entitled to it: looked at for every frame that an
 //! honest node sends, in what the frame says, against what the lanes' ids say of their audiences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use comity_protocol::authority::{Status, View};
@@ -35,6 +35,8 @@ pub struct Sending<'a> {
     /// The sender's channels before the fact that it acts on: it may have sent something first, and
     /// then learned that the receiver is out.
     pub before: &'a [(ChannelId, Arc<View>)],
+    /// The partners' acceptances that it stored upon the fact: one may have joined and left in it.
+    pub joined: &'a BTreeSet<(ChannelId, PartnerId)>,
 }
 
 impl Entitlement {
@@ -113,10 +115,12 @@ impl Sending<'_> {
         if self.is_entitled(truth, channel, lane) {
             return Ok(());
         }
-        let status = self.status(channel);
         let what = format!(
-            "node {} tells node {} {what} of lane {lane}, which it may not read ({status:?})",
-            self.from, self.to
+            "node {} tells node {} {what} of lane {lane}, which it may not read (before {:?}, now {:?})",
+            self.from,
+            self.to,
+            self.status_before(channel),
+            self.status(channel)
         );
         Err(("entitlement", what))
     }
@@ -127,11 +131,15 @@ impl Sending<'_> {
         Some(member.status)
     }
 
+    fn status_before(&self, channel: ChannelId) -> Option<Status> {
+        let (_, view) = self.before.iter().find(|(of, _)| *of == channel)?;
+        Some(view.members.get(&self.partner)?.status)
+    }
+
     fn is_entitled(&self, truth: &Truth, channel: ChannelId, lane: LaneId) -> bool {
-        let before = self.before.iter().find(|(of, _)| *of == channel);
-        let before = before.and_then(|(_, view)| view.members.get(&self.partner));
-        let before = before.map(|member| member.status);
-        [self.status(channel), before]
+        let joined = self.joined.contains(&(channel, self.partner));
+        let between = joined.then_some(Status::Active);
+        [self.status(channel), self.status_before(channel), between]
             .iter()
             .any(|status| match status {
                 Some(Status::Active) => truth.reads(channel, lane, &self.partner),

@@ -53,6 +53,9 @@ pub struct Truth {
     /// Where each writer's positions stand, to see forks by.
     positions: HashMap<(ChannelId, LaneId, WriterId, u64), EventId>,
     forked: HashSet<ChannelId>,
+    ids: Vec<PartnerId>,
+    /// Partners' acceptances of their invitations.
+    acceptances: HashMap<EventId, (ChannelId, PartnerId)>,
     /// Key events, as they were learned.
     key_events: Vec<EventId>,
     signed: HashSet<(EventId, [u8; 64])>,
@@ -75,6 +78,7 @@ impl Truth {
         Truth {
             partner_of: numbered.flat_map(of).collect(),
             byzantine,
+            ids: papers.iter().map(|papers| papers.id).collect(),
             ..Truth::default()
         }
     }
@@ -143,6 +147,11 @@ impl Truth {
         })
     }
 
+    /// Which partner's acceptance a row stores, if it does.
+    pub fn acceptance(&self, row: &Row) -> Option<(ChannelId, PartnerId)> {
+        self.acceptances.get(&event_of(row)?).copied()
+    }
+
     /// Takes an event that a node stores; nothing where the row is of something else.
     pub fn take(
         &mut self,
@@ -150,11 +159,7 @@ impl Truth {
         row: &Row,
         _now_ms: u64,
     ) -> Result<Option<EventId>, (&'static str, String)> {
-        let (Table::Events, Some(value)) = (row.table, &row.value) else {
-            return Ok(None);
-        };
-        let id = row.key.get(12..44).and_then(|id| id.try_into().ok());
-        let Some(id) = id.map(EventId) else {
+        let (Some(id), Some(value)) = (event_of(row), &row.value) else {
             return Ok(None);
         };
         if self.events.contains_key(&id) && self.written.contains(&id) {
@@ -201,6 +206,10 @@ impl Truth {
         }
         if kind == Kind::Key {
             self.key_events.push(event.id);
+        }
+        if let (Kind::Accept, Some(partner)) = (kind, self.partner_of.get(&header.writer)) {
+            let accepted = (header.channel, self.ids[*partner]);
+            self.acceptances.insert(event.id, accepted);
         }
         self.events.insert(
             event.id,
@@ -286,4 +295,13 @@ impl Truth {
             _ => Ok(()),
         }
     }
+}
+
+/// The event that a row stores, by its key.
+fn event_of(row: &Row) -> Option<EventId> {
+    if row.table != Table::Events || row.value.is_none() {
+        return None;
+    }
+    let id = row.key.get(12..44)?;
+    Some(EventId(id.try_into().ok()?))
 }

@@ -223,6 +223,8 @@ pub struct Swarm {
     oracles: Oracles,
     /// The channels of the node that acts, as they were before.
     before: Vec<(ChannelId, Arc<View>)>,
+    /// The partners whose acceptance it has stored since then.
+    joined: BTreeSet<(ChannelId, PartnerId)>,
     /// Everybody in the core has said something since the quiet began.
     spoken: bool,
     trace: Trace,
@@ -292,6 +294,7 @@ impl Swarm {
             hang_ups: BTreeSet::new(),
             overheard: Vec::new(),
             before: Vec::new(),
+            joined: BTreeSet::new(),
             spoken: false,
             trace: Trace::new(),
             hits: BTreeMap::new(),
@@ -441,6 +444,7 @@ impl Swarm {
             return;
         };
         let channels = replica.channels().iter();
+        self.joined.clear();
         self.before.clear();
         self.before
             .extend(channels.map(|(id, channel)| (*id, channel.present().clone())));
