@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use comity_protocol::authority::View;
 use comity_protocol::event::TAG_EVENT_SIGNATURE;
-use comity_protocol::id::{ChannelId, PartnerId};
+use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::replica::{Input, Notice, Output, Replica, SendRange, StreamClass};
 use comity_protocol::time::{Instant, Now, WallTime};
 use comity_protocol::wire::{self, Events, RangeEnd};
@@ -227,6 +227,9 @@ pub struct Swarm {
     joined: BTreeSet<(ChannelId, PartnerId)>,
     /// Everybody in the core has said something since the quiet began.
     spoken: bool,
+    /// The first order of those words, and what they are, once they are stored.
+    first_word: Option<u64>,
+    words: Vec<(usize, EventId)>,
     trace: Trace,
     hits: BTreeMap<&'static str, u64>,
     /// All disturbance is over.
@@ -296,6 +299,8 @@ impl Swarm {
             before: Vec::new(),
             joined: BTreeSet::new(),
             spoken: false,
+            first_word: None,
+            words: Vec::new(),
             trace: Trace::new(),
             hits: BTreeMap::new(),
             healed: false,

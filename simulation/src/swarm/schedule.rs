@@ -259,10 +259,18 @@ fn orders(options: &Options, dice: &mut Dice, schedule: &mut Vec<Action>) {
             at = at.saturating_sub(*weight);
             here
         });
+        let verb = chosen.map_or(Verb::Post, |(verb, _)| *verb);
+        // Half of what is about roles is ordered by somebody who may.
+        let about_roles = (Verb::Grant..=Verb::Suspend).contains(&verb) || verb == Verb::Invite;
+        let by_owner = about_roles && dice.percent("order-by-owner", number, 50);
+        let by = match by_owner {
+            true => u64::MAX,
+            false => dice.below("order-by", number, options.nodes()),
+        };
         schedule.push(Action {
             at_ms: dice.between("order-at", number, 2_000, options.span_ms),
-            verb: chosen.map_or(Verb::Post, |(verb, _)| *verb),
-            node: dice.below("order-by", number, options.nodes()),
+            verb,
+            node: by,
             a: dice.below("order-channel", number, options.channels),
             b: dice.draw("order-target", number) >> 16,
         });

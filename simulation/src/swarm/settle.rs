@@ -1,7 +1,7 @@
 //! A run from its beginning to its end: disturbance first, then quiet, in which a random core of
 //! honest nodes must come to agree while the rest stay dead.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use comity_protocol::authority::Status;
 use comity_protocol::channel::Channel;
@@ -49,9 +49,11 @@ impl Swarm {
         let forked = self.channels.iter();
         let forked = forked.filter(|it| self.oracles.truth.is_forked(it)).count() > 0;
         if self.failure.is_none() && (forked || self.options.seed.is_multiple_of(4)) {
+            self.first_word = Some(self.tickets);
             self.speak(&core);
             self.spoken = true;
             self.settle(&core);
+            self.demand_heard(&core);
         }
         self.look();
         self.conclude(&core);
@@ -223,6 +225,43 @@ impl Swarm {
                 });
             }
         }
+    }
+
+    /// What an honest partner says at the end comes to every reader in the core that it is linked
+    /// with, whatever branches of others' forks it follows on: it cites them, and so they are
+    /// accepted.
+    fn demand_heard(&mut self, core: &[usize]) {
+        if self.failure.is_none() && self.unheard(core).is_some() {
+            self.run_until(self.now_ms + BOUND_MS / 2);
+        }
+        if self.failure.is_none()
+            && let Some(what) = self.unheard(core)
+        {
+            self.fail("unheard", what);
+        }
+    }
+
+    fn unheard(&self, core: &[usize]) -> Option<String> {
+        let ids = |node: &usize| self.nodes[*node].disk.event_ids().collect();
+        let held: BTreeMap<usize, HashSet<EventId>> =
+            core.iter().map(|node| (*node, ids(node))).collect();
+        for (from, id) in &self.words {
+            let Some(event) = self.oracles.truth.event(id) else {
+                continue;
+            };
+            if self.oracles.truth.is_forker(&event.writer) {
+                continue;
+            }
+            let reached = |to: &usize| self.reaches(event.channel, event.lane, *from, *to);
+            let deaf = |to: &usize| held.get(to).is_some_and(|held| !held.contains(id));
+            let mut others = core.iter().filter(|to| *to != from && reached(to));
+            if let Some(to) = others.find(|to| deaf(to)) {
+                return Some(format!(
+                    "node {to} has not heard {id}, which node {from} said"
+                ));
+            }
+        }
+        None
     }
 
     /// A lane that two nodes of the core that reach each other do not have alike.

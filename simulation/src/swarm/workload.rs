@@ -240,6 +240,9 @@ impl Swarm {
                 return self.fail("acknowledged", what);
             }
             self.oracles.acknowledged.done(node, &written);
+            if self.first_word.is_some_and(|first| ticket >= first) {
+                self.words.push((node, written.id));
+            }
         }
     }
 
