@@ -81,9 +81,24 @@ pub struct Outcome {
 
 /// Plays the run of a seed.
 pub fn run(seed: u64) -> Outcome {
+    let _named = Named(seed);
     let options = Options::draw(seed);
     let schedule = schedule_of(&options);
     play(&options, &schedule, false)
+}
+
+/// Says which seed it was that a machine panicked in.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "a machine panics: play it again with: swarm --seed {}",
+                self.0
+            );
+        }
+    }
 }
 
 /// The schedule that a seed writes.

@@ -249,7 +249,9 @@ impl Swarm {
             let Some(event) = self.oracles.truth.event(id) else {
                 continue;
             };
-            if self.oracles.truth.is_forker(&event.writer) {
+            // A restored copy may have forgotten it.
+            let forgotten = held.get(from).is_none_or(|held| !held.contains(id));
+            if forgotten || self.oracles.truth.is_forker(&event.writer) {
                 continue;
             }
             let reached = |to: &usize| self.reaches(event.channel, event.lane, *from, *to);
