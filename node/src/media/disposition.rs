@@ -46,7 +46,9 @@ fn safe_name(name: &str) -> String {
         })
         .collect();
     // Leading dots hide a file, trailing dots and spaces vanish on some systems.
-    let name = name.trim_start_matches(['.', ' ']).trim_end_matches(['.', ' ']);
+    let name = name
+        .trim_start_matches(['.', ' '])
+        .trim_end_matches(['.', ' ']);
     if name.is_empty() {
         return "file".to_owned();
     }

@@ -11,6 +11,8 @@ mod png;
 mod webp;
 
 use image::metadata::Orientation;
+#[cfg(test)]
+pub(super) use png::checksum as png_checksum;
 
 use super::sniff::by_signature;
 use super::{MAX_IMAGE_BYTES, MediaError, MediaType};

@@ -15,8 +15,12 @@ mod tests;
 
 pub use disposition::content_disposition;
 pub use metadata::strip;
-pub use preview::{Preview, preview};
-pub use sniff::{CONTENT_SECURITY_POLICY, MediaType, SNIFF_BYTES, Served, X_CONTENT_TYPE, sniff};
+pub use preview::{
+    MAX_DECODED_BYTES, MAX_PIXELS, PLACEHOLDER, PREVIEW_WIDTH, Preview, THUMBNAIL, preview,
+};
+pub use sniff::{
+    CONTENT_SECURITY_POLICY, MediaType, SNIFF_BYTES, Served, X_CONTENT_TYPE_OPTIONS, sniff,
+};
 
 /// Largest image file that is looked into. Cameras write up to about 40 MB; the decoders hold
 /// such a file in memory twice.
@@ -32,7 +36,10 @@ pub enum MediaError {
         format: &'static str,
         what: &'static str,
     },
-    #[error("the image file has {bytes} bytes, over the limit of {MAX_IMAGE_BYTES}; send a smaller one")]
+    #[error(
+        "the image file has {bytes} bytes, over the limit of {limit}; send a smaller one",
+        limit = MAX_IMAGE_BYTES
+    )]
     TooLarge { bytes: usize },
     #[error("the image has {width} x {height} pixels, over the limit; send a smaller one")]
     TooManyPixels { width: u32, height: u32 },

@@ -77,7 +77,13 @@ fn drawn(bytes: &[u8], kind: MediaType) -> Result<Preview, MediaError> {
             | Orientation::Rotate90FlipH
             | Orientation::Rotate270FlipH
     );
-    let shown = |(width, height)| if turned { (height, width) } else { (width, height) };
+    let shown = |(width, height)| {
+        if turned {
+            (height, width)
+        } else {
+            (width, height)
+        }
+    };
     let (width, height) = shown((image.width(), image.height()));
     // Made small first and turned then: turning the whole image would double its memory.
     let picture = |bounds: (u32, u32), from: &DynamicImage| {

@@ -5,7 +5,7 @@
 pub const SNIFF_BYTES: usize = 4096;
 
 /// Value of `X-Content-Type-Options` on every download: a browser must not guess a type of its own.
-pub const X_CONTENT_TYPE: &str = "nosniff";
+pub const X_CONTENT_TYPE_OPTIONS: &str = "nosniff";
 /// Value of `Content-Security-Policy` on every download: whatever a browser takes the file for, it
 /// runs nothing, loads nothing and has no origin.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; sandbox";
@@ -136,7 +136,7 @@ fn is_mp4(head: &[u8]) -> bool {
         b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"avc1", b"M4V ",
         b"M4A ", b"dash", b"MSNV",
     ];
-    head.get(4..8) == Some(b"ftyp")
+    head.get(4..8) == Some(b"ftyp".as_slice())
         && BRANDS
             .iter()
             .any(|brand| head.get(8..12) == Some(brand.as_slice()))
@@ -185,14 +185,15 @@ fn is_polyglot(head: &[u8], kind: MediaType) -> bool {
     }
     let lower = head.to_ascii_lowercase();
     // The beginning of a script that hides the rest of the image in a comment or a string.
-    let script = kind == MediaType::Gif && matches!(head.get(6..8), Some(b"=\"" | b"='" | b"/*" | b"=1"));
-    script
-        || contains(&lower, b"%pdf-")
-        || MARKUP.iter().any(|markup| contains(&lower, markup))
+    let script =
+        kind == MediaType::Gif && matches!(head.get(6..8), Some(b"=\"" | b"='" | b"/*" | b"=1"));
+    script || contains(&lower, b"%pdf-") || MARKUP.iter().any(|markup| contains(&lower, markup))
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .any(|window| window == needle)
 }
 
 /// Whether the bytes are UTF-8 without control characters, and do not begin like markup.

@@ -23,7 +23,10 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, MediaError> {
     loop {
         match parts.byte()? {
             IMAGE => {
-                clean.extend(control.take().unwrap_or_default());
+                if let Some(control) = control.take() {
+                    clean.push(EXTENSION);
+                    clean.extend(control);
+                }
                 clean.push(IMAGE);
                 let place: [u8; 9] = parts.array()?;
                 clean.extend(place);
@@ -37,12 +40,12 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, MediaError> {
                 let kind = parts.byte()?;
                 let content = blocks(&mut parts)?;
                 match kind {
-                    CONTROL if content.len() == 6 => control = Some(&whole[..7]),
+                    CONTROL if content.len() == 6 && content[0] == 4 => control = Some(&whole[..7]),
                     APPLICATION if is_loop(content) => {
                         clean.extend([EXTENSION, APPLICATION]);
                         clean.extend(content);
                     }
-                    _ => continue,
+                    _ => {}
                 }
             }
             TRAILER if images > 0 => break,

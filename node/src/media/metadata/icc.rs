@@ -28,10 +28,8 @@ pub(super) fn anonymous(profile: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let newer = profile[8] >= 4;
-    let mut tags: Vec<([u8; 4], Vec<u8>)> = vec![
-        (*b"desc", description(newer)),
-        (*b"cprt", copyright(newer)),
-    ];
+    let mut tags: Vec<([u8; 4], Vec<u8>)> =
+        vec![(*b"desc", description(newer)), (*b"cprt", copyright(newer))];
     let mut total = 0;
     for index in 0..count {
         let at = HEADER_BYTES + 4 + index * TAG_BYTES;

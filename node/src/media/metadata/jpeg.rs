@@ -36,11 +36,11 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, MediaError> {
         rest: bytes,
         format: "JPEG",
     };
-    if parts.array()? != [0xff, SOI] {
+    if parts.array::<2>()? != [0xff, SOI] {
         return Err(parts.malformed("it does not begin with a start of image"));
     }
     let mut walk = Walk::default();
-    while let Some(marker) = walk.next_marker(&mut parts)? {
+    while let Some(marker) = next_marker(&mut parts)? {
         walk.segment(marker, &mut parts)?;
     }
     if walk.frames != 1 || walk.scans == 0 {
@@ -50,19 +50,6 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, MediaError> {
 }
 
 impl Walk {
-    /// The next marker; none at the end of the image.
-    fn next_marker(&self, parts: &mut Parts) -> Result<Option<u8>, MediaError> {
-        if parts.byte()? != 0xff {
-            return Err(parts.malformed("there is something between its segments"));
-        }
-        let mut marker = parts.byte()?;
-        // A marker may be filled up from the left.
-        while marker == 0xff {
-            marker = parts.byte()?;
-        }
-        Ok((marker != EOI).then_some(marker))
-    }
-
     fn segment(&mut self, marker: u8, parts: &mut Parts) -> Result<(), MediaError> {
         if matches!(marker, 0x00..=0x01 | 0xd0..=SOI) {
             return Err(parts.malformed("it has a marker where none belongs"));
@@ -74,7 +61,7 @@ impl Walk {
         let content = parts.take(length)?;
         match marker {
             // Lossless, hierarchical and arithmetic images: no browser shows them.
-            0xc3 | 0xc5..=0xcb | 0xcc..=0xcf | 0xde | 0xdf => {
+            0xc3 | 0xc5..=0xcf | 0xde | 0xdf => {
                 return Err(parts.malformed("it is of a kind that browsers do not show"));
             }
             0xc0..=0xc2 => {
@@ -143,13 +130,17 @@ impl Walk {
             push(&mut image, 0xe0, jfif);
         }
         if let Some(block) = self.exif.as_deref().and_then(upright) {
-            push(&mut image, 0xe1, &[EXIF, &block].concat());
+            push(&mut image, 0xe1, &[EXIF, block.as_slice()].concat());
         }
         if let Some(adobe) = &self.adobe {
             push(&mut image, 0xee, adobe);
         }
         self.profile.sort_by_key(|(number, _)| *number);
-        let profile: Vec<u8> = self.profile.into_iter().flat_map(|(_, part)| part).collect();
+        let profile: Vec<u8> = self
+            .profile
+            .into_iter()
+            .flat_map(|(_, part)| part)
+            .collect();
         if let Some(profile) = icc::anonymous(&profile) {
             push_profile(&mut image, &profile);
         }
@@ -157,6 +148,19 @@ impl Walk {
         image.extend([0xff, EOI]);
         image
     }
+}
+
+/// The next marker; none at the end of the image.
+fn next_marker(parts: &mut Parts) -> Result<Option<u8>, MediaError> {
+    if parts.byte()? != 0xff {
+        return Err(parts.malformed("there is something between its segments"));
+    }
+    let mut marker = parts.byte()?;
+    // A marker may be filled up from the left.
+    while marker == 0xff {
+        marker = parts.byte()?;
+    }
+    Ok((marker != EOI).then_some(marker))
 }
 
 fn push(image: &mut Vec<u8>, marker: u8, content: &[u8]) {
@@ -172,6 +176,10 @@ fn push_profile(image: &mut Vec<u8>, profile: &[u8]) {
     // A profile has at most `icc::MAX_BYTES`, which is far less than 255 parts.
     let count = parts.len() as u8;
     for (number, part) in (1..=count).zip(parts) {
-        push(image, 0xe2, &[ICC, &[number, count], part].concat());
+        push(
+            image,
+            0xe2,
+            &[ICC, [number, count].as_slice(), part].concat(),
+        );
     }
 }

@@ -42,7 +42,11 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, MediaError> {
             b"eXIf" if !seen.exif => {
                 seen.exif = true;
                 let block = upright(chunk.content);
-                clean.extend(block.map(|block| written(b"eXIf", &block)).unwrap_or_default());
+                clean.extend(
+                    block
+                        .map(|block| written(b"eXIf", &block))
+                        .unwrap_or_default(),
+                );
             }
             name if is_kept(name, chunk.content.len()) => clean.extend(chunk.whole),
             // A capital first letter marks a chunk without which the image cannot be shown.
@@ -159,7 +163,7 @@ fn written(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
 }
 
 /// The checksum of a chunk's name and content (CRC-32, as PNG's annex D defines it).
-pub(super) fn checksum(bytes: &[u8]) -> u32 {
+pub(in crate::media) fn checksum(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = table();
     !bytes.iter().fold(u32::MAX, |sum, byte| {
         TABLE[usize::from(sum as u8 ^ byte)] ^ (sum >> 8)

@@ -16,7 +16,7 @@ pub(super) fn strip(bytes: &[u8]) -> Result<Vec<u8>, MediaError> {
     let length = u32::from_le_bytes(parts.array()?) as usize;
     // What follows the announced length is not part of the image.
     let mut parts = parts_of(parts.take(length)?);
-    if parts.array()? != *b"WEBP" {
+    if parts.array::<4>()? != *b"WEBP" {
         return Err(parts.malformed("it is no WebP file"));
     }
     let (name, content) = chunk(&mut parts)?;
