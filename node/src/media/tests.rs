@@ -124,13 +124,14 @@ fn a_damaged_image_never_brings_the_decoder_down() {
     let mut seed: u64 = 0x5eed;
     println!("seed {seed:#x}");
     for format in FORMATS {
-        let whole = burdened(&encoded(24, 16, format), format, 6);
+        let whole = burdened(&encoded(64, 48, format), format, 6);
+        preview(&whole).unwrap();
         for round in 0..300 {
             let mut damaged = whole.clone();
             for _ in 0..=round % 4 {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let at = (seed >> 33) as usize % damaged.len();
-                damaged[at] ^= 1 << (seed >> 30 & 7);
+                damaged[at] ^= 1u8 << ((seed >> 30) & 7);
             }
             let result = preview(&damaged);
             assert_ne!(
@@ -221,7 +222,7 @@ fn a_name_is_nothing_but_a_name_in_a_header() {
 }
 
 fn encoded(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
-    let shade = |x, y| {
+    let shade = |x: u32, y: u32| {
         Rgb([
             (x * 255 / width) as u8,
             (x * 255 / width) as u8,
@@ -241,7 +242,7 @@ fn burdened(plain: &[u8], format: ImageFormat, orientation: u8) -> Vec<u8> {
         ImageFormat::Jpeg => {
             let segment = |marker: u8, content: &[u8]| {
                 let length = (content.len() as u16 + 2).to_be_bytes();
-                [&[0xff, marker], length.as_slice(), content].concat()
+                [[0xff, marker].as_slice(), &length, content].concat()
             };
             let head = [
                 segment(0xe1, &[b"Exif\0\0".as_slice(), &exif].concat()),
@@ -259,7 +260,7 @@ fn burdened(plain: &[u8], format: ImageFormat, orientation: u8) -> Vec<u8> {
             let chunk = |name: &[u8; 4], content: &[u8]| {
                 let body = [name.as_slice(), content].concat();
                 let sum = png_checksum(&body).to_be_bytes();
-                [&(content.len() as u32).to_be_bytes(), body.as_slice(), &sum].concat()
+                [(content.len() as u32).to_be_bytes().as_slice(), &body, &sum].concat()
             };
             let head = [
                 chunk(b"eXIf", &exif),
@@ -272,7 +273,7 @@ fn burdened(plain: &[u8], format: ImageFormat, orientation: u8) -> Vec<u8> {
         ImageFormat::WebP => webp(&plain[12..], &exif),
         _ => {
             let length = SECRET.len() as u8;
-            let comment = [&[0x21, 0xfe, length], SECRET, &[0]].concat();
+            let comment = [[0x21, 0xfe, length].as_slice(), SECRET, &[0]].concat();
             let xmp = [
                 b"\x21\xff\x0bXMP DataXMP".as_slice(),
                 &[length],
@@ -286,6 +287,7 @@ fn burdened(plain: &[u8], format: ImageFormat, orientation: u8) -> Vec<u8> {
     }
 }
 
+/// Of 64 x 48 pixels, as the extended header must say.
 fn webp(image: &[u8], exif: &[u8]) -> Vec<u8> {
     let chunk = |name: &[u8; 4], content: &[u8]| {
         let mut chunk = [
