@@ -241,6 +241,27 @@ pub enum Request {
         /// A seat transfer's body, Base64 with padding.
         transfer: String,
     },
+    /// Makes an account for a user of this partner. Answers one [`UserInfo`].
+    UserAdd {
+        name: String,
+        password: String,
+        #[serde(default)]
+        email: String,
+    },
+    /// Answers a [`UserInfo`] per account, by name.
+    #[serde(deserialize_with = "no_fields")]
+    UserList,
+    /// Sets a user's password, and ends all of the user's sessions. Answers one [`UserInfo`].
+    UserPassword {
+        name: String,
+        password: String,
+    },
+    /// Lets a user log in, or not any more: that ends all of the user's sessions at once. Answers
+    /// one [`UserInfo`].
+    UserActive {
+        name: String,
+        active: bool,
+    },
     /// Answers one [`Digests`].
     #[serde(deserialize_with = "no_fields")]
     Digests,
@@ -256,6 +277,10 @@ fn no_fields<'de, D: Deserializer<'de>>(fields: D) -> Result<(), D::Error> {
     struct NoFields {}
 
     NoFields::deserialize(fields).map(|NoFields {}| ())
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Whether a mark that hardly anything bears can be left out.
@@ -296,6 +321,7 @@ pub enum Item {
     Writer(WriterInfo),
     WriterActed(WriterActed),
     LostSeat(LostSeatInfo),
+    User(UserInfo),
     Digests(Digests),
 }
 
@@ -446,6 +472,17 @@ pub struct NodeStatus {
     pub peers: Vec<PeerInfo>,
     /// What an operator should look at; empty when all is well.
     pub warnings: Vec<String>,
+}
+
+/// A user of this partner that has an account at this node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UserInfo {
+    pub name: String,
+    pub id: String,
+    pub email: String,
+    /// Whether the user may log in.
+    pub active: bool,
+    pub sessions: u64,
 }
 
 /// A writer of this node: a signing key of its own, with a log of its own in each lane.
@@ -626,6 +663,11 @@ pub struct PostInfo {
     pub audience: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reply_to: Option<String>,
+    /// Answers to it, and the time of the last one, Unix milliseconds.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub replies: u64,
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub last_reply_at: u64,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub edit_at: Option<u64>,
     /// `shown`, `withdrawn`, `flagged` (kept, not shown), `no_key` or `unreadable`.
@@ -652,6 +694,9 @@ pub struct PostInfo {
 pub struct ReactionInfo {
     pub emoji: String,
     pub author: String,
+    /// The claimed time, Unix milliseconds.
+    #[serde(default)]
+    pub create_at: u64,
 }
 
 /// A file that a user wants to send.

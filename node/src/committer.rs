@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use comity_protocol::event::Event;
 use comity_protocol::evidence::SignedHeader;
 use comity_protocol::id::PartnerId;
 use comity_protocol::replica::{CommandError, Recall, SendPiece, SendRange, StreamClass, Written};
@@ -105,6 +106,9 @@ impl Committing {
     }
 }
 
+/// Whoever wants to hear of the events that were written, once they are on disk; at most one.
+pub type Listener = Arc<std::sync::OnceLock<mpsc::UnboundedSender<Event>>>;
+
 /// Starts the committer, on a thread of its own where work is done on threads.
 pub fn start(
     store: Store,
@@ -112,6 +116,7 @@ pub fn start(
     ranges: Ranges,
     pieces: Pieces,
     feedback: mpsc::UnboundedSender<Feedback>,
+    listener: Listener,
     work: Work,
 ) -> (Effects, Committing) {
     let (effects, queue) = mpsc::channel(QUEUE);
@@ -121,6 +126,7 @@ pub fn start(
         ranges,
         pieces,
         feedback,
+        listener,
         holds: BTreeMap::new(),
     };
     let committing = match work {
@@ -140,6 +146,7 @@ struct Committer {
     ranges: Ranges,
     pieces: Pieces,
     feedback: mpsc::UnboundedSender<Feedback>,
+    listener: Listener,
     /// Peers to whom nothing is sent: packed events rely on those before them, so once one frame
     /// was dropped, all are, until the machine knows and begins anew.
     holds: BTreeMap<PartnerId, Hold>,
@@ -184,6 +191,15 @@ impl Committer {
         // Epoch secrets are in the store and in the machine; no third copy stays in memory.
         let secrets = rows.iter_mut().filter(|row| row.table == Table::Secrets);
         secrets.for_each(|row| row.value.zeroize());
+        if let (Ok(()), Some(listener)) = (&written, self.listener.get()) {
+            let events = rows.iter().filter(|row| row.table == Table::Events);
+            let values = events.filter_map(|row| row.value.as_ref());
+            for stored in values.filter_map(|value| rows::read_event(value).ok()) {
+                // It listens as long as the node serves. It is served between the machine's inputs,
+                // so what waits for it is bounded by what the machine takes meanwhile.
+                let _ = listener.send(stored.event);
+            }
+        }
         written
     }
 

@@ -44,6 +44,16 @@ pub struct Config {
     pub links: LinksConfig,
     #[serde(default)]
     pub groups: GroupsConfig,
+    #[serde(default)]
+    pub http: HttpConfig,
+}
+
+/// How the partner's own users reach the node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// The address of the API for users; none where the node serves nobody.
+    pub listen: Option<SocketAddr>,
 }
 
 /// Where the key comes from that opens the store.
@@ -204,7 +214,16 @@ impl Config {
     }
 
     /// The configuration file of a new node, each key with its meaning and its default.
-    pub fn template(partner: &str, listen: &str, addresses: &[String]) -> String {
+    pub fn template(
+        partner: &str,
+        listen: &str,
+        addresses: &[String],
+        http: Option<SocketAddr>,
+    ) -> String {
+        let http = match http {
+            Some(address) => format!("listen = {}", quoted(&address.to_string())),
+            None => "# listen = \"127.0.0.1:8065\"".into(),
+        };
         let addresses: Vec<_> = addresses.iter().map(|address| quoted(address)).collect();
         let mut text = String::new();
         // Writing to a String does not fail.
@@ -214,6 +233,7 @@ impl Config {
             partner = quoted(partner),
             listen = quoted(listen),
             addresses = addresses.join(", "),
+            http = http,
         );
         text
     }
@@ -331,7 +351,7 @@ mod tests {
     #[test]
     fn the_template_is_a_configuration_and_states_the_defaults() {
         let addresses = ["node.alpha.example:7443".to_owned()];
-        let text = Config::template("alpha", DEFAULT_LISTEN, &addresses);
+        let text = Config::template("alpha", DEFAULT_LISTEN, &addresses, None);
         let config = Config::parse(&text, Path::new("comity.toml")).unwrap();
         let minimal = Config::parse("partner = \"alpha\"", Path::new("comity.toml")).unwrap();
         assert_eq!(config.addresses, addresses);
@@ -346,7 +366,7 @@ mod tests {
 
     #[test]
     fn the_template_quotes_what_it_is_given() {
-        let text = Config::template("a\"\n\\b", DEFAULT_LISTEN, &[]);
+        let text = Config::template("a\"\n\\b", DEFAULT_LISTEN, &[], None);
         let config = Config::parse(&text, Path::new("comity.toml")).unwrap();
         assert_eq!(config.partner, "a\"\n\\b");
     }

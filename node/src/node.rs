@@ -1,9 +1,10 @@
 //! A node put together: its store, its machine, its links and its pacts.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use comity_protocol::event::Event;
 use comity_protocol::id::{PartnerId, WriterId};
 use comity_protocol::identity::Identity;
 use comity_protocol::keys::Entropy;
@@ -14,10 +15,11 @@ use tokio::time::Instant;
 
 use crate::api::ApiError;
 use crate::audit::Audit;
-use crate::committer::{self, Committing};
+use crate::committer::{self, Committing, Listener};
 use crate::config::{self, Config};
 use crate::driver::{self, Handle, Incident, Surroundings};
 use crate::environment::{Environment, Work};
+use crate::http::Web;
 use crate::keystore::{self, KeyFileError, Keys};
 use crate::pacts::Pacts;
 use crate::pieces::Pieces;
@@ -53,6 +55,9 @@ pub struct Node {
     pub importing: Mutex<()>,
     /// Files that are being handed over or fetched.
     pub files: Files,
+    listener: Listener,
+    /// The users' side, where this node serves any.
+    web: OnceLock<Weak<Web>>,
     pub started: Instant,
     pub environment: Environment,
 }
@@ -145,12 +150,14 @@ impl Node {
         let ranges = Ranges::new(store.clone(), transport.clone(), runtime.clone());
         let pieces = Pieces::new(store.clone(), transport.clone(), runtime, environment.work);
         let (feedback_in, feedback) = mpsc::unbounded_channel();
+        let listener = Listener::default();
         let (effects, committer) = committer::start(
             store.clone(),
             transport.clone(),
             ranges,
             pieces,
             feedback_in,
+            listener.clone(),
             environment.work,
         );
         let surroundings = Surroundings {
@@ -178,6 +185,8 @@ impl Node {
             audit,
             importing: Mutex::new(()),
             files: Files::default(),
+            listener,
+            web: OnceLock::new(),
             started: Instant::now(),
             environment,
         };
@@ -191,6 +200,24 @@ impl Node {
         if let Some(transport) = &self.transport {
             transport.shutdown().await;
         }
+    }
+
+    /// The users' side of a node that serves any.
+    pub fn web(&self) -> Option<Arc<Web>> {
+        self.web.get().and_then(Weak::upgrade)
+    }
+
+    pub fn set_web(&self, web: &Arc<Web>) {
+        // It is set once, when the node begins to serve.
+        let _ = self.web.set(Arc::downgrade(web));
+    }
+
+    /// The events that are written from now on, each once it is on disk. For one listener.
+    pub fn committed(&self) -> mpsc::UnboundedReceiver<Event> {
+        let (sender, committed) = mpsc::unbounded_channel();
+        // A second listener would hear nothing.
+        let _ = self.listener.set(sender);
+        committed
     }
 
     /// The node's clock, Unix milliseconds.

@@ -187,6 +187,21 @@ impl Store {
 
     /// Writes rows together and syncs them to disk.
     pub fn write(&self, rows: &[Row]) -> Result<(), StoreError> {
+        self.db.write_opt(self.batch(rows), &self.options.write())?;
+        if rows.iter().any(is_chunk_deleted) {
+            self.reclaim();
+        }
+        Ok(())
+    }
+
+    /// Writes rows together that nobody was promised: the death of the process loses none, the
+    /// loss of power may lose the last ones.
+    pub fn write_soon(&self, rows: &[Row]) -> Result<(), StoreError> {
+        self.db.write(self.batch(rows))?;
+        Ok(())
+    }
+
+    fn batch(&self, rows: &[Row]) -> WriteBatch {
         let mut batch = WriteBatch::default();
         for row in rows {
             let family = self.family(row.table);
@@ -198,11 +213,7 @@ impl Store {
                 None => batch.delete_cf(family, &row.key),
             }
         }
-        self.db.write_opt(batch, &self.options.write())?;
-        if rows.iter().any(is_chunk_deleted) {
-            self.reclaim();
-        }
-        Ok(())
+        batch
     }
 
     /// Rewrites the table of chunks, on a thread of its own, so that what was deleted leaves the

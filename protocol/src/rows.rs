@@ -40,10 +40,12 @@ pub enum Table {
     Uploads,
     /// Own writers that are never used again, by writer id.
     Writers,
+    /// The partner's own people: accounts, sessions, what they have read; keys bear no names.
+    People,
 }
 
 impl Table {
-    pub const ALL: [Table; 12] = [
+    pub const ALL: [Table; 13] = [
         Table::Meta,
         Table::Pacts,
         Table::Channels,
@@ -56,6 +58,7 @@ impl Table {
         Table::Chunks,
         Table::Uploads,
         Table::Writers,
+        Table::People,
     ];
 
     /// Those from which the machine is put together again.
@@ -82,6 +85,7 @@ impl Table {
             Table::Chunks => "chunks",
             Table::Uploads => "uploads",
             Table::Writers => "writers",
+            Table::People => "people",
         }
     }
 

@@ -101,6 +101,9 @@ pub enum Command {
     /// Look after the node's keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Look after the accounts of the partner's own users
+    #[command(subcommand)]
+    User(UserCommand),
     /// Look after the node's writers, its spares, and the partner's seat in channels
     #[command(subcommand)]
     Writer(WriterCommand),
@@ -115,6 +118,56 @@ pub enum Command {
     Stop,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Make an account
+    Add(UserAddArgs),
+    /// List the accounts
+    #[command(after_help = "Example:\n  comity user list")]
+    List,
+    /// Set a user's password, and end all of the user's sessions
+    Password(UserPasswordArgs),
+    /// Let a user log in no more, and end all of the user's sessions
+    #[command(after_help = "Example:\n  comity user disable alice")]
+    Disable(UserName),
+    /// Let a user log in again
+    Enable(UserName),
+}
+
+#[derive(Debug, Args)]
+pub struct UserName {
+    /// The user's name
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct PasswordSource {
+    /// Take the password from the first line of this file [default: of standard input]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity user add alice --password-file alice.txt")]
+pub struct UserAddArgs {
+    /// The user's name: letters, digits, '.', '-' and '_'
+    pub name: String,
+    #[command(flatten)]
+    pub password: PasswordSource,
+    /// The user's mail address, by which the user may log in, too
+    #[arg(long, value_name = "ADDRESS", default_value = "")]
+    pub email: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity user password alice --password-file new.txt")]
+pub struct UserPasswordArgs {
+    /// The user's name
+    pub name: String,
+    #[command(flatten)]
+    pub password: PasswordSource,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
     comity init alpha --dir /var/lib/comity --address node.alpha.example:7443")]
@@ -127,6 +180,9 @@ pub struct InitArgs {
     /// An address at which other partners reach this node; may be repeated
     #[arg(long = "address", value_name = "HOST:PORT", value_parser = address)]
     pub addresses: Vec<String>,
+    /// The address and port at which the node serves its own users [default: it serves none]
+    #[arg(long, value_name = "IP:PORT")]
+    pub http: Option<std::net::SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -727,6 +783,9 @@ pub struct DemoArgs {
     /// End after the table
     #[arg(long)]
     pub once: bool,
+    /// Once every node answers, write where they are and who can log in, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub ready: Option<PathBuf>,
     /// Leave each node's data in DIR/PARTNER; continue with what is there
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,

@@ -13,7 +13,7 @@ use super::failure::{self, NOT_ANSWERING};
 use crate::api::{
     ApiError, ChannelInfo, Decided, Digests, Fault, FileData, FileInfo, FileProgress, FileUpload,
     ImportProgress, Imported, Item, LostSeatInfo, MAX_LINE, NodeStatus, PeerInfo, PeeringFile,
-    PostInfo, Reply, Request, WriterActed, WriterInfo, Written,
+    PostInfo, Reply, Request, UserInfo, WriterActed, WriterInfo, Written,
 };
 use crate::config::Config;
 use crate::service;
@@ -281,6 +281,7 @@ answers! {
     Writer(WriterInfo),
     WriterActed(WriterActed),
     LostSeat(LostSeatInfo),
+    User(UserInfo),
     Digests(Digests),
 }
 

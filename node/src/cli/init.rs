@@ -24,6 +24,7 @@ pub fn run(dir: &Path, args: InitArgs, output: &Output) -> Result<Exit, ApiError
         partner: args.partner.clone(),
         listen: args.listen.to_string(),
         addresses: args.addresses,
+        http: args.http,
     };
     let report = service::init(dir, &options)?;
     let made = Made {

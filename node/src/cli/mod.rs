@@ -29,6 +29,7 @@ mod status;
 mod stop;
 mod table;
 mod time;
+mod user;
 mod words;
 mod writer;
 
@@ -95,6 +96,7 @@ async fn dispatch(arguments: Arguments, output: &Output) -> Result<Exit, ApiErro
         Command::Export(args) => export::run(&dir, args, output).await,
         Command::Import(args) => import::run(&dir, args, output).await,
         Command::Key(command) => key::run(&dir, command, output).await,
+        Command::User(command) => user::run(&dir, command, output).await,
         Command::Writer(command) => writer::run(&dir, command, output).await,
         Command::ProveSegregation(args) => segregation::run(&dir, args, output).await,
         Command::Simulate(args) => simulate::run(args, output),

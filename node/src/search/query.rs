@@ -141,6 +141,19 @@ impl fmt::Display for Modifier {
 }
 
 impl Query {
+    /// The names of channels in it.
+    pub fn channels(&self) -> impl Iterator<Item = &str> {
+        self.inside
+            .iter()
+            .chain(&self.not_inside)
+            .map(String::as_str)
+    }
+
+    /// The names of authors in it.
+    pub fn authors(&self) -> impl Iterator<Item = &str> {
+        self.from.iter().chain(&self.not_from).map(String::as_str)
+    }
+
     /// Reads what a user typed.
     pub fn parse(text: &str, options: &Options) -> Result<Query, QueryError> {
         if text.len() > MAX_QUERY_BYTES {

@@ -166,7 +166,7 @@ impl Look {
             Table::Chunks => self.chunk(key),
             // Of this node, its pacts and what its own people hand over; they have a place in no
             // lane.
-            Table::Meta | Table::Pacts | Table::Uploads | Table::Writers => Ok(()),
+            Table::Meta | Table::Pacts | Table::Uploads | Table::Writers | Table::People => Ok(()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{channels, files, import, members, messages, peering, posts, status, writers};
+use super::{channels, files, import, members, messages, peering, posts, status, users, writers};
 use crate::api::{ApiError, Item, Request};
 use crate::node::Node;
 
@@ -266,6 +266,28 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
         Request::SeatTransfer { channel, transfer } => {
             let acted = writers::transfer_seat(node, &channel, &transfer).await?;
             items.push(Item::WriterActed(acted)).await;
+        }
+        Request::UserAdd {
+            name,
+            password,
+            email,
+        } => {
+            let user = users::add(node, name, password, email).await?;
+            items.push(Item::User(user)).await;
+        }
+        Request::UserList => {
+            for user in users::list(node)? {
+                items.push(Item::User(user)).await;
+            }
+        }
+        Request::UserPassword { name, password } => {
+            let user = users::set_password(node, &name, &password).await?;
+            items.push(Item::User(user)).await;
+        }
+        Request::UserActive { name, active } => {
+            items
+                .push(Item::User(users::set_active(node, &name, active)?))
+                .await;
         }
         Request::Digests => {
             items

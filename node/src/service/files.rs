@@ -233,6 +233,24 @@ fn taken_chunk(
     Ok(())
 }
 
+/// Writes the reference to a file whose chunks are all stored, as a part of a post that was written
+/// since the file was begun.
+pub async fn finish_for(
+    node: &Node,
+    upload: &str,
+    (channel, post): (ChannelId, Pos),
+) -> Result<Written, ApiError> {
+    let audience = audience::choose(node, channel, Some(post), &[]).await?;
+    {
+        let mut upload = taken(node, upload)?;
+        upload.channel = channel;
+        upload.post = Some(post);
+        upload.draft.audience = audience.partners;
+        upload.left_out = audience.left_out;
+    }
+    finish(node, upload).await
+}
+
 /// Writes the reference to a file whose chunks are all stored.
 pub async fn finish(node: &Node, upload: &str) -> Result<Written, ApiError> {
     let guard = taken(node, upload)?;
@@ -525,6 +543,15 @@ async fn progress(node: &Node, file: &Opened, so_far: &SoFar) -> Item {
 
 /// A chunk that is held, opened.
 pub async fn read_chunk(node: &Node, file: &str, chunk: u32) -> Result<FileData, ApiError> {
+    let bytes = read_bytes(node, file, chunk).await?;
+    Ok(FileData {
+        chunk,
+        data: BASE64.encode(&bytes),
+    })
+}
+
+/// As [`read_chunk`]: a chunk that is held, opened.
+pub async fn read_bytes(node: &Node, file: &str, chunk: u32) -> Result<Vec<u8>, ApiError> {
     let file = open_file(node, file).await?;
     let id = file.id;
     let place = node.handle.look(move |replica| {
@@ -553,10 +580,7 @@ pub async fn read_chunk(node: &Node, file: &str, chunk: u32) -> Result<FileData,
     file.body
         .open(chunk, &mut bytes)
         .map_err(|error| failure::node("store_damaged", error))?;
-    Ok(FileData {
-        chunk,
-        data: BASE64.encode(&bytes),
-    })
+    Ok(bytes)
 }
 
 /// Finds a file by its id or the start of it, and opens its reference.

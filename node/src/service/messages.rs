@@ -7,6 +7,7 @@ use comity_protocol::id::{ChannelId, PartnerId};
 use comity_protocol::replica::{
     Command, Draft, EventRef, ReceiptState as ProtocolReceiptState, Written as ProtocolWritten,
 };
+use comity_protocol::rows::Row;
 
 use super::audience::{self, Audience};
 use super::{failure, names};
@@ -24,9 +25,9 @@ pub struct NewPost {
     pub to: Vec<String>,
 }
 
-pub async fn post(node: &Node, channel: &str, post: NewPost) -> Result<Written, ApiError> {
+pub async fn post(node: &Node, channel: &str, new: NewPost) -> Result<Written, ApiError> {
     let id = names::channel(node, channel).await?;
-    let reply_to = match &post.reply_to {
+    let reply_to = match &new.reply_to {
         Some(parent) => {
             let (there, pos) = names::post(node, parent).await?;
             if there != id {
@@ -40,17 +41,29 @@ pub async fn post(node: &Node, channel: &str, post: NewPost) -> Result<Written, 
         }
         None => None,
     };
-    let audience = audience::choose(node, id, reply_to, &post.to).await?;
+    post_in(node, id, reply_to, new, Vec::new()).await
+}
+
+/// Posts in a channel that is known, in answer to a post that is known; `rows` go into the same
+/// write.
+pub async fn post_in(
+    node: &Node,
+    channel: ChannelId,
+    reply_to: Option<EventRef>,
+    post: NewPost,
+    rows: Vec<Row>,
+) -> Result<Written, ApiError> {
+    let audience = audience::choose(node, channel, reply_to, &post.to).await?;
     let draft = Draft {
         audience: audience.partners,
         ..draft(node, &post.user, post.create_at_ms, post.precedence)?
     };
     let command = Command::Post {
-        channel: id,
+        channel,
         draft,
         text: post.message,
         reply_to,
-        rows: Vec::new(),
+        rows,
     };
     write(node, command, audience.left_out).await
 }
@@ -61,11 +74,21 @@ pub async fn edit(
     user: String,
     message: String,
 ) -> Result<Written, ApiError> {
-    let (channel, target) = names::post(node, post).await?;
+    let found = names::post(node, post).await?;
+    edit_at(node, found, &user, message).await
+}
+
+/// As [`edit`], of a post that is known.
+pub async fn edit_at(
+    node: &Node,
+    (channel, target): (ChannelId, EventRef),
+    user: &str,
+    message: String,
+) -> Result<Written, ApiError> {
     audience::demand_no_withheld_reader(node, channel, target).await?;
     let command = Command::Edit {
         channel,
-        draft: draft(node, &user, None, Precedence::Routine)?,
+        draft: draft(node, user, None, Precedence::Routine)?,
         target,
         text: message,
     };
@@ -75,10 +98,19 @@ pub async fn edit(
 /// Withdraws a post at all its readers, also those with whom the pact is suspended: others may
 /// bring it there.
 pub async fn redact(node: &Node, post: &str, user: String) -> Result<Written, ApiError> {
-    let (channel, target) = names::post(node, post).await?;
+    let found = names::post(node, post).await?;
+    redact_at(node, found, &user).await
+}
+
+/// As [`redact`], of a post that is known.
+pub async fn redact_at(
+    node: &Node,
+    (channel, target): (ChannelId, EventRef),
+    user: &str,
+) -> Result<Written, ApiError> {
     let command = Command::Redact {
         channel,
-        draft: draft(node, &user, None, Precedence::Routine)?,
+        draft: draft(node, user, None, Precedence::Routine)?,
         target,
         reason: String::new(),
     };
@@ -91,7 +123,19 @@ pub async fn react(
     emoji: String,
     withdrawn: bool,
 ) -> Result<Written, ApiError> {
-    let about = mark.prepare(node).await?;
+    let found = names::post(node, &mark.post).await?;
+    react_at(node, found, mark, emoji, withdrawn).await
+}
+
+/// As [`react`], to a post that is known.
+pub async fn react_at(
+    node: &Node,
+    found: (ChannelId, EventRef),
+    mark: Mark,
+    emoji: String,
+    withdrawn: bool,
+) -> Result<Written, ApiError> {
+    let about = mark.prepare(node, found).await?;
     let command = Command::React {
         channel: about.channel,
         draft: about.draft,
@@ -103,7 +147,18 @@ pub async fn react(
 }
 
 pub async fn pin(node: &Node, mark: Mark, withdrawn: bool) -> Result<Written, ApiError> {
-    let about = mark.prepare(node).await?;
+    let found = names::post(node, &mark.post).await?;
+    pin_at(node, found, mark, withdrawn).await
+}
+
+/// As [`pin`], of a post that is known.
+pub async fn pin_at(
+    node: &Node,
+    found: (ChannelId, EventRef),
+    mark: Mark,
+    withdrawn: bool,
+) -> Result<Written, ApiError> {
+    let about = mark.prepare(node, found).await?;
     let command = Command::Pin {
         channel: about.channel,
         draft: about.draft,
@@ -114,7 +169,8 @@ pub async fn pin(node: &Node, mark: Mark, withdrawn: bool) -> Result<Written, Ap
 }
 
 pub async fn receipt(node: &Node, mark: Mark, state: ReceiptState) -> Result<Written, ApiError> {
-    let about = mark.prepare(node).await?;
+    let found = names::post(node, &mark.post).await?;
+    let about = mark.prepare(node, found).await?;
     let command = Command::Receipt {
         channel: about.channel,
         draft: about.draft,
@@ -145,8 +201,11 @@ struct About {
 }
 
 impl Mark {
-    async fn prepare(self, node: &Node) -> Result<About, ApiError> {
-        let (channel, target) = names::post(node, &self.post).await?;
+    async fn prepare(
+        self,
+        node: &Node,
+        (channel, target): (ChannelId, EventRef),
+    ) -> Result<About, ApiError> {
         let Audience { partners, left_out } =
             audience::choose(node, channel, Some(target), &self.to).await?;
         let draft = Draft {

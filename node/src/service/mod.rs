@@ -1,19 +1,20 @@
 //! What a node does for whoever administers it: setting up, serving, and answering requests.
 
-mod answer;
+pub(crate) mod answer;
 mod audience;
-mod channels;
+pub(crate) mod channels;
 mod check;
 pub mod failure;
 pub mod files;
 mod import;
-mod members;
-mod messages;
+pub(crate) mod members;
+pub(crate) mod messages;
 pub(crate) mod names;
-mod peering;
-mod posts;
+pub(crate) mod peering;
+pub(crate) mod posts;
 mod socket;
 mod status;
+mod users;
 pub mod writers;
 
 use std::io::Write as _;
@@ -26,6 +27,8 @@ use comity_protocol::identity::Name;
 use crate::api::{ApiError, Item, Request};
 use crate::config::{self, Config};
 use crate::environment::Clock;
+use crate::home::Home;
+use crate::http;
 use crate::keystore;
 use crate::node::{Mode, Node, Running};
 use crate::rotation::{self, Rotated};
@@ -43,6 +46,8 @@ pub struct InitOptions {
     pub listen: String,
     /// The addresses that invitations name.
     pub addresses: Vec<String>,
+    /// Where the node serves its own users; none where it serves nobody.
+    pub http: Option<std::net::SocketAddr>,
 }
 
 /// What `comity init` made.
@@ -64,7 +69,12 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<InitReport, ApiError> {
             "choose another directory",
         ));
     }
-    let text = Config::template(&options.partner, &options.listen, &options.addresses);
+    let text = Config::template(
+        &options.partner,
+        &options.listen,
+        &options.addresses,
+        options.http,
+    );
     Config::parse(&text, &path)?;
     make_private(dir).map_err(|error| failure::directory(dir, &error))?;
     let identity =
@@ -147,6 +157,10 @@ pub async fn serve(dir: &Path, config: Config, restored: Option<u8>) -> anyhow::
     let socket = socket::AdminSocket::bind(dir)?;
     let (stop, mut stopping) = tokio::sync::mpsc::channel(1);
     let serving = tokio::spawn(socket::serve(socket, node.clone(), stop));
+    let people = match node.config.http.listen {
+        Some(address) => Some(serve_people(&node, address).await?),
+        None => None,
+    };
     if let Some(transport) = &node.transport {
         tracing::info!(
             partner = node.identity.name.as_str(), id = %node.partner, listen = %transport.local_addr(), "serving"
@@ -172,10 +186,35 @@ pub async fn serve(dir: &Path, config: Config, restored: Option<u8>) -> anyhow::
     tracing::info!("stopping");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     node.stop().await;
-    serving.abort();
-    let _ = serving.await;
+    for task in [Some(serving), people].into_iter().flatten() {
+        task.abort();
+        let _ = task.await;
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Serves the partner's own users over HTTP.
+async fn serve_people(
+    node: &Arc<Node>,
+    address: std::net::SocketAddr,
+) -> Result<tokio::task::JoinHandle<()>, ApiError> {
+    let listener = http::listen(address).await.map_err(|error| {
+        failure::operator(
+            "http_listen",
+            format!("the node cannot listen on {address} for its users: {error}"),
+            "choose another address under [http] in comity.toml, or end what has it",
+        )
+    })?;
+    let home = Home::open(node.clone()).await?;
+    let web = http::Web::new(home);
+    node.set_web(&web);
+    tracing::info!(%address, "serving users");
+    Ok(tokio::spawn(async move {
+        if let Err(error) = http::serve(listener, web).await {
+            tracing::error!(%error, "users are not served any more");
+        }
+    }))
 }
 
 /// Waits until the store is closed, so that the next command can open it.

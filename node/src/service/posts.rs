@@ -62,6 +62,9 @@ struct Found {
     erased: bool,
     /// The post replied to.
     parent: Option<EventId>,
+    /// Answers to it that are not withdrawn, and the time of the last one.
+    replies: u64,
+    last_reply_ms: u64,
     about: Vec<Located>,
     /// Of a file: how much of it is held.
     held: HeldState,
@@ -101,6 +104,16 @@ pub async fn file(node: &Node, id: ChannelId, pos: Pos) -> Result<FileInfo, ApiE
         Some(Item::File(file)) => Ok(file),
         _ => Err(failure::node("internal", "the file is not where it was")),
     }
+}
+
+/// The posts and files at these positions, in that order; what is not there is left out.
+pub async fn at(node: &Node, id: ChannelId, positions: &[Pos]) -> Result<Vec<Item>, ApiError> {
+    let mut partners = BTreeMap::new();
+    let mut items = Vec::new();
+    for page in positions.chunks(PAGE) {
+        items.extend(read_page(node, id, page, &mut partners).await?);
+    }
+    Ok(items)
 }
 
 /// All posts of one channel or of all.
@@ -234,7 +247,14 @@ fn locate_post(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Found> 
     last.extend(latest(channel, &about, Kind::Pin, PINS_READ));
     last.extend(latest(channel, &about, Kind::Receipt, RECEIPTS_READ));
     let lane = channel.lane(&channel.lane_of(pos))?;
+    let is_reply = |it: &&Pos| channel.entry(**it).kind == Kind::Post && !channel.is_erased(**it);
+    let replies = about.iter().filter(is_reply);
+    let (replies, last_reply_ms) = replies.fold((0, 0), |(count, last), reply| {
+        (count + 1, channel.entry(*reply).t.max(last))
+    });
     Some(Found {
+        replies,
+        last_reply_ms,
         post: locate(replica, channel, pos)?,
         form: match lane.form {
             ProtocolLaneForm::Directed => LaneForm::Directed,
@@ -402,6 +422,8 @@ impl Reader<'_> {
             form: found.form,
             audience: self.audience(found),
             reply_to: found.parent.map(|parent| parent.to_hex()),
+            replies: found.replies,
+            last_reply_at: found.last_reply_ms,
             edit_at,
             state: state.into(),
             forked: found.forked,
@@ -478,15 +500,24 @@ impl Reader<'_> {
 
     /// Each author's last word on each reaction.
     fn reactions(&self, found: &Found) -> Vec<ReactionInfo> {
-        let mut given: BTreeMap<(String, String), bool> = BTreeMap::new();
+        let mut given: BTreeMap<(String, String), Option<u64>> = BTreeMap::new();
         for react in found.about.iter().filter(|about| about.kind == Kind::React) {
             if let Ok(body) = self.body::<ReactBody>(react) {
-                given.insert((body.emoji, self.author(react)), !body.withdrawn);
+                let event = self.events.get(&react.id);
+                let create_at = event.map_or(0, |event| event.header.claimed_ms);
+                let held = (!body.withdrawn).then_some(create_at);
+                given.insert((body.emoji, self.author(react)), held);
             }
         }
-        let held = given.into_iter().filter(|(_, held)| *held);
-        held.map(|((emoji, author), _)| ReactionInfo { emoji, author })
-            .collect()
+        let held = given.into_iter();
+        held.filter_map(|((emoji, author), create_at)| {
+            Some(ReactionInfo {
+                emoji,
+                author,
+                create_at: create_at?,
+            })
+        })
+        .collect()
     }
 
     fn body<T: Canonical>(&self, located: &Located) -> Result<T, &'static str> {

@@ -87,7 +87,8 @@ impl Restore {
             | Table::Imports
             | Table::Audit
             | Table::Chunks
-            | Table::Uploads => Ok(()),
+            | Table::Uploads
+            | Table::People => Ok(()),
         }
     }
 

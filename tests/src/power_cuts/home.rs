@@ -58,6 +58,7 @@ impl Home {
             partner: PARTNER.into(),
             listen: "127.0.0.1:0".into(),
             addresses: Vec::new(),
+            http: None,
         };
         service::init(dir, &options).expect("a new node");
         Home::at(dir, syncing, Mode::Offline)

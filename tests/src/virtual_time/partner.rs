@@ -100,7 +100,7 @@ impl Partner {
         let supply = Arc::new(PowerSupply::new());
         let dice = SharedDice::new(dice);
         std::fs::create_dir_all(&dir).expect("a directory of its own");
-        let text = Config::template(name, &address.to_string(), &[]);
+        let text = Config::template(name, &address.to_string(), &[], None);
         let partner = Name::try_from(name.to_string()).expect("a partner's name");
         let identity = keystore::create_in(
             &dir,

@@ -1,6 +1,6 @@
 //! All nodes of a demonstration: made, started, watched and stopped together.
 
-use std::net::UdpSocket;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -137,7 +137,7 @@ async fn make_all(site: &Site, partners: &[String]) -> Result<(), ApiError> {
     struct Made {}
 
     // All ports are held until all are known, so that none is given twice.
-    let mut held = Vec::new();
+    let (mut held, mut held_for_users) = (Vec::new(), Vec::new());
     for partner in partners.iter().filter(|name| !site.is_made(name)) {
         let socket = UdpSocket::bind("127.0.0.1:0").map_err(|e| failure::node("no_port", e))?;
         let address = socket
@@ -145,10 +145,28 @@ async fn make_all(site: &Site, partners: &[String]) -> Result<(), ApiError> {
             .map_err(|e| failure::node("no_port", e))?;
         held.push(socket);
         let address = address.to_string();
-        let arguments = ["init", partner, "--listen", &address, "--address", &address];
+        let (http, users) = free_port()?;
+        held_for_users.push(http);
+        let arguments = [
+            "init",
+            partner,
+            "--listen",
+            &address,
+            "--address",
+            &address,
+            "--http",
+            &users,
+        ];
         let Made {} = comity(&site.dir(partner), &arguments).await?;
     }
     Ok(())
+}
+
+/// A port of this machine that is free, as long as the listener lives.
+fn free_port() -> Result<(TcpListener, String), ApiError> {
+    let bound = TcpListener::bind("127.0.0.1:0").and_then(|it| Ok((it.local_addr()?, it)));
+    let (address, listener) = bound.map_err(|e| failure::node("no_port", e))?;
+    Ok((listener, address.to_string()))
 }
 
 /// Waits until the node answers.

@@ -10,6 +10,7 @@ mod fleet;
 mod hints;
 pub mod names;
 mod peering;
+mod people;
 mod progress;
 mod race;
 mod report;
@@ -17,6 +18,7 @@ mod rooms;
 mod site;
 mod stall;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,7 +56,7 @@ pub async fn run(args: DemoArgs, output: &Output) -> Result<Exit, ApiError> {
     let mut interruption = Interruption::new()?;
     let mut fleet = Fleet::default();
     let outcome = tokio::select! {
-        outcome = perform(&mut fleet, &site, &partners, &play, output) => outcome,
+        outcome = perform(&mut fleet, &site, &partners, &play, &args.ready, output) => outcome,
         () = interruption.wait() => Err(interrupted()),
     };
     if outcome.is_ok() && !args.once {
@@ -76,6 +78,7 @@ async fn perform(
     site: &Site,
     partners: &[String],
     play: &Play,
+    ready_file: &Option<PathBuf>,
     output: &Output,
 ) -> Result<Exit, ApiError> {
     let performed = play_through(fleet, site, partners, play).await;
@@ -84,7 +87,14 @@ async fn perform(
         Err(error) => return Err(fleet.explain(error).await),
     };
     output.answer(&report, Report::text)?;
+    let ready = people::admit(fleet).await?;
+    if !output.is_json() {
+        output.text(&people::text(&ready))?;
+    }
     output.flush()?;
+    if let Some(path) = ready_file {
+        people::write(&ready, path)?;
+    }
     match report.converged {
         true => Ok(Exit::Ok),
         false => Ok(Exit::Failed),

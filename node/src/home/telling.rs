@@ -1,0 +1,232 @@
+//! Tells the people here what comes to stand in their channels.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use comity_protocol::authority::Status;
+use comity_protocol::event::{Event, Kind};
+use comity_protocol::id::ChannelId;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::feed::{News, Place, Room};
+use super::hub::Broadcast;
+use super::id::Id;
+use super::shapes::{self, Post, mentioned};
+use super::{Home, begin, is_direct};
+use crate::service::channels;
+
+/// Events that are told of together.
+const TOGETHER: usize = 512;
+
+/// Goes on until the committer has ended.
+pub async fn run(home: Arc<Home>, mut committed: mpsc::UnboundedReceiver<Event>) {
+    let mut events = Vec::new();
+    while committed.recv_many(&mut events, TOGETHER).await > 0 {
+        let batch = std::mem::take(&mut events);
+        let taking = home.clone();
+        let now = home.node.now_ms();
+        let taken = home
+            .node
+            .handle
+            .look(move |replica| taking.feed.take(replica, &batch, now));
+        // The node is stopping.
+        let Ok(news) = taken.await else { return };
+        tell_all(&home, news).await;
+        home.told.notify_waiters();
+    }
+}
+
+async fn tell_all(home: &Home, news: Vec<News>) {
+    // Who asks for what it has just written need not wait until others are told of it.
+    home.told.notify_waiters();
+    if news.iter().any(|it| it.kind.is_control_act()) {
+        home.learn_names().await;
+        accept_direct(home).await;
+    }
+    home.learn_pairs();
+    let mut by_channel: BTreeMap<ChannelId, Vec<News>> = BTreeMap::new();
+    for one in news {
+        by_channel.entry(one.channel).or_default().push(one);
+    }
+    for (channel, news) in by_channel {
+        let Some(room) = home.feed.room_of(&channel) else {
+            continue;
+        };
+        if news.iter().any(|it| it.kind.is_control_act()) {
+            tell(
+                home,
+                &room,
+                "channel_updated",
+                &json!({"channel": shapes::channel(home, &room, None).to_string()}),
+            );
+        }
+        if let Err(error) = tell_messages(home, &room, &news).await {
+            tracing::warn!(%error, "what came to a channel could not be told");
+        }
+    }
+}
+
+/// A peer's user wants to talk with one of this partner's: the channel between two is taken without
+/// asking, as a call is put through. It shows once somebody here is known to be in it.
+async fn accept_direct(home: &Home) {
+    for room in home.feed.rooms() {
+        let invited = room.own == Status::Invited && is_direct(&room) && room.parties.len() == 2;
+        if !invited {
+            continue;
+        }
+        if let Err(error) = channels::accept(&home.node, &room.channel.to_hex()).await {
+            tracing::warn!(%error, "a direct channel is not accepted");
+        }
+    }
+}
+
+/// Posts that came, and posts that changed: each is read once, as it is now.
+async fn tell_messages(
+    home: &Home,
+    room: &Room,
+    news: &[News],
+) -> Result<(), crate::api::ApiError> {
+    let files = news.iter().filter(|it| it.kind == Kind::File);
+    let files: Vec<_> = files.map(|it| it.pos).collect();
+    home.take_files(room, &files).await?;
+    let mut wanted: Vec<Place> = Vec::new();
+    let place = |id: &Id| home.feed.place(id);
+    for one in news {
+        let id = subject(one);
+        if let Some(place) = id.and_then(|id| place(&id))
+            && !wanted.iter().any(|it| it.pos == place.pos)
+        {
+            wanted.push(place);
+        }
+    }
+    let posts = home.render(room, &wanted).await?;
+    posts.iter().for_each(|post| home.finder.take(post));
+    let posts: BTreeMap<Id, Post> = posts.into_iter().map(|post| (post.id, post)).collect();
+    for one in news {
+        let Some(post) = subject(one).and_then(|id| posts.get(&id)) else {
+            continue;
+        };
+        match one.kind {
+            Kind::Post => posted(home, room, one, post),
+            Kind::File if one.about.is_none() => posted(home, room, one, post),
+            Kind::Redact => tell(home, room, "post_deleted", &json!({"post": post.text()})),
+            Kind::React => reacted(home, room, one, post),
+            Kind::Receipt => {}
+            _ => tell(home, room, "post_edited", &json!({"post": post.text()})),
+        }
+    }
+    Ok(())
+}
+
+/// The post that a piece of news is told by.
+fn subject(news: &News) -> Option<Id> {
+    match (news.kind, &news.about) {
+        (Kind::Post, _) | (Kind::File, None) => Some(Id::of_event(&news.event)),
+        (_, about) => about.map(|(id, _)| id),
+    }
+}
+
+fn posted(home: &Home, room: &Room, news: &News, post: &Post) {
+    if post.delete_at != 0 {
+        return;
+    }
+    let mentions = mention(home, room, news, post);
+    let name = home.user_name(&news.partner, &news.user);
+    let mut data = json!({
+        "channel_display_name": shapes::display_name(home, room, None),
+        "channel_name": shapes::channel_name(home, room),
+        "channel_type": shapes::channel_type(room),
+        "post": post.text(),
+        "sender_name": format!("@{name}"),
+        "set_online": true,
+        "team_id": home.team_id(room),
+    });
+    if !mentions.is_empty() {
+        data["mentions"] = Value::String(json!(mentions).to_string());
+    }
+    tell(home, room, "posted", &data);
+}
+
+/// Counts a post for those whom it mentions; in direct channels it mentions everybody.
+fn mention(home: &Home, room: &Room, news: &News, post: &Post) -> Vec<Id> {
+    let author = Id::of_user(&news.partner, &news.user);
+    let named = mentioned(&post.message);
+    let all = is_direct(room)
+        || named
+            .iter()
+            .any(|it| matches!(*it, "all" | "channel" | "here"));
+    let mut users: Vec<Id> = match all {
+        true => home.members(room),
+        false => {
+            let accounts = named.iter().filter_map(|name| home.people.by_name(name));
+            accounts
+                .map(|account| account.id)
+                .filter(|id| home.is_member(id, room))
+                .collect()
+        }
+    };
+    users.retain(|user| *user != author);
+    users.sort_unstable();
+    users.dedup();
+    let now = home.node.now_ms();
+    let mut before = room.clone();
+    before.posts = before.posts.saturating_sub(1);
+    before.roots = before
+        .roots
+        .saturating_sub(u64::from(post.root_id.is_empty()));
+    for user in &users {
+        let counted = home.people.mark(*user, room.id, false, |marks| {
+            begin(marks, &before, now);
+            marks.mentions += 1;
+            marks.mention_roots += u64::from(post.root_id.is_empty());
+        });
+        if let Err(error) = counted {
+            tracing::warn!(%error, "a mention is not counted");
+        }
+    }
+    if home.people.is_own(&author) {
+        // Who writes has seen what is there.
+        let seen = home.people.mark(author, room.id, false, |marks| {
+            begin(marks, room, now);
+            marks.seen = marks.seen.max(room.posts);
+            marks.seen_roots = marks.seen_roots.max(room.roots);
+            marks.viewed_ms = now;
+        });
+        if let Err(error) = seen {
+            tracing::warn!(%error, "what an author has seen is not noted");
+        }
+    }
+    users
+}
+
+fn reacted(home: &Home, room: &Room, news: &News, post: &Post) {
+    if let Some((emoji, withdrawn)) = &news.reaction {
+        let reaction = shapes::Reaction {
+            user_id: Id::of_user(&news.partner, &news.user),
+            post_id: post.id,
+            emoji_name: emoji.clone(),
+            create_at: news.t_ms,
+            update_at: news.t_ms,
+            delete_at: if *withdrawn { news.t_ms } else { 0 },
+            remote_id: home.remote_id(&news.partner),
+            channel_id: room.id,
+        };
+        let event = match withdrawn {
+            true => "reaction_removed",
+            false => "reaction_added",
+        };
+        let text = serde_json::to_string(&reaction).unwrap_or_default();
+        tell(home, room, event, &json!({"reaction": text}));
+    }
+}
+
+/// Tells those who are in a channel.
+pub fn tell(home: &Home, room: &Room, event: &str, data: &Value) {
+    let broadcast = Broadcast {
+        channel: Some(room.id),
+        ..Broadcast::default()
+    };
+    home.hub
+        .publish(event, data, &broadcast, |user| home.is_member(user, room));
+}
