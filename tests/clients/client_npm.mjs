@@ -298,7 +298,8 @@ for (const [step, run] of steps) {
             console.error(error);
         }
         const status = error instanceof ClientError ? ` (HTTP ${error.status_code}, ${error.url})` : '';
-        say(step, false, `${error.message}${status}`.replaceAll(/\s+/g, ' '));
+        const cause = error.cause ? ` (${error.cause.message})` : '';
+        say(step, false, `${error.message}${status}${cause}`.replaceAll(/\s+/g, ' '));
     }
 }
 // The client's timers would keep the process alive.

@@ -76,23 +76,25 @@ class Story:
 
     def find_team(self):
         expect(self.held.logged_in, "nobody is logged in")
-        self.held.teams = {}
+        teams = {}
         for session in (self.here, self.there):
             listed = {team["name"]: team["id"] for team in session.teams()}
             team = session.team_by_name(self.case.team)
             equal(listed.get(self.case.team), team["id"], "the listed team's id")
-            self.held.teams[session] = team["id"]
+            teams[session] = team["id"]
+        self.held.teams = teams
 
     def find_channel(self):
         shared = [self._shared_channels(session) for session in (self.here, self.there)]
         both = sorted(set(shared[0]) & set(shared[1]))
         wanted = self.case.channel or (both or [None])[0]
         expect(wanted in both, f"no shared channel at both: {shared[0]} and {shared[1]}")
-        self.held.channels = {}
+        channels = {}
         for session in (self.here, self.there):
             channel = session.channel_by_name(self.held.teams[session], wanted)
             equal(channel["name"], wanted, "the channel's name")
-            self.held.channels[session] = channel["id"]
+            channels[session] = channel["id"]
+        self.held.channels = channels
 
     def _shared_channels(self, session):
         listed = session.channels(self.held.teams[session])
@@ -100,7 +102,7 @@ class Story:
 
     def listen(self):
         expect(self.held.logged_in, "nobody is logged in")
-        self.held.events = {}
+        all_events = {}
         for session in (self.here, self.there):
             events = Events()
             session.listen(events)
@@ -109,7 +111,8 @@ class Story:
             hello = events.of("hello")[0]
             equal(hello["seq"], 0, "the number of hello")
             expect(hello["data"].get("connection_id"), "hello has no connection_id")
-            self.held.events[session] = events
+            all_events[session] = events
+        self.held.events = all_events
 
     def post(self):
         message = f"{self.case.word()} <b>&amp; *Grüße* \U0001f680"
@@ -268,6 +271,7 @@ class Story:
         self._event(self.there, "post_deleted", "post", "id", seen["id"])
 
     def resume(self):
+        expect(self.held.logged_in, "nobody is logged in")
         listener, author = self.here, self.there
         connection = Connection(self.case, listener)
         first = connection.next_event()
@@ -288,6 +292,7 @@ class Story:
         resumed.close()
 
     def resume_unknown(self):
+        expect(self.held.logged_in, "nobody is logged in")
         connection = Connection(self.case, self.here, connection_id="n" * 26, sequence_number=7)
         event = connection.next_event()
         equal(event["event"], "hello", "the first event")
@@ -299,6 +304,7 @@ class Story:
         equal(told_without_token(self.case, self.here), [], "what was told without a valid token")
 
     def log_out(self):
+        expect(self.held.logged_in, "nobody is logged in")
         token = self.there.token()
         self.there.log_out()
         try:
