@@ -798,7 +798,8 @@ pub struct Imported {
     pub skipped: u64,
 }
 
-/// What one compares between nodes: equal digests mean equal channels.
+/// What one compares between nodes: equal digests mean equal channels. Counts and digests are of
+/// what is, or was, shared with another partner.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Digests {
     pub posts: u64,

@@ -55,7 +55,7 @@ impl FileEntry {
             "mime_type": self.media_type,
             "width": 0,
             "height": 0,
-            "has_preview_image": false,
+            "has_preview_image": self.media_type.starts_with("image/"),
             "mini_preview": null,
             "remote_id": "",
             "archived": false,

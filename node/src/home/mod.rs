@@ -341,6 +341,16 @@ impl Home {
         people
     }
 
+    /// The user of this partner that a mention calls: `bob`, or `bob:bravo` as others write it.
+    fn called(&self, name: &str) -> Option<Account> {
+        let own = match name.split_once(':') {
+            Some((name, partner)) if self.partner_named(partner) == Some(self.node.partner) => name,
+            Some(_) => return None,
+            None => name,
+        };
+        self.people.by_name(&own.to_lowercase())
+    }
+
     /// Those who have no account here and are known by what they wrote.
     pub fn authors(&self) -> Vec<(Id, RemoteUser)> {
         let mut authors = self.feed.remote_users();

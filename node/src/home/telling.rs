@@ -159,7 +159,7 @@ fn mention(home: &Home, room: &Room, news: &News, post: &Post) -> Vec<Id> {
     let mut users: Vec<Id> = match all {
         true => home.members(room),
         false => {
-            let accounts = named.iter().filter_map(|name| home.people.by_name(name));
+            let accounts = named.iter().filter_map(|name| home.called(name));
             accounts
                 .map(|account| account.id)
                 .filter(|id| home.is_member(id, room))

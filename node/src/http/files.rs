@@ -1,7 +1,8 @@
-//! Files: handed over, told of, and given out. What is given out can run nowhere: it is an
-//! attachment of no type, and the browser is told to believe that.
+//! Files: handed over, told of, and given out. What is in a file decides as what it is given out,
+//! never what its sender says; and what could run is an attachment of no type.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, Query as RawQuery, State};
@@ -27,6 +28,9 @@ use super::{App, Web};
 use crate::api::{NewFile, Precedence};
 use crate::home::files::{FileEntry, Source};
 use crate::home::id::Id;
+use crate::media::{
+    self, MAX_IMAGE_BYTES, Preview, SNIFF_BYTES, Served, content_disposition, preview, sniff, strip,
+};
 use crate::service::answer::Items;
 use crate::service::files as service;
 
@@ -35,6 +39,10 @@ use crate::service::files as service;
 pub const FILE_BYTES: usize = 50 << 20;
 /// Uploads at a time: bounds that memory.
 static UPLOADS: Semaphore = Semaphore::const_new(4);
+/// Pictures that are drawn at a time: each may take some hundred megabytes for a second.
+static PREVIEWS: Semaphore = Semaphore::const_new(2);
+/// Pictures that are kept in memory, of some hundred kilobytes at most.
+const PREVIEWS_KEPT: usize = 64;
 /// How long whoever asks for a file waits until it has come from another partner, in seconds.
 const FETCH_S: u64 = 60;
 
@@ -43,8 +51,8 @@ pub fn routes() -> Router<Arc<Web>> {
         .route("/files", post(upload))
         .route("/files/{file}", get(download))
         .route("/files/{file}/info", get(info))
-        .route("/files/{file}/thumbnail", get(no_preview))
-        .route("/files/{file}/preview", get(no_preview))
+        .route("/files/{file}/thumbnail", get(thumbnail))
+        .route("/files/{file}/preview", get(large))
         .route("/files/{file}/link", get(no_link))
         .route("/teams/{team}/files/search", post(none_found))
         .layer(DefaultBodyLimit::max(FILE_BYTES + (1 << 20)))
@@ -109,6 +117,15 @@ async fn stage(
     bytes: &[u8],
 ) -> Answer<FileEntry> {
     let node = &web.home.node;
+    let kind = sniff(&bytes[..bytes.len().min(SNIFF_BYTES)], name);
+    // Where a picture was taken, and by whom, goes to nobody; a picture that cannot be read is kept
+    // as it is, and given out as no picture.
+    let cleaned = match kind.is_image() {
+        true => strip(bytes).unwrap_or_default(),
+        false => None,
+    };
+    let bytes = cleaned.as_deref().unwrap_or(bytes);
+    let media_type = kind.served_as().content_type;
     if bytes.len() > FILE_BYTES {
         return Err(Failure::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -121,7 +138,7 @@ async fn stage(
         channel: room.channel.to_hex(),
         user: me.account.username.clone(),
         name: name.clone(),
-        media_type: String::new(),
+        media_type: media_type.into(),
         size: bytes.len() as u64,
         to: Vec::new(),
         post: None,
@@ -138,7 +155,7 @@ async fn stage(
         channel: room.id,
         post: None,
         name,
-        media_type: String::new(),
+        media_type: media_type.into(),
         size: bytes.len() as u64,
         create_at: node.now_ms(),
         source: Source::Staged(upload),
@@ -180,9 +197,106 @@ pub async fn of_post(
     Ok(Answered(files.iter().map(FileEntry::shape).collect()))
 }
 
-async fn no_preview(me: Me, State(web): App, Path(name): Path<String>) -> Answer<()> {
-    file(&web, &me, &name)?;
-    Err(Failure::missing("preview"))
+async fn thumbnail(me: Me, State(web): App, Path(name): Path<String>) -> Answer<Response> {
+    let pictures = pictures(&web, &file(&web, &me, &name)?).await?;
+    Ok(picture(pictures.thumbnail.clone()))
+}
+
+async fn large(me: Me, State(web): App, Path(name): Path<String>) -> Answer<Response> {
+    let pictures = pictures(&web, &file(&web, &me, &name)?).await?;
+    let large = pictures.preview.as_ref().unwrap_or(&pictures.thumbnail);
+    Ok(picture(large.clone()))
+}
+
+/// Pictures are always drawn here, as JPEG.
+fn picture(bytes: Vec<u8>) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "image/jpeg"),
+        (CACHE_CONTROL, "private, max-age=86400"),
+    ];
+    (headers, bytes).into_response()
+}
+
+async fn pictures(web: &Web, entry: &FileEntry) -> Answer<Arc<Preview>> {
+    if let Some(drawn) = web.previews.get(&entry.id) {
+        return Ok(drawn);
+    }
+    let missing = || Failure::missing("preview");
+    let (Source::Posted(reference), true) = (&entry.source, entry.size <= MAX_IMAGE_BYTES as u64)
+    else {
+        return Err(missing());
+    };
+    let _turn = PREVIEWS.acquire().await.map_err(|_| missing())?;
+    let bytes = whole(web, reference, entry.size).await?;
+    let drawn = web.home.node.environment.work.run(move || preview(&bytes));
+    let drawn = Arc::new(drawn.await.map_err(|_| missing())?.map_err(|_| missing())?);
+    web.previews.put(entry.id, drawn.clone());
+    Ok(drawn)
+}
+
+/// A file that is held, in one piece.
+async fn whole(web: &Web, reference: &str, size: u64) -> Answer<Vec<u8>> {
+    let mut sink = |_| {};
+    service::fetch(
+        &web.home.node,
+        reference,
+        FETCH_S,
+        &mut Items::direct(&mut sink),
+    )
+    .await?;
+    let mut bytes = Vec::new();
+    for chunk in 0..size.div_ceil(limits::CHUNK_BYTES as u64) {
+        bytes.extend(service::read_bytes(&web.home.node, reference, chunk as u32).await?);
+    }
+    Ok(bytes)
+}
+
+/// Pictures that were drawn lately.
+#[derive(Default)]
+pub struct Previews {
+    drawn: Mutex<VecDeque<(Id, Arc<Preview>)>>,
+}
+
+impl Previews {
+    fn drawn(&self) -> MutexGuard<'_, VecDeque<(Id, Arc<Preview>)>> {
+        self.drawn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, file: &Id) -> Option<Arc<Preview>> {
+        let drawn = self.drawn();
+        drawn
+            .iter()
+            .find(|(id, _)| id == file)
+            .map(|(_, it)| it.clone())
+    }
+
+    fn put(&self, file: Id, preview: Arc<Preview>) {
+        let mut drawn = self.drawn();
+        drawn.push_back((file, preview));
+        if drawn.len() > PREVIEWS_KEPT {
+            drawn.pop_front();
+        }
+    }
+}
+
+/// As what a file may be given out: by what it begins with and, of a picture, only if all of it can
+/// be read as one.
+async fn served(web: &Web, entry: &FileEntry, reference: &str) -> Answer<Served> {
+    if entry.size == 0 {
+        return Ok(Served::ATTACHMENT);
+    }
+    let first = service::read_bytes(&web.home.node, reference, 0).await?;
+    let kind = sniff(&first[..first.len().min(SNIFF_BYTES)], &entry.name);
+    if !kind.is_image() {
+        return Ok(kind.served_as());
+    }
+    let is_readable = entry.size <= MAX_IMAGE_BYTES as u64
+        && strip(&whole(web, reference, entry.size).await?).is_ok();
+    Ok(if is_readable {
+        kind.served_as()
+    } else {
+        Served::ATTACHMENT
+    })
 }
 
 async fn no_link(_me: Me) -> Failure {
@@ -206,6 +320,7 @@ async fn download(
     let node = web.home.node.clone();
     let mut sink = |_| {};
     service::fetch(&node, &reference, FETCH_S, &mut Items::direct(&mut sink)).await?;
+    let served = served(&web, &entry, &reference).await?;
     let (from, to) = match range(&headers, entry.size)? {
         Some((from, to)) => (from, to),
         None => (0, entry.size),
@@ -241,12 +356,15 @@ async fn download(
             answered.insert(name, value);
         }
     };
-    set(CONTENT_TYPE, "application/octet-stream".into());
-    set(CONTENT_DISPOSITION, disposition(&entry.name));
+    set(CONTENT_TYPE, served.content_type.into());
+    set(
+        CONTENT_DISPOSITION,
+        content_disposition(served.inline, &entry.name),
+    );
     set(CONTENT_LENGTH, (to - from).to_string());
     set(
         CONTENT_SECURITY_POLICY,
-        "default-src 'none'; sandbox".into(),
+        media::CONTENT_SECURITY_POLICY.into(),
     );
     set(CACHE_CONTROL, "private, max-age=3600".into());
     set(ACCEPT_RANGES, "bytes".into());
@@ -285,30 +403,6 @@ fn range(headers: &HeaderMap, size: u64) -> Answer<Option<(u64, u64)>> {
             "The file is not as long as that.",
         )),
     }
-}
-
-/// The name that a browser saves a file under (RFC 6266, RFC 8187).
-fn disposition(name: &str) -> String {
-    let plain: String = name
-        .chars()
-        .map(|it| {
-            if it.is_ascii_alphanumeric() || "._- ".contains(it) {
-                it
-            } else {
-                '_'
-            }
-        })
-        .collect();
-    let escaped: String = name
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => {
-                (byte as char).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect();
-    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{escaped}")
 }
 
 /// A picture for a user who has none: a square of a colour that follows from who it is.

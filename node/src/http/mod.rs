@@ -27,6 +27,7 @@ use crate::home::Home;
 use crate::home::id::Id;
 use auth::LoginGate;
 use failure::Failure;
+use files::Previews;
 use misc::Statuses;
 
 /// The version of Mattermost's server whose API is spoken: mobile clients refuse one below 9.11.
@@ -39,6 +40,7 @@ pub struct Web {
     pub home: Arc<Home>,
     pub gate: LoginGate,
     pub statuses: Statuses,
+    pub previews: Previews,
 }
 
 pub type App = State<Arc<Web>>;
@@ -49,6 +51,7 @@ impl Web {
             home,
             gate: LoginGate::default(),
             statuses: Statuses::default(),
+            previews: Previews::default(),
         })
     }
 }

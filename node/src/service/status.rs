@@ -204,7 +204,7 @@ pub async fn digests(node: &Node) -> Result<Digests, ApiError> {
 
 fn digest(replica: &Replica, own: &PartnerId) -> Digests {
     let mut lanes = Lanes::default();
-    let mut channels = Vec::new();
+    let (mut channels, mut posts, mut events) = (Vec::new(), 0, 0);
     for channel in replica
         .channels()
         .values()
@@ -218,13 +218,18 @@ fn digest(replica: &Replica, own: &PartnerId) -> Digests {
             timeline: own_lanes.timeline(),
             state: own_lanes.state(),
         });
-        lanes.timelines.extend(own_lanes.timelines);
-        lanes.states.extend(own_lanes.states);
+        // Nobody else has what was never shared: there is nothing to compare.
+        if channel.present().members.len() > 1 {
+            posts += channel.posts();
+            events += channel.events();
+            lanes.timelines.extend(own_lanes.timelines);
+            lanes.states.extend(own_lanes.states);
+        }
     }
     channels.sort_by(|a, b| a.channel.cmp(&b.channel));
     Digests {
-        posts: channels.iter().map(|channel| channel.posts).sum(),
-        events: channels.iter().map(|channel| channel.events).sum(),
+        posts,
+        events,
         timeline: lanes.timeline(),
         state: lanes.state(),
         channels,

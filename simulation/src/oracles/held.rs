@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use comity_protocol::authority::{Ending, Scope};
 use comity_protocol::channel::Channel;
 use comity_protocol::graph::Pos;
 use comity_protocol::id::EventId;
@@ -61,18 +62,58 @@ pub fn lawful(node: usize, channel: &Channel, truth: &Truth) -> Verdict {
         let id = channel.entry(*pos).id;
         if let Some((Never::Shown, what)) = truth.never.get(&id)
             && !channel.is_flagged(*pos)
+            && !is_back(channel, truth, &id)
+            && !is_vouched(channel, truth, *pos)
         {
             return Err(("revocation", format!("node {node} shows {id}, {what}")));
         }
     }
     for pos in &channel.present().effective {
         let id = channel.entry(*pos).id;
-        if let Some((Never::Effective, what)) = truth.never.get(&id) {
+        if let Some((Never::Effective, what)) = truth.never.get(&id)
+            && !is_back(channel, truth, &id)
+        {
             let what = format!("node {node} gives effect to {id}, {what}");
             return Err(("revocation", what));
         }
     }
     Ok(())
+}
+
+/// Whether the removal of an event's author is void itself, and the author a member: it was an act of
+/// a seat that the root has transferred since, in a list that did not know of it. A wiped node's
+/// operator who does not wait until it has caught up does that.
+fn is_back(channel: &Channel, truth: &Truth, id: &EventId) -> bool {
+    let view = channel.present();
+    let author = truth.author(id);
+    let is_member = author.is_some_and(|author| view.member(&author).is_some());
+    let displaced = |ending: &Ending| matches!(ending.scope, Scope::Writer(_));
+    is_member && view.endings.iter().any(displaced)
+}
+
+/// Whether an honest partner that did not know of the removal has a message in the past of an event
+/// of its own. Whoever lost its disk had forgotten the removal, and heard from the removed partner
+/// before it heard of it again.
+fn is_vouched(channel: &Channel, truth: &Truth, message: Pos) -> bool {
+    let graph = channel.graph();
+    let author = channel.author(message).partner;
+    let endings = &channel.present().endings;
+    let endings: Vec<&Ending> = endings.iter().filter(|it| it.partner == author).collect();
+    let lane = channel.lane_of(message);
+    let chains = graph.chains().iter().enumerate();
+    let honest = chains.filter(|(_, it)| it.lane == lane && !truth.is_forker(&it.writer));
+    let mut events = honest.flat_map(|(number, it)| {
+        let entries = it.entries.iter().enumerate();
+        entries.map(move |(at, entry)| (number, it.first + at as u64, entry))
+    });
+    events.any(|(number, seq, entry)| {
+        let pos = Pos {
+            chain: number as u32,
+            seq,
+        };
+        let knows = |ending: &&Ending| graph.frontier_holds(entry.frontier, ending.pos);
+        graph.in_past(message, pos) && !endings.iter().any(knows)
+    })
 }
 
 /// Whoever a secret was wrapped to can read what is sealed under it.

@@ -54,7 +54,7 @@ pub struct Truth {
     positions: HashMap<(ChannelId, LaneId, WriterId, u64), EventId>,
     forked: HashSet<ChannelId>,
     ids: Vec<PartnerId>,
-    /// Partners' acceptances of their invitations.
+    /// Partners' acceptances of their invitations, and the charters of founders.
     acceptances: HashMap<EventId, (ChannelId, PartnerId)>,
     /// Key events, as they were learned.
     key_events: Vec<EventId>,
@@ -123,6 +123,12 @@ impl Truth {
     /// Whether a signature was made with the key of the event's writer.
     pub fn is_signed(&self, id: &EventId, signature: &Signature) -> bool {
         self.signed.contains(&(*id, signature.0))
+    }
+
+    /// The partner whose writer an event is of.
+    pub fn author(&self, id: &EventId) -> Option<PartnerId> {
+        let partner = self.partner_of.get(&self.event(id)?.writer)?;
+        self.ids.get(*partner).copied()
     }
 
     /// A signature that was made with the key of the event's writer.
@@ -207,7 +213,9 @@ impl Truth {
         if kind == Kind::Key {
             self.key_events.push(event.id);
         }
-        if let (Kind::Accept, Some(partner)) = (kind, self.partner_of.get(&header.writer)) {
+        if let (Kind::Accept | Kind::Charter, Some(partner)) =
+            (kind, self.partner_of.get(&header.writer))
+        {
             let accepted = (header.channel, self.ids[*partner]);
             self.acceptances.insert(event.id, accepted);
         }

@@ -185,6 +185,9 @@ pub fn play_seeds(plan: Plan) -> Summary {
                         summary.replayed += 1;
                         summary.replay_mismatches += u64::from(again != outcome.trace);
                     }
+                    if let (true, Some(failure)) = (plan.progress, &outcome.failure) {
+                        eprintln!("seed {seed} fails: {}", failure.oracle);
+                    }
                     summary.take(outcome);
                     if plan.progress && summary.seeds.is_multiple_of(100) {
                         let seconds = begin.elapsed().as_secs();

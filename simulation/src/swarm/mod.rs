@@ -464,10 +464,12 @@ impl Swarm {
             return;
         };
         let channels = replica.channels().iter();
-        self.joined.clear();
-        self.before.clear();
-        self.before
-            .extend(channels.map(|(id, channel)| (*id, channel.present().clone())));
+        let before = channels.map(|(id, channel)| (*id, channel.present().clone()));
+        // What a node wishes for may make another act at once.
+        let of_outer = (
+            std::mem::replace(&mut self.before, before.collect()),
+            std::mem::take(&mut self.joined),
+        );
         replica.handle(input, now);
         let mut outputs = Vec::new();
         while let Some(output) = replica.poll() {
@@ -480,6 +482,7 @@ impl Swarm {
                 self.fulfil(node, output);
             }
         }
+        (self.before, self.joined) = of_outer;
         self.begin_sync(node);
         while let Some((one, other)) = self.hang_ups.pop_first() {
             self.hang_up(one, other);
