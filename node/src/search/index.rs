@@ -8,10 +8,11 @@ use super::matching::{self, Ascending};
 use super::query::Query;
 use super::words;
 
-/// Edited and withdrawn posts stay in the lists until they are this many, and at least one of
-/// `STALE_PART` of all: then all lists are written anew, which for a million posts takes about a
-/// second.
-const MIN_STALE: usize = 4 * 1024;
+/// The pieces of edited and withdrawn posts stay in the lists until they are this many, which is
+/// a few hundred kilobytes, and at least one of `STALE_PART` of all: then all lists are written
+/// anew, which takes about as long as reading the texts once more. Pieces are counted, not posts,
+/// so that a long post that is edited again and again does not fill the memory.
+const MIN_STALE: usize = 32 * 1024;
 const STALE_PART: usize = 4;
 /// Numbers of posts on a page of the table: counted numbers fill it, scattered ones waste it.
 const PAGE: u32 = 256;
@@ -29,6 +30,8 @@ pub struct Index {
     entries: Vec<Entry>,
     times_ms: Vec<u64>,
     ordinals: BTreeMap<u32, Box<[u32; PAGE as usize]>>,
+    /// Pieces of all entries, and of those that are not found any more.
+    pieces: usize,
     stale: usize,
 }
 
@@ -38,6 +41,8 @@ struct Entry {
     number: u32,
     channel: u32,
     author: u32,
+    /// Its pieces, and one for itself.
+    pieces: u32,
 }
 
 /// A post to be found. Channel and author are the caller's own numbers.
@@ -99,6 +104,8 @@ impl Index {
             met.push((self.lists.word_for(piece.text), piece.place));
         });
         met.sort_unstable();
+        let pieces = met.len() as u32 + 1;
+        self.pieces += pieces as usize;
         for of_word in met.chunk_by(|left, right| left.0 == right.0) {
             let places = of_word.iter().map(|(_, place)| *place);
             self.lists.append(of_word[0].0, ordinal, places);
@@ -109,6 +116,7 @@ impl Index {
             number,
             channel: document.channel,
             author: document.author,
+            pieces,
         });
         self.times_ms.push(document.at_ms);
         self.point(number, ordinal);
@@ -118,12 +126,13 @@ impl Index {
     /// Takes out a post that was withdrawn. It is not found any more from now on; its words stay in
     /// memory until the lists are written anew.
     pub fn remove(&mut self, number: u32) {
-        if self.ordinal(number) == NONE {
+        let ordinal = self.ordinal(number);
+        if ordinal == NONE {
             return;
         }
         self.point(number, NONE);
-        self.stale += 1;
-        if self.stale >= MIN_STALE && self.stale >= self.entries.len() / STALE_PART {
+        self.stale += self.entries[ordinal as usize].pieces as usize;
+        if self.stale >= MIN_STALE && self.stale >= self.pieces / STALE_PART {
             self.rewrite();
         }
     }
@@ -220,6 +229,7 @@ impl Index {
             lists::reserve(&mut self.entries, 1);
             lists::reserve(&mut self.times_ms, 1);
             self.entries.push(*entry);
+            self.pieces += entry.pieces as usize;
             self.times_ms.push(old.times_ms[index]);
             self.point(entry.number, ordinal);
         }

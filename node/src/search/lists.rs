@@ -121,7 +121,7 @@ impl Lists {
         let index = word as usize;
         let distance = u64::from(ordinal - self.words[index].last);
         let several = places.len() > 1;
-        self.push_number(index, distance << 1 | u64::from(several));
+        self.push_number(index, (distance << 1) | u64::from(several));
         if several {
             self.push_number(index, places.len() as u64);
         }
@@ -253,7 +253,7 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     /// The next text's ordinal.
-    pub fn next(&mut self) -> Option<u32> {
+    pub fn next_text(&mut self) -> Option<u32> {
         self.step(|_| {})
     }
 
@@ -338,7 +338,7 @@ mod tests {
             assert_eq!(reader.next_into(&mut places), Some(ordinal));
             assert_eq!(places, expected);
         }
-        assert_eq!(reader.next(), None);
+        assert_eq!(reader.next_text(), None);
         let mut reader = lists.read(once);
         assert_eq!(reader.next_into(&mut places), Some(u32::MAX - 1));
         assert_eq!(places, [u32::MAX]);

@@ -132,7 +132,7 @@ impl Matching<'_> {
         let mut reader = self.lists.read(word);
         let mut within = within.map(Ascending);
         let mut texts = Vec::new();
-        while let Some(ordinal) = reader.next() {
+        while let Some(ordinal) = reader.next_text() {
             if within.as_ref().is_some_and(Ascending::is_over) {
                 break;
             }

@@ -132,7 +132,8 @@ fn random_run(random: &mut Random) -> (String, Condition) {
         post.pieces().windows(wanted.len()).any(|window| {
             let last = wanted.len() - 1;
             window[..last] == wanted[..last]
-                && (window[last] == wanted[last] || open && window[last].starts_with(wanted[last]))
+                && (window[last] == wanted[last]
+                    || (open && window[last].starts_with(wanted[last])))
         })
     };
     (typed, Box::new(met))
