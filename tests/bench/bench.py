@@ -29,6 +29,7 @@ SHORT = ("lat", "thr", "join")
 class Plan:
     phases: list[str]
     messages: int
+    outage_messages: int
     cut_s: float
     cutlong_s: float
     join_messages: int
@@ -45,8 +46,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     lab = Lab(state, options.tag)
     lab.down()
-    plan = Plan(options.phases, options.messages, options.cut, options.cutlong, options.join_messages,
-                options.join_members)
+    plan = Plan(options.phases, options.messages, options.outage_messages, options.cut,
+                options.cutlong, options.join_messages, options.join_members)
     log = state / "results" / time.strftime("%Y%m%d-%H%M%S.jsonl")
     records: list[dict] = []
 
@@ -105,6 +106,8 @@ def arguments():
                         help=f"of {','.join(SYSTEMS)} [all]")
     parser.add_argument("--messages", type=int, default=1_000,
                         help="of each streaming run [1000]")
+    parser.add_argument("--outage-messages", type=int, default=5_000, metavar="N",
+                        help="posted while B is cut off or down [5000]")
     parser.add_argument("--cut", type=float, default=30, metavar="S", help="[30]")
     parser.add_argument("--cutlong", type=float, default=240, metavar="S", help="[240]")
     parser.add_argument("--join-messages", type=int, default=1_000, metavar="N", help="[1000]")

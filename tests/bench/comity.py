@@ -46,7 +46,7 @@ class ComityUser(User):
         self.failure = None
 
     async def login(self):
-        connector = aiohttp.TCPConnector(socket_factory=lambda _: self.lab.socket(self.side))
+        connector = aiohttp.TCPConnector(socket_factory=lambda _: self.lab.endpoint(self.side))
         self.http = aiohttp.ClientSession(f"http://127.0.0.1:{USERS_PORT}", connector=connector)
         credentials = {"login_id": self.name, "password": PASSWORD}
         async with self.http.post("/api/v4/users/login", json=credentials) as answer:

@@ -92,7 +92,7 @@ class Lab:
                 stdout=output, stderr=subprocess.STDOUT, start_new_session=True, cwd=cwd,
                 env={**os.environ, **(environment or {})})
 
-    def socket(self, side: str) -> socket.socket:
+    def endpoint(self, side: str) -> socket.socket:
         """A TCP socket of that host, not connected yet: a socket stays where it was made."""
         self._enter(self.names[side])
         try:
@@ -103,7 +103,7 @@ class Lab:
         return made
 
     def connected(self, side: str, port: int) -> socket.socket:
-        made = self.socket(side)
+        made = self.endpoint(side)
         made.settimeout(10)
         made.connect(("127.0.0.1", port))
         made.setblocking(False)

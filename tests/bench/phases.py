@@ -18,7 +18,6 @@ WINDOW = 200
 # Without news for so long, what is missing counts as lost.
 STALL_S = 60
 HEAL_STALL_S = 90
-OUTAGE_MESSAGES = 5_000
 PAUSE_S = 0.005
 PUSHED_S = 20
 ANSWER_S = 30
@@ -79,7 +78,7 @@ class Phases:
         begun = time.perf_counter()
         await self.bob.close()
         self.system.stop("B", kill=True)
-        stream = await self._stream(OUTAGE_MESSAGES, by_a=True)
+        stream = await self._stream(self.plan.outage_messages, by_a=True)
         up = time.perf_counter()
         self.system.start("B")
         restart_s = elapsed(up)
@@ -88,7 +87,7 @@ class Phases:
         self.bob.heard = pushed.add
         fetch = await self._fetched(stream.first, begun)
         await asyncio.sleep(max(0.0, PUSHED_S - elapsed(up)))
-        ours = {n for n in pushed if stream.first <= n < stream.first + OUTAGE_MESSAGES}
+        ours = {n for n in pushed if stream.first <= n < stream.first + self.plan.outage_messages}
         self.write("stopb", posted=len(stream.accepted), restart_s=restart_s, pushed=len(ours), **fetch)
         await self._anew()
 
@@ -115,24 +114,24 @@ class Phases:
         arrivals: list[tuple[int, float]] = []
         self.bob.heard = lambda n: arrivals.append((n, time.perf_counter()))
         try:
-            stream = await self._stream(OUTAGE_MESSAGES, by_a=True, keep_bob=True)
+            stream = await self._stream(self.plan.outage_messages, by_a=True, keep_bob=True)
             await asyncio.sleep(max(0.0, hold_s - elapsed(begun)))
         finally:
             self.system.lab.heal()
         healed, held_s = time.perf_counter(), elapsed(begun)
         news, seen = time.perf_counter(), 0
-        while len({n for n, _ in arrivals}) < OUTAGE_MESSAGES and elapsed(news) < HEAL_STALL_S:
+        while len({n for n, _ in arrivals}) < self.plan.outage_messages and elapsed(news) < HEAL_STALL_S:
             await asyncio.sleep(PAUSE_S * 10)
             if len(arrivals) > seen:
                 seen, news = len(arrivals), time.perf_counter()
-        ours = [(n, t) for n, t in arrivals if stream.first <= n < stream.first + OUTAGE_MESSAGES]
+        ours = [(n, t) for n, t in arrivals if stream.first <= n < stream.first + self.plan.outage_messages]
         after = [round(t - healed, 2) for _, t in ours]
-        cost = meter.cost(OUTAGE_MESSAGES)
+        cost = meter.cost(self.plan.outage_messages)
         probe, self.next = self.next, self.next + 1
         self.alice.post(probe)
         await asyncio.sleep(10)
         self.write(what, held_s=held_s, posted=len(stream.accepted),
-                   **judged([n for n, _ in ours], stream.first, OUTAGE_MESSAGES),
+                   **judged([n for n, _ in ours], stream.first, self.plan.outage_messages),
                    first_s=after[0] if after else None, last_s=after[-1] if after else None,
                    new_message_arrives=any(n == probe for n, _ in arrivals), **cost)
         self.write(f"{what}-asked", **await self._fetched(stream.first, begun))
@@ -141,7 +140,7 @@ class Phases:
     async def _fetched(self, first: int, since: float) -> dict:
         begun = time.perf_counter()
         try:
-            have = await self.system.fetched(first, OUTAGE_MESSAGES, elapsed(since))
+            have = await self.system.fetched(first, self.plan.outage_messages, elapsed(since))
         except (TimeoutError, OSError, RuntimeError) as failure:
             return {"have": 0, "fetch_s": elapsed(begun), "failure": repr(failure)}
         return {"have": len(have), "fetch_s": elapsed(begun)}

@@ -5,6 +5,7 @@ import asyncio
 import base64
 import datetime
 import hashlib
+import itertools
 import re
 import time
 import xml.etree.ElementTree as ElementTree
@@ -160,13 +161,18 @@ class XmppSystem(System):
 
     registered = False
 
+    def __init__(self, lab, directory):
+        super().__init__(lab, directory)
+        # A name once used may still stand in the room; a short one, for it travels.
+        self.fresh = itertools.count()
+
     async def pair(self):
         register, self.registered = not self.registered, True
         users = []
         for side, name in (("A", "alice"), ("B", "bob")):
-            user = XmppUser(self.lab, side, name, f"r{time.monotonic_ns()}")
+            user = XmppUser(self.lab, side, name, f"r{next(self.fresh)}")
             await user.connect(register)
-            await user.enter(ROOM, f"{name}{time.monotonic_ns()}")
+            await user.enter(ROOM, f"{name}{next(self.fresh)}")
             users.append(user)
         await asyncio.sleep(0.5)
         for user in users:
@@ -179,9 +185,9 @@ class XmppSystem(System):
         return user
 
     async def fetched(self, first, count, seconds):
-        user = await XmppUser(self.lab, "B", "bob", f"f{time.monotonic_ns()}").connect()
+        user = await XmppUser(self.lab, "B", "bob", f"f{next(self.fresh)}").connect()
         try:
-            await user.enter(ROOM, f"bob{time.monotonic_ns()}")
+            await user.enter(ROOM, f"bob{next(self.fresh)}")
             since = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds + 5)
             numbers = await user.archive(ROOM, since.strftime("%Y-%m-%dT%H:%M:%SZ"))
         finally:
