@@ -40,6 +40,8 @@ def main():
     options = arguments()
     if os.geteuid() != 0:
         raise SystemExit("root is needed: every new host on this machine takes it")
+    if "comity" in options.systems and not options.comity.exists():
+        raise SystemExit(f"{options.comity} does not exist: build it, or name another by --comity")
     state = options.state.resolve()
     (state / "results").mkdir(parents=True, exist_ok=True)
     held = alone(state)

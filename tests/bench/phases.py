@@ -39,6 +39,8 @@ class Phases:
         for phase in self.plan.phases:
             await getattr(self, phase)()
         self.write("end", memory_mib=self.system.memory(), messages=self.next)
+        await self.alice.close()
+        await self.bob.close()
 
     def write(self, what: str, **values):
         self.record({"system": self.system.name, "what": what, **values,
