@@ -208,11 +208,18 @@ class Comity(System):
             progress.set()
 
         user.accepted = took
+        begun = time.monotonic()
         for number in range(first, first + count):
             user.post(number)
         while accepted < count:
+            if user.failure:
+                raise user.failure
             progress.clear()
-            await asyncio.wait_for(progress.wait(), PATIENCE_S)
+            try:
+                await asyncio.wait_for(progress.wait(), 1)
+            except TimeoutError:
+                if time.monotonic() - begun > PATIENCE_S + count / 10:
+                    raise SystemExit(f"A took {accepted} of {count} messages") from None
         for member in range(members):
             self.add_user("A", f"member{member}")
         ids = [u["id"] for u in await self.all_users(user) if u["username"].startswith("member")]
