@@ -1,7 +1,7 @@
 # `make demo`, `make test` and `make bench` do everything, set-up included, on a Debian with git,
 # make, gcc and rustup. All build with one profile, so that RocksDB is compiled once.
 
-.PHONY: demo test bench simulate soak fuzz swarm planted setup format lint unit simulated fuzzed
+.PHONY: demo test bench bench-users simulate soak fuzz swarm planted setup format lint unit simulated fuzzed
 .PHONY: documentation purity swarm-build programs
 .NOTPARALLEL:
 
@@ -21,6 +21,12 @@ test: setup format lint unit simulated fuzzed documentation purity
 bench: setup
 	cargo build $(CARGO_FLAGS) --bin comity
 	cargo bench --profile release --locked --bench mesh -- $(ARGS)
+
+# The same through what users use, beside ejabberd and Prosody on this machine; takes root. A short
+# run; more by arguments, such as: make bench-users ARGS=--full
+bench-users: setup
+	cargo build $(CARGO_FLAGS) --bin comity
+	tests/bench/run.sh --comity $(TARGET)/release/comity $(ARGS)
 
 # How long the harness plays, in minutes; how long `make soak` does, in hours; how long every decoder
 # is fed, in seconds. What fails is written to FOUND.
