@@ -100,12 +100,20 @@ pub fn room(web: &Web, me: &Me, channel: &str) -> Answer<Arc<Room>> {
     found.ok_or_else(|| Failure::missing("channel"))
 }
 
+/// A channel that the asker may know of: one that it is in, or may join.
+fn visible(web: &Web, me: &Me, room: &Room) -> bool {
+    web.home.is_member(&me.id(), room) || (web.home.is_open(room) && !is_direct(room))
+}
+
 fn shape(web: &Web, me: &Me, room: &Room) -> Value {
     shapes::channel(&web.home, room, Some(&me.id()))
 }
 
 async fn one(me: Me, State(web): App, Path(channel): Path<String>) -> Answer<Answered<Value>> {
-    Ok(Answered(shape(&web, &me, &*room(&web, &me, &channel)?)))
+    let found = web.home.feed.room(&id(&channel, "channel")?);
+    let found = found.filter(|room| visible(&web, &me, room));
+    let found = found.ok_or_else(|| Failure::missing("channel"))?;
+    Ok(Answered(shape(&web, &me, &found)))
 }
 
 #[derive(Deserialize)]
@@ -336,8 +344,7 @@ async fn join(
         .feed
         .room(&id(&channel, "channel")?)
         .filter(|room| home.is_open(room));
-    let room =
-        room.filter(|room| home.is_member(&me.id(), room) || crate::home::joins_by_itself(room));
+    let room = room.filter(|room| visible(&web, &me, room));
     let room = room.ok_or_else(|| Failure::missing("channel"))?;
     if !home.people.is_own(&user) || is_direct(&room) {
         return Err(Failure::forbidden(
@@ -439,7 +446,12 @@ async fn of_team(
     Path(team): Path<String>,
     Query(page): Query<Page>,
 ) -> Answer<Answered<Vec<Value>>> {
-    let rooms = page.of(in_team(&web, &me, &id(&team, "team")?));
+    let team = id(&team, "team")?;
+    let mut rooms = web.home.feed.rooms();
+    rooms.retain(|room| {
+        visible(&web, &me, room) && !is_direct(room) && web.home.team_of(room).id == team
+    });
+    let rooms = page.of(rooms);
     Ok(Answered(
         rooms.iter().map(|room| shape(&web, &me, room)).collect(),
     ))
@@ -468,7 +480,12 @@ async fn by_names(
 }
 
 fn named(web: &Web, me: &Me, team: &Id, name: &str) -> Answer<Answered<Value>> {
-    let rooms = web.home.rooms_of(&me.id()).into_iter();
+    let rooms = web
+        .home
+        .feed
+        .rooms()
+        .into_iter()
+        .filter(|room| visible(web, me, room));
     let mut rooms = rooms.filter(|room| is_direct(room) || web.home.team_of(room).id == *team);
     let found = rooms.find(|room| shapes::channel_name(&web.home, room) == name);
     let found = found.ok_or_else(|| Failure::missing("channel"))?;

@@ -15,13 +15,14 @@ mod users;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use axum::{Router, ServiceExt};
 use tokio::net::TcpListener;
+use tower::util::MapRequest;
 
 use crate::home::Home;
 use crate::home::id::Id;
@@ -63,8 +64,26 @@ pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Serves until the node ends.
 pub async fn serve(listener: TcpListener, web: Arc<Web>) -> std::io::Result<()> {
-    let service = router(web).into_make_service_with_connect_info::<SocketAddr>();
+    let service = MapRequest::new(router(web), without_empty_parts);
+    let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(service);
     axum::serve(listener, service).await
+}
+
+/// Clients write `//` in paths here and there, and mean `/`.
+fn without_empty_parts(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if !path.contains("//") {
+        return request;
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let query = request
+        .uri()
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
+    if let Ok(uri) = format!("/{}{query}", parts.join("/")).parse() {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 fn router(web: Arc<Web>) -> Router {

@@ -1,7 +1,7 @@
 //! No byte of a lane to a partner that is not entitled to it: looked at for every frame that an
 //! honest node sends, in what the frame says, against what the lanes' ids say of their audiences.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use comity_protocol::authority::{Status, View};
@@ -35,8 +35,6 @@ pub struct Sending<'a> {
     /// The sender's channels before the fact that it acts on: it may have sent something first, and
     /// then learned that the receiver is out.
     pub before: &'a [(ChannelId, Arc<View>)],
-    /// The partners' acceptances that it stored upon the fact: one may have joined and left in it.
-    pub joined: &'a BTreeSet<(ChannelId, PartnerId)>,
 }
 
 impl Entitlement {
@@ -137,8 +135,12 @@ impl Sending<'_> {
     }
 
     fn is_entitled(&self, truth: &Truth, channel: ChannelId, lane: LaneId) -> bool {
-        let joined = self.joined.contains(&(channel, self.partner));
-        let between = joined.then_some(Status::Active);
+        // Whose membership ended upon the very fact may have been a member in the midst of it.
+        let ended = self
+            .status(channel)
+            .is_some_and(|status| status > Status::Active);
+        let just_ended = ended && self.status(channel) != self.status_before(channel);
+        let between = just_ended.then_some(Status::Active);
         [self.status(channel), self.status_before(channel), between]
             .iter()
             .any(|status| match status {

@@ -54,8 +54,6 @@ pub struct Truth {
     positions: HashMap<(ChannelId, LaneId, WriterId, u64), EventId>,
     forked: HashSet<ChannelId>,
     ids: Vec<PartnerId>,
-    /// Partners' acceptances of their invitations, and the charters of founders.
-    acceptances: HashMap<EventId, (ChannelId, PartnerId)>,
     /// Key events, as they were learned.
     key_events: Vec<EventId>,
     signed: HashSet<(EventId, [u8; 64])>,
@@ -153,11 +151,6 @@ impl Truth {
         })
     }
 
-    /// Which partner's acceptance a row stores, if it does.
-    pub fn acceptance(&self, row: &Row) -> Option<(ChannelId, PartnerId)> {
-        self.acceptances.get(&event_of(row)?).copied()
-    }
-
     /// Takes an event that a node stores; nothing where the row is of something else.
     pub fn take(
         &mut self,
@@ -212,12 +205,6 @@ impl Truth {
         }
         if kind == Kind::Key {
             self.key_events.push(event.id);
-        }
-        if let (Kind::Accept | Kind::Charter, Some(partner)) =
-            (kind, self.partner_of.get(&header.writer))
-        {
-            let accepted = (header.channel, self.ids[*partner]);
-            self.acceptances.insert(event.id, accepted);
         }
         self.events.insert(
             event.id,

@@ -238,8 +238,6 @@ pub struct Swarm {
     oracles: Oracles,
     /// The channels of the node that acts, as they were before.
     before: Vec<(ChannelId, Arc<View>)>,
-    /// The partners whose acceptance it has stored since then.
-    joined: BTreeSet<(ChannelId, PartnerId)>,
     /// Everybody in the core has said something since the quiet began.
     spoken: bool,
     /// The first order of those words, and what they are, once they are stored.
@@ -312,7 +310,6 @@ impl Swarm {
             hang_ups: BTreeSet::new(),
             overheard: Vec::new(),
             before: Vec::new(),
-            joined: BTreeSet::new(),
             spoken: false,
             first_word: None,
             words: Vec::new(),
@@ -466,10 +463,7 @@ impl Swarm {
         let channels = replica.channels().iter();
         let before = channels.map(|(id, channel)| (*id, channel.present().clone()));
         // What a node wishes for may make another act at once.
-        let of_outer = (
-            std::mem::replace(&mut self.before, before.collect()),
-            std::mem::take(&mut self.joined),
-        );
+        let of_outer = std::mem::replace(&mut self.before, before.collect());
         replica.handle(input, now);
         let mut outputs = Vec::new();
         while let Some(output) = replica.poll() {
@@ -482,7 +476,7 @@ impl Swarm {
                 self.fulfil(node, output);
             }
         }
-        (self.before, self.joined) = of_outer;
+        self.before = of_outer;
         self.begin_sync(node);
         while let Some((one, other)) = self.hang_ups.pop_first() {
             self.hang_up(one, other);

@@ -433,7 +433,6 @@ impl Swarm {
         for row in rows {
             let verdict = self.oracles.accepted(partner, byzantine, row, self.now_ms);
             self.judge(verdict);
-            self.joined.extend(self.oracles.truth.acceptance(row));
         }
         let replica = self.nodes[node].replica.as_ref();
         if let Some(replica) = replica.filter(|_| !byzantine) {
@@ -463,7 +462,6 @@ impl Swarm {
             partner,
             class,
             before: &self.before,
-            joined: &self.joined,
         };
         self.oracles.pulse.frame(node, to, bytes, self.now_ms);
         let (oracle, truth) = (&mut self.oracles.entitlement, &self.oracles.truth);
@@ -488,7 +486,6 @@ impl Swarm {
             partner: range.peer,
             class: StreamClass::Backfill,
             before: &self.before,
-            joined: &self.joined,
         };
         let verdict = sending.range(&self.oracles.truth, range);
         self.judge(verdict);
