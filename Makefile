@@ -2,7 +2,7 @@
 # make, gcc and rustup. All build with one profile, so that RocksDB is compiled once.
 
 .PHONY: demo test bench bench-users simulate soak fuzz swarm planted setup format lint unit simulated fuzzed
-.PHONY: documentation purity swarm-build programs
+.PHONY: clients documentation purity swarm-build programs
 .NOTPARALLEL:
 
 CARGO_FLAGS := --release --locked
@@ -14,7 +14,7 @@ ARGS ?=
 demo: setup
 	cargo run $(CARGO_FLAGS) --bin comity -- demo $(ARGS)
 
-test: setup format lint unit simulated fuzzed documentation purity
+test: setup format lint unit clients simulated fuzzed documentation purity
 	@$(call stage,all tests passed)
 
 # What replication costs, beside floors and peers; docs/performance.md explains the rows.
@@ -119,6 +119,21 @@ unit:
 	cargo test $(CARGO_FLAGS) --workspace --no-run
 	@$(call stage,tests: running)
 	cargo test $(CARGO_FLAGS) --workspace
+
+# Clients of Mattermost that others wrote, each at two partners of a demonstration; they are installed
+# once, outside the tree.
+CLIENT_PACKAGES := $(strip \
+  $(if $(shell command -v npm),,nodejs npm) \
+  $(if $(shell command -v python3),,python3) \
+  $(if $(shell python3 -c 'import venv, ensurepip' 2>/dev/null && echo yes),,python3-venv))
+
+clients: programs
+	@$(call stage,clients that others wrote)
+	@test -z '$(CLIENT_PACKAGES)' || { \
+	  $(AS_ROOT) apt-get update >&2 && \
+	  $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install --yes --no-install-recommends $(CLIENT_PACKAGES) >&2; }
+	@tests/clients/run.sh $(TARGET)/release/comity
 
 # What the tests have built is run, for as long as MINUTES and SECONDS say.
 simulated: programs swarm-build

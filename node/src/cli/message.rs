@@ -271,6 +271,8 @@ mod tests {
             form: LaneForm::Open,
             audience: Vec::new(),
             reply_to: None,
+            replies: 0,
+            last_reply_at: 0,
             edit_at: None,
             state: "shown".into(),
             forked: false,

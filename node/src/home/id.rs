@@ -15,7 +15,7 @@ pub const DIGITS: usize = 26;
 
 /// The id of something that clients name. Ids of what replicates (posts, channels, users, teams)
 /// follow from what it is, so that every partner's node gives it the same.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub [u8; BYTES]);
 
 impl Id {

@@ -211,7 +211,7 @@ pub fn end(web: &Web, user: Id, session: Id) -> Answer<bool> {
 
 /// Puts a decision about a user on record.
 pub fn record(web: &Web, action: &str, text: &str) {
-    if let Err(error) = web.home.node.audit.record_all([(action, text)].into_iter()) {
+    if let Err(error) = web.home.node.audit.record_all([(action, text)]) {
         tracing::error!(%error, "a log-in is not on record");
     }
 }

@@ -317,7 +317,7 @@ fn a_post_is_found_whole_and_by_its_parts() {
         assert_eq!(find(&index, typed), [1], "{typed}");
     }
     assert_eq!(find(&index, "東京"), [2]);
-    assert_eq!(find(&index, "京東"), []);
+    assert!(find(&index, "京東").is_empty());
     assert_eq!(find(&index, "กรุง"), [3]);
 }
 
@@ -336,7 +336,7 @@ fn a_mention_is_nobody_else() {
     assert_eq!(find(&index, "\"@user.name hi\""), [1]);
     assert_eq!(find(&index, "@alice"), [3]);
     assert_eq!(find(&index, "@alice:bravo"), [3]);
-    assert_eq!(find(&index, "#tag"), []);
+    assert!(find(&index, "#tag").is_empty());
     assert_eq!(find(&index, "#tag-1"), [3]);
 }
 
@@ -353,12 +353,12 @@ fn what_was_edited_or_withdrawn_is_found_no_more() {
             tokens: vec![0],
         },
     );
-    assert_eq!(find(&index, "old"), []);
+    assert!(find(&index, "old").is_empty());
     assert_eq!(find(&index, "red"), [0]);
     index.remove(0);
     index.remove(0);
     index.remove(77);
-    assert_eq!(find(&index, "red"), []);
+    assert!(find(&index, "red").is_empty());
     assert_eq!(find(&index, "words"), [1]);
 }
 
@@ -383,11 +383,11 @@ fn what_may_not_be_read_is_not_counted() {
 #[test]
 fn names_of_nobody_find_nothing_and_exclude_nothing() {
     let index = index_of(&["red"]);
-    assert_eq!(find(&index, "red in:nowhere"), []);
-    assert_eq!(find(&index, "from:nobody"), []);
+    assert!(find(&index, "red in:nowhere").is_empty());
+    assert!(find(&index, "from:nobody").is_empty());
     assert_eq!(find(&index, "red -in:nowhere -from:nobody"), [0]);
     assert_eq!(find(&index, "-blue"), [0]);
-    assert_eq!(find(&Index::default(), "-blue"), []);
+    assert!(find(&Index::default(), "-blue").is_empty());
 }
 
 #[test]

@@ -41,12 +41,6 @@ pub struct Account {
     pub bot_description: String,
 }
 
-impl Default for Id {
-    fn default() -> Id {
-        Id([0; 16])
-    }
-}
-
 impl Account {
     pub fn is_active(&self) -> bool {
         self.disabled_ms == 0

@@ -14,9 +14,7 @@ use crate::store::StoreError;
 
 /// The longest category, name and value of a preference, in bytes.
 const PREFERENCE_BYTES: [usize; 3] = [32, 64, 20_000];
-/// How long a client may repeat a post and get the first one's answer.
-pub const PENDING_MS: u64 = 24 * 3_600_000;
-/// Posts that are remembered for that; the oldest go first.
+/// Posts that a client may repeat and get the first one's answer; the oldest are forgotten first.
 const PENDINGS: usize = 100_000;
 
 /// A user in a channel.

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Starts a demonstration of three partners, plays the clients' scenarios on it, and ends it.
+# Usage: run.sh COMITY [ARGUMENTS OF run.py]
+set -euo pipefail
+here="$(dirname "$0")"
+comity="$1"
+shift
+work="$(mktemp -d)"
+"$comity" demo --ready "$work/ready.json" >"$work/demo.txt" 2>&1 &
+demo=$!
+trap 'kill "$demo" 2>/dev/null; wait "$demo" 2>/dev/null; rm -rf "$work"' EXIT
+
+deadline=$((SECONDS + 120))
+until [[ -f "$work/ready.json" ]]; do
+    if ! kill -0 "$demo" 2>/dev/null || ((SECONDS > deadline)); then
+        echo "the demonstration did not come up:" >&2
+        tail -n 20 "$work/demo.txt" >&2
+        exit 2
+    fi
+    sleep 0.2
+done
+"$here/run.py" --ready "$work/ready.json" "$@"
