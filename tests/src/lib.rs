@@ -16,6 +16,7 @@ mod lab;
 mod node;
 mod outage;
 mod outcome;
+pub mod people;
 mod power;
 pub mod power_cuts;
 mod proxy;

@@ -131,6 +131,7 @@ pub enum UserCommand {
     #[command(after_help = "Example:\n  comity user disable alice")]
     Disable(UserName),
     /// Let a user log in again
+    #[command(after_help = "Example:\n  comity user enable alice")]
     Enable(UserName),
 }
 

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use comity_protocol::authority::Status;
-use comity_protocol::body::{ReactBody, Role};
+use comity_protocol::body::{MessageBody, ReactBody, Role};
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::Canonical as _;
 use comity_protocol::event::{Event, Kind};
 use comity_protocol::graph::Pos;
 use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::keys::open;
+use comity_protocol::lane::LaneForm;
 use comity_protocol::replica::Replica;
 
 use super::id::Id;
@@ -93,6 +94,19 @@ pub struct News {
     pub t_ms: u64,
     /// Of a reaction that can be read: which, and whether it was taken back.
     pub reaction: Option<(String, bool)>,
+    /// Of a post that can be read and that nothing was done to yet.
+    pub fresh: Option<Fresh>,
+}
+
+/// All that there is to know of a post when it has just come.
+#[derive(Debug, Clone)]
+pub struct Fresh {
+    pub message: String,
+    pub claimed_ms: u64,
+    /// The partners that it is for, where it is not for all.
+    pub audience: Option<Vec<PartnerId>>,
+    pub late: bool,
+    pub forked: bool,
 }
 
 #[derive(Default)]
@@ -254,6 +268,7 @@ impl Feed {
             let news = pos.and_then(|pos| news_at(channel, pos));
             if let Some(mut news) = news {
                 news.reaction = reaction(replica, event);
+                news.fresh = fresh(replica, channel, news.pos, event);
                 state.take(&news, now_ms.max(news.t_ms));
                 all.push(news);
             } else if kind.is_control_act()
@@ -371,6 +386,28 @@ fn news_at(channel: &Channel, pos: Pos) -> Option<News> {
             .map_or_else(String::new, |user| user.as_str().to_string()),
         t_ms: entry.t,
         reaction: None,
+        fresh: None,
+    })
+}
+
+fn fresh(replica: &Replica, channel: &Channel, pos: Pos, event: &Event) -> Option<Fresh> {
+    let header = &event.header;
+    let is_plain = header.kind() == Kind::Post && channel.about(pos).is_empty();
+    if !is_plain || channel.is_flagged(pos) || channel.is_erased(pos) {
+        return None;
+    }
+    let secret = header
+        .key_event
+        .and_then(|key_event| replica.secret(&key_event));
+    let body = MessageBody::from_bytes(&open(event, secret).ok()?).ok()?;
+    let lane = channel.lane(&header.lane)?;
+    let is_directed = lane.form == LaneForm::Directed;
+    Some(Fresh {
+        message: body.message,
+        claimed_ms: header.claimed_ms,
+        audience: is_directed.then(|| lane.audience.iter().copied().collect()),
+        late: channel.is_late(pos),
+        forked: channel.is_forked(pos),
     })
 }
 
@@ -397,6 +434,7 @@ fn control_news(channel: &Channel, pos: Pos, kind: Kind) -> News {
         user: String::new(),
         t_ms: channel.entry(pos).t,
         reaction: None,
+        fresh: None,
     }
 }
 

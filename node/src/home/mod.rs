@@ -14,7 +14,8 @@ pub mod shapes;
 mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
 use comity_protocol::authority::Status;
 use comity_protocol::graph::Pos;
@@ -90,6 +91,7 @@ impl Home {
         tokio::spawn(telling::run(home.clone(), committed));
         home.found_common_room().await?;
         tokio::spawn(index_all(home.clone()));
+        tokio::spawn(write_marks(Arc::downgrade(&home)));
         Ok(home)
     }
 
@@ -470,6 +472,19 @@ async fn index_all(home: Arc<Home>) {
         }
     }
 }
+
+/// Writes what people have read, every now and then: nobody was promised it.
+async fn write_marks(home: Weak<Home>) {
+    loop {
+        tokio::time::sleep(MARKS_WRITTEN).await;
+        let Some(home) = home.upgrade() else { return };
+        if let Err(error) = home.people.write_marks() {
+            tracing::warn!(%error, "what people have read is not written");
+        }
+    }
+}
+
+const MARKS_WRITTEN: Duration = Duration::from_secs(1);
 
 /// Posts that are read at a time for the search index: others come in between.
 const INDEXED_AT_A_TIME: usize = 256;

@@ -7,11 +7,11 @@ use comity_protocol::event::Kind;
 use comity_protocol::graph::Pos;
 use comity_protocol::id::{ChannelId, PartnerId};
 
-use super::feed::{Place, Room};
+use super::feed::{Fresh, News, Place, Room};
 use super::files::Source;
 use super::id::Id;
 use super::people::{Account, Pending};
-use super::shapes::Post;
+use super::shapes::{self, Post};
 use super::{DIRECT, Home, begin, is_direct};
 use crate::api::{ApiError, History, Precedence, Role};
 use crate::search::{Names, Options, Query};
@@ -75,24 +75,48 @@ impl Home {
         }
         let draft = messages::NewPost {
             user: author.username.clone(),
-            message: new.message,
+            message: new.message.clone(),
             reply_to: None,
             create_at_ms: Some(claimed_ms),
             precedence: Precedence::Routine,
             to: new.to,
         };
-        let written = messages::post_in(&self.node, room.channel, reply_to, draft, rows).await?;
-        let id = super::shapes::id_of_hex(&written.id);
-        let id = id.ok_or_else(|| failure::node("internal", "an event's id is no id"))?;
+        let is_directed = !draft.to.is_empty();
+        let posting = messages::post_in(&self.node, room.channel, reply_to, draft, rows);
+        let (written, left_out) = posting.await?;
+        let id = Id::of_event(&written.id);
         if !new.asked_as.is_empty() {
             pending.post = Some(id);
             self.people.note_pending(user, &new.asked_as, pending);
         }
         let place = self.place_soon(id).await?;
-        for file in new.files {
-            self.post_file(&file, (room.channel, place.pos)).await?;
+        for file in &new.files {
+            self.post_file(file, (room.channel, place.pos)).await?;
         }
-        let mut made = self.render_one(room, place).await?;
+        let audience = (is_directed || !left_out.is_empty()).then_some(written.audience);
+        let news = News {
+            channel: room.channel,
+            pos: place.pos,
+            event: written.id,
+            kind: Kind::Post,
+            about: place.root.map(|root| (root, place.pos)),
+            partner: self.node.partner,
+            user: author.username.clone(),
+            t_ms: claimed_ms,
+            reaction: None,
+            fresh: Some(Fresh {
+                message: new.message,
+                claimed_ms,
+                audience: audience.map(|partners| partners.into_iter().collect()),
+                late: false,
+                forked: false,
+            }),
+        };
+        let made = shapes::fresh(self, room, &news).filter(|_| new.files.is_empty());
+        let mut made = match made {
+            Some(made) => made,
+            None => self.render_one(room, place).await?,
+        };
         made.pending_post_id = new.asked_as;
         Ok(made)
     }

@@ -2,10 +2,11 @@
 //! teams.
 
 use comity_protocol::authority::Status;
+use comity_protocol::id::PartnerId;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::feed::{RemoteUser, Room};
+use super::feed::{News, RemoteUser, Room};
 use super::id::Id;
 use super::people::{Account, Marks, Preference, Session, SessionKind};
 use super::{COMMON_ROOM, Home, Team, is_direct};
@@ -80,10 +81,9 @@ pub fn id_of_hex(hex: &str) -> Option<Id> {
 pub fn post(home: &Home, room: &Room, info: &PostInfo) -> Option<Post> {
     let id = id_of_hex(&info.id)?;
     let (user_id, remote) = home.author_id(&info.author);
-    let updated = home
-        .feed
-        .place(&id)
-        .map_or(info.create_at, |place| place.updated_ms);
+    let place = home.feed.place(&id);
+    let updated = place.map_or(info.create_at, |place| place.updated_ms);
+    let root = place.and_then(|place| place.root);
     let deleted = info.state == "withdrawn";
     let reaction = |given: &crate::api::ReactionInfo| {
         let (user_id, remote) = home.author_id(&given.author);
@@ -104,46 +104,103 @@ pub fn post(home: &Home, room: &Room, info: &PostInfo) -> Option<Post> {
         None if deleted => String::new(),
         None => format!("*({})*", info.why.as_deref().unwrap_or("cannot be shown")),
     };
-    let mut props = Map::new();
-    if info.late {
-        props.insert("comity_late".into(), true.into());
-    }
-    if info.forked {
-        props.insert("comity_forked".into(), true.into());
-    }
+    let mut props = marks(info.late, info.forked);
     if info.form == crate::api::LaneForm::Directed {
         props.insert("comity_audience".into(), json!(info.audience));
     }
     Some(Post {
-        id,
         create_at: info.create_at,
         update_at: updated.max(info.create_at),
         edit_at: info.edit_at.unwrap_or(0),
         delete_at: if deleted { updated.max(1) } else { 0 },
         is_pinned: info.pinned,
-        user_id,
-        channel_id: room.id,
-        root_id: home
-            .feed
-            .root(&id)
-            .map_or_else(String::new, |root| root.to_string()),
-        original_id: String::new(),
+        root_id: root.map_or_else(String::new, |root| root.to_string()),
         hashtags: hashtags(&message),
         message,
-        form: String::new(),
         props,
         file_ids: files.iter().map(|file| file.id).collect(),
-        pending_post_id: String::new(),
-        remote_id: remote.and_then(|partner| home.remote_id(&partner)),
         reply_count: info.replies,
         last_reply_at: info.last_reply_at,
-        participants: None,
-        is_following: None,
         metadata: Metadata {
             files: files.iter().map(|file| file.shape()).collect(),
             reactions: info.reactions.iter().map(reaction).collect(),
         },
+        ..empty(home, room, id, user_id, remote)
     })
+}
+
+/// A message that has just come, and that nothing was done to yet.
+pub fn fresh(home: &Home, room: &Room, news: &News) -> Option<Post> {
+    let fresh = news.fresh.as_ref()?;
+    let id = Id::of_event(&news.event);
+    let remote = (news.partner != home.node.partner).then_some(news.partner);
+    let updated = home
+        .feed
+        .place(&id)
+        .map_or(news.t_ms, |place| place.updated_ms);
+    let mut props = marks(fresh.late, fresh.forked);
+    if let Some(audience) = &fresh.audience {
+        let mut names: Vec<String> = audience.iter().map(|it| home.partner_name(it)).collect();
+        names.sort_unstable();
+        props.insert("comity_audience".into(), json!(names));
+    }
+    Some(Post {
+        create_at: fresh.claimed_ms,
+        update_at: updated.max(fresh.claimed_ms),
+        root_id: news
+            .about
+            .map_or_else(String::new, |(root, _)| root.to_string()),
+        hashtags: hashtags(&fresh.message),
+        message: fresh.message.clone(),
+        props,
+        ..empty(
+            home,
+            room,
+            id,
+            Id::of_user(&news.partner, &news.user),
+            remote,
+        )
+    })
+}
+
+/// What is to be known of a post beside its text.
+fn marks(late: bool, forked: bool) -> Map<String, Value> {
+    let mut props = Map::new();
+    if late {
+        props.insert("comity_late".into(), true.into());
+    }
+    if forked {
+        props.insert("comity_forked".into(), true.into());
+    }
+    props
+}
+
+/// A post without anything in it.
+fn empty(home: &Home, room: &Room, id: Id, user_id: Id, remote: Option<PartnerId>) -> Post {
+    Post {
+        id,
+        create_at: 0,
+        update_at: 0,
+        edit_at: 0,
+        delete_at: 0,
+        is_pinned: false,
+        user_id,
+        channel_id: room.id,
+        root_id: String::new(),
+        original_id: String::new(),
+        message: String::new(),
+        form: String::new(),
+        props: Map::new(),
+        hashtags: String::new(),
+        file_ids: Vec::new(),
+        pending_post_id: String::new(),
+        remote_id: remote.and_then(|partner| home.remote_id(&partner)),
+        reply_count: 0,
+        last_reply_at: 0,
+        participants: None,
+        is_following: None,
+        metadata: Metadata::default(),
+    }
 }
 
 /// A file that belongs to no message stands for itself.
@@ -156,35 +213,19 @@ pub fn file_post(home: &Home, room: &Room, info: &FileInfo) -> Option<Post> {
         .map_or(info.create_at, |place| place.updated_ms);
     let file = home.files.get(&id);
     Some(Post {
-        id,
         create_at: info.create_at,
         update_at: updated.max(info.create_at),
-        edit_at: 0,
         delete_at: if info.state == "withdrawn" {
             updated.max(1)
         } else {
             0
         },
-        is_pinned: false,
-        user_id,
-        channel_id: room.id,
-        root_id: String::new(),
-        original_id: String::new(),
-        message: String::new(),
-        form: String::new(),
-        props: Map::new(),
-        hashtags: String::new(),
         file_ids: file.iter().map(|file| file.id).collect(),
-        pending_post_id: String::new(),
-        remote_id: remote.and_then(|partner| home.remote_id(&partner)),
-        reply_count: 0,
-        last_reply_at: 0,
-        participants: None,
-        is_following: None,
         metadata: Metadata {
             files: file.iter().map(|file| file.shape()).collect(),
             reactions: Vec::new(),
         },
+        ..empty(home, room, id, user_id, remote)
     })
 }
 

@@ -1,6 +1,6 @@
 //! Tells the people here what comes to stand in their channels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use comity_protocol::authority::Status;
@@ -90,19 +90,16 @@ async fn tell_messages(
     let files = news.iter().filter(|it| it.kind == Kind::File);
     let files: Vec<_> = files.map(|it| it.pos).collect();
     home.take_files(room, &files).await?;
-    let mut wanted: Vec<Place> = Vec::new();
-    let place = |id: &Id| home.feed.place(id);
-    for one in news {
-        let id = subject(one);
-        if let Some(place) = id.and_then(|id| place(&id))
-            && !wanted.iter().any(|it| it.pos == place.pos)
-        {
-            wanted.push(place);
-        }
+    let fresh = news.iter().filter_map(|it| shapes::fresh(home, room, it));
+    let mut posts: BTreeMap<Id, Post> = fresh.map(|post| (post.id, post)).collect();
+    let changed: BTreeSet<Id> = news.iter().filter_map(subject).collect();
+    let changed = changed.iter().filter(|id| !posts.contains_key(id));
+    let places: Vec<Place> = changed.filter_map(|id| home.feed.place(id)).collect();
+    if !places.is_empty() {
+        let read = home.render(room, &places).await?;
+        posts.extend(read.into_iter().map(|post| (post.id, post)));
     }
-    let posts = home.render(room, &wanted).await?;
-    posts.iter().for_each(|post| home.finder.take(post));
-    let posts: BTreeMap<Id, Post> = posts.into_iter().map(|post| (post.id, post)).collect();
+    posts.values().for_each(|post| home.finder.take(post));
     for one in news {
         let Some(post) = subject(one).and_then(|id| posts.get(&id)) else {
             continue;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use axum::{Json as Answered, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -58,7 +58,6 @@ pub fn routes() -> Router<Arc<Web>> {
         .route("/usage/posts", get(usage))
         .route("/groups", get(nothing))
         .route("/users/notify-admin", post(ok))
-        .route("/hooks/incoming", put(no_command))
 }
 
 async fn ok() -> Answered<Value> {
@@ -175,7 +174,7 @@ async fn config(State(web): App, headers: HeaderMap) -> Answered<Value> {
             ("EnablePostIconOverride", "false".into()),
             ("EnableBotAccountCreation", "true".into()),
             ("EnableUserAccessTokens", "true".into()),
-            ("EnableIncomingWebhooks", "false".into()),
+            ("EnableIncomingWebhooks", "true".into()),
             ("EnableOutgoingWebhooks", "false".into()),
             ("EnableCommands", "false".into()),
             ("EnableSVGs", "false".into()),

@@ -3,9 +3,11 @@
 
 mod auth;
 mod channels;
+mod comity;
 mod extract;
 mod failure;
 mod files;
+mod hooks;
 mod misc;
 mod posts;
 mod socket;
@@ -94,10 +96,13 @@ fn router(web: Arc<Web>) -> Router {
         .merge(channels::routes())
         .merge(posts::routes())
         .merge(socket::routes())
+        .merge(hooks::making())
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .merge(files::routes());
     Router::new()
         .nest("/api/v4", api)
+        .nest("/api/comity/v1", comity::routes())
+        .merge(hooks::routes())
         .fallback(unknown)
         .layer(middleware::from_fn(common))
         .with_state(web)

@@ -42,10 +42,13 @@ pub async fn choose(
     about: Option<Pos>,
     to: &[String],
 ) -> Result<Audience, ApiError> {
+    let withheld = withheld(node).await;
+    if to.is_empty() && withheld.is_empty() {
+        return Ok(Audience::default());
+    }
     let Some(circle) = circle(node, channel, about).await? else {
         return Ok(Audience::default());
     };
-    let withheld = withheld(node).await;
     if to.is_empty() {
         let left_out: BTreeSet<PartnerId> = circle
             .readers

@@ -41,7 +41,8 @@ pub async fn post(node: &Node, channel: &str, new: NewPost) -> Result<Written, A
         }
         None => None,
     };
-    post_in(node, id, reply_to, new, Vec::new()).await
+    let (written, left_out) = post_in(node, id, reply_to, new, Vec::new()).await?;
+    describe(node, written, left_out).await
 }
 
 /// Posts in a channel that is known, in answer to a post that is known; `rows` go into the same
@@ -52,7 +53,7 @@ pub async fn post_in(
     reply_to: Option<EventRef>,
     post: NewPost,
     rows: Vec<Row>,
-) -> Result<Written, ApiError> {
+) -> Result<(ProtocolWritten, BTreeSet<PartnerId>), ApiError> {
     let audience = audience::choose(node, channel, reply_to, &post.to).await?;
     let draft = Draft {
         audience: audience.partners,
@@ -65,7 +66,8 @@ pub async fn post_in(
         reply_to,
         rows,
     };
-    write(node, command, audience.left_out).await
+    let written = order(node, command).await?;
+    Ok((written, audience.left_out))
 }
 
 pub async fn edit(
@@ -255,13 +257,13 @@ async fn write(
     command: Command,
     left_out: BTreeSet<PartnerId>,
 ) -> Result<Written, ApiError> {
-    let written = node
-        .handle
-        .command(command)
-        .await
-        .map_err(failure::stopped)?
-        .map_err(failure::command)?;
+    let written = order(node, command).await?;
     describe(node, written, left_out).await
+}
+
+async fn order(node: &Node, command: Command) -> Result<ProtocolWritten, ApiError> {
+    let written = node.handle.command(command).await;
+    written.map_err(failure::stopped)?.map_err(failure::command)
 }
 
 pub(super) async fn describe(

@@ -1,7 +1,7 @@
 //! What a node does for whoever administers it: setting up, serving, and answering requests.
 
 pub(crate) mod answer;
-mod audience;
+pub(crate) mod audience;
 pub(crate) mod channels;
 mod check;
 pub mod failure;
@@ -13,7 +13,7 @@ pub(crate) mod names;
 pub(crate) mod peering;
 pub(crate) mod posts;
 mod socket;
-mod status;
+pub(crate) mod status;
 mod users;
 pub mod writers;
 
@@ -184,6 +184,11 @@ pub async fn serve(dir: &Path, config: Config, restored: Option<u8>) -> anyhow::
         return Err(failure::node("store_failed", format!("the node stops: {why}")).into());
     }
     tracing::info!("stopping");
+    if let Some(web) = node.web()
+        && let Err(error) = web.home.people.write_marks()
+    {
+        tracing::warn!(%error, "what people have read is not written");
+    }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     node.stop().await;
     for task in [Some(serving), people].into_iter().flatten() {

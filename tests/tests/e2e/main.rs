@@ -15,6 +15,7 @@ mod messages;
 mod narrow;
 mod network;
 mod peering;
+mod people;
 mod power;
 mod relay;
 mod removal;

@@ -61,7 +61,7 @@ impl People {
     }
 
     /// Changes a user's marks in a channel. They are on disk when this returns if `synced`, and
-    /// soon otherwise.
+    /// after the next [`People::write_marks`] otherwise.
     pub fn mark(
         &self,
         user: Id,
@@ -78,14 +78,32 @@ impl People {
         let before = marks.clone();
         change(&mut marks);
         if marks != before {
-            let row = row(MARKS, &[&user.0, &channel.0], &marks);
-            match synced {
-                true => self.store.write(&[row])?,
-                false => self.store.write_soon(&[row])?,
+            if synced {
+                self.store
+                    .write(&[row(MARKS, &[&user.0, &channel.0], &marks)])?;
+            } else {
+                state.unwritten.insert((user, channel));
             }
             state.marks.insert((user, channel), marks.clone());
         }
         Ok(marks)
+    }
+
+    /// Writes the marks that changed and are not written yet.
+    pub fn write_marks(&self) -> Result<(), StoreError> {
+        let rows: Vec<Row> = {
+            let mut state = self.change();
+            let unwritten = std::mem::take(&mut state.unwritten);
+            let held = unwritten
+                .iter()
+                .filter_map(|key| Some((key, state.marks.get(key)?)));
+            held.map(|((user, channel), marks)| row(MARKS, &[&user.0, &channel.0], marks))
+                .collect()
+        };
+        match rows.is_empty() {
+            true => Ok(()),
+            false => self.store.write_soon(&rows),
+        }
     }
 
     pub fn preferences(&self, user: Id) -> Vec<Preference> {

@@ -3,11 +3,12 @@
 //! by hashes and sealed, so the store shows no names.
 
 mod account;
+mod hooks;
 mod marks;
 mod password;
 mod sessions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use comity_protocol::id::PartnerId;
@@ -15,11 +16,13 @@ use comity_protocol::rows::{Row, Table};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::id::Id;
 use crate::environment::Environment;
 use crate::store::{Store, StoreError};
 pub use account::{Account, AccountError, Changes, NewAccount};
+pub use hooks::Hook;
 pub use marks::{Marks, Pending, Preference};
 pub use sessions::{Session, SessionKind, Token};
 
@@ -38,6 +41,7 @@ const SESSION: u8 = b's';
 const MARKS: u8 = b'm';
 const PREFERENCES: u8 = b'p';
 const PENDING: u8 = b'q';
+const HOOK: u8 = b'h';
 
 pub struct People {
     store: Store,
@@ -54,8 +58,12 @@ struct State {
     sessions: BTreeMap<[u8; 32], Session>,
     /// By user and channel.
     marks: BTreeMap<(Id, Id), Marks>,
+    unwritten: BTreeSet<(Id, Id)>,
     preferences: BTreeMap<Id, Vec<Preference>>,
     pending: BTreeMap<[u8; 32], Pending>,
+    hooks: BTreeMap<Id, Hook>,
+    /// How often each hook was used since when.
+    used: BTreeMap<Id, (Instant, u32)>,
 }
 
 /// What is stored of the people does not read back.
@@ -121,6 +129,9 @@ impl State {
             }
             PREFERENCES => {
                 self.preferences.insert(id(Some(key))?, decode(value)?);
+            }
+            HOOK => {
+                self.hooks.insert(id(Some(key))?, decode(value)?);
             }
             PENDING => {
                 let digest = key.try_into().map_err(|_| PeopleError::Damaged)?;
