@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Starts a demonstration of three partners, plays the clients' scenarios on it, and ends it.
+# Starts a demonstration of three partners, plays the clients' scenarios on it, holds its answers to the
+# published shapes, and ends it.
 # Usage: run.sh COMITY [ARGUMENTS OF run.py]
 set -euo pipefail
 here="$(dirname "$0")"
@@ -20,3 +21,4 @@ until [[ -f "$work/ready.json" ]]; do
     sleep 0.2
 done
 "$here/run.py" --ready "$work/ready.json" "$@"
+"$here/schemas.py" --ready "$work/ready.json"

@@ -303,7 +303,6 @@ pub fn channel(home: &Home, room: &Room, viewer: Option<&Id>) -> Value {
         "props": null,
         "group_constrained": false,
         "shared": room.is_shared(),
-        "policy_id": null,
     })
 }
 
@@ -351,7 +350,6 @@ pub fn team(team: &Team) -> Value {
         "allow_open_invite": false,
         "scheme_id": "",
         "group_constrained": false,
-        "policy_id": null,
         "cloud_limits_archived": false,
     })
 }
