@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use comity_protocol::event::Event;
 use comity_protocol::evidence::SignedHeader;
-use comity_protocol::id::PartnerId;
+use comity_protocol::id::{EventId, PartnerId};
 use comity_protocol::replica::{CommandError, Recall, SendPiece, SendRange, StreamClass, Written};
 use comity_protocol::rows::{self, Row, Table};
 use tokio::sync::{mpsc, oneshot};
@@ -106,8 +106,16 @@ impl Committing {
     }
 }
 
-/// Whoever wants to hear of the events that were written, once they are on disk; at most one.
-pub type Listener = Arc<std::sync::OnceLock<mpsc::UnboundedSender<Event>>>;
+/// Whoever wants to hear of what was written, once it is on disk; at most one.
+pub type Listener = Arc<std::sync::OnceLock<mpsc::UnboundedSender<Committed>>>;
+
+/// Something that was written and that people may want to hear of.
+#[derive(Debug)]
+pub enum Committed {
+    Event(Box<Event>),
+    /// What is sealed under the secret of this key event can be read from now on.
+    Secret(EventId),
+}
 
 /// Starts the committer, on a thread of its own where work is done on threads.
 pub fn start(
@@ -192,12 +200,10 @@ impl Committer {
         let secrets = rows.iter_mut().filter(|row| row.table == Table::Secrets);
         secrets.for_each(|row| row.value.zeroize());
         if let (Ok(()), Some(listener)) = (&written, self.listener.get()) {
-            let events = rows.iter().filter(|row| row.table == Table::Events);
-            let values = events.filter_map(|row| row.value.as_ref());
-            for stored in values.filter_map(|value| rows::read_event(value).ok()) {
+            for committed in rows.iter().filter_map(committed) {
                 // It listens as long as the node serves. It is served between the machine's inputs,
                 // so what waits for it is bounded by what the machine takes meanwhile.
-                let _ = listener.send(stored.event);
+                let _ = listener.send(committed);
             }
         }
         written
@@ -272,6 +278,20 @@ impl Committer {
             self.holds.remove(&peer);
             let _ = self.feedback.send(Feedback::Resumed { peer, link });
         }
+    }
+}
+
+fn committed(row: &Row) -> Option<Committed> {
+    let value = row.value.as_ref()?;
+    match row.table {
+        Table::Events => {
+            let stored = rows::read_event(value).ok()?;
+            Some(Committed::Event(Box::new(stored.event)))
+        }
+        Table::Secrets => Some(Committed::Secret(EventId(
+            row.key.as_slice().try_into().ok()?,
+        ))),
+        _ => None,
     }
 }
 

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use comity_protocol::event::Event;
 use comity_protocol::id::{PartnerId, WriterId};
 use comity_protocol::identity::Identity;
 use comity_protocol::keys::Entropy;
@@ -15,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::api::ApiError;
 use crate::audit::Audit;
-use crate::committer::{self, Committing, Listener};
+use crate::committer::{self, Committed, Committing, Listener};
 use crate::config::{self, Config};
 use crate::driver::{self, Handle, Incident, Surroundings};
 use crate::environment::{Environment, Work};
@@ -212,8 +211,8 @@ impl Node {
         let _ = self.web.set(Arc::downgrade(web));
     }
 
-    /// The events that are written from now on, each once it is on disk. For one listener.
-    pub fn committed(&self) -> mpsc::UnboundedReceiver<Event> {
+    /// What is written from now on, once it is on disk. For one listener.
+    pub fn committed(&self) -> mpsc::UnboundedReceiver<Committed> {
         let (sender, committed) = mpsc::unbounded_channel();
         // A second listener would hear nothing.
         let _ = self.listener.set(sender);

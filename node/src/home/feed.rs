@@ -438,6 +438,31 @@ fn control_news(channel: &Channel, pos: Pos, kind: Kind) -> News {
     }
 }
 
+/// The posts that are sealed under these key events and wait for their secrets: those that follow one
+/// in its log, up to the next. Of a long log the last ones.
+pub fn sealed_under(channel: &Channel, key_events: &[EventId]) -> Vec<Pos> {
+    let mut posts = Vec::new();
+    for (number, chain) in channel.graph().chains().iter().enumerate() {
+        let mut is_under = false;
+        for (at, entry) in chain.entries.iter().enumerate() {
+            if entry.kind == Kind::Key {
+                is_under = key_events.contains(&entry.id);
+            }
+            if is_under && entry.kind == Kind::Post {
+                posts.push(Pos {
+                    chain: number as u32,
+                    seq: chain.first + at as u64,
+                });
+            }
+        }
+    }
+    let first = posts.len().saturating_sub(READABLE_TOLD);
+    posts.split_off(first)
+}
+
+/// Posts that are told of when their key comes: clients ask for older ones themselves.
+const READABLE_TOLD: usize = 1_000;
+
 /// The first post of the thread that a post stands in. A post's past holds what it answers, so this
 /// ends.
 pub fn root_of(channel: &Channel, post: Pos) -> Pos {

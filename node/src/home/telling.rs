@@ -4,26 +4,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use comity_protocol::authority::Status;
-use comity_protocol::event::{Event, Kind};
-use comity_protocol::id::ChannelId;
+use comity_protocol::event::Kind;
+use comity_protocol::id::{ChannelId, EventId};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::feed::{News, Place, Room};
+use super::feed::{self, News, Place, Room};
 use super::hub::Broadcast;
 use super::id::Id;
 use super::shapes::{self, Post, mentioned};
 use super::{Home, begin, is_direct};
+use crate::committer::Committed;
 use crate::service::channels;
 
 /// Events that are told of together.
 const TOGETHER: usize = 512;
 
 /// Goes on until the committer has ended.
-pub async fn run(home: Arc<Home>, mut committed: mpsc::UnboundedReceiver<Event>) {
-    let mut events = Vec::new();
-    while committed.recv_many(&mut events, TOGETHER).await > 0 {
-        let batch = std::mem::take(&mut events);
+pub async fn run(home: Arc<Home>, mut committed: mpsc::UnboundedReceiver<Committed>) {
+    let mut waiting = Vec::new();
+    while committed.recv_many(&mut waiting, TOGETHER).await > 0 {
+        let (mut batch, mut secrets) = (Vec::new(), Vec::new());
+        for one in waiting.drain(..) {
+            match one {
+                Committed::Event(event) => batch.push(*event),
+                Committed::Secret(key_event) => secrets.push(key_event),
+            }
+        }
         let taking = home.clone();
         let now = home.node.now_ms();
         let taken = home
@@ -34,7 +41,39 @@ pub async fn run(home: Arc<Home>, mut committed: mpsc::UnboundedReceiver<Event>)
         let Ok(news) = taken.await else { return };
         tell_all(&home, news).await;
         home.told.notify_waiters();
+        if let Err(error) = tell_readable(&home, secrets).await {
+            tracing::warn!(%error, "what can be read now could not be told");
+        }
     }
+}
+
+/// Posts that came before their key, and can be read now.
+async fn tell_readable(home: &Home, secrets: Vec<EventId>) -> Result<(), crate::api::ApiError> {
+    if secrets.is_empty() {
+        return Ok(());
+    }
+    let looked = home.node.handle.look(move |replica| {
+        let channels = replica.channels().values();
+        let sealed = channels.map(|channel| (channel.id, feed::sealed_under(channel, &secrets)));
+        sealed
+            .filter(|(_, posts)| !posts.is_empty())
+            .collect::<Vec<_>>()
+    });
+    let sealed = looked.await.map_err(crate::service::failure::stopped)?;
+    for (channel, posts) in sealed {
+        let Some(room) = home.feed.room_of(&channel) else {
+            continue;
+        };
+        let places = posts
+            .into_iter()
+            .map(|pos| home.feed.place_at(channel, pos));
+        let places: Vec<Place> = places.collect();
+        for post in home.render(&room, &places).await? {
+            home.finder.take(&post);
+            tell(home, &room, "post_edited", &json!({"post": post.text()}));
+        }
+    }
+    Ok(())
 }
 
 async fn tell_all(home: &Home, news: Vec<News>) {
