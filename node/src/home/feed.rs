@@ -21,6 +21,7 @@ use crate::service::names;
 /// Where a post stands, and when it last changed for the people here.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
+    pub id: Id,
     pub channel: ChannelId,
     pub pos: Pos,
     /// The first post of the thread, for answers.
@@ -121,6 +122,8 @@ struct State {
     rooms: BTreeMap<Id, Arc<Room>>,
     /// The answers in each thread, as they came.
     threads: HashMap<Id, Vec<Id>>,
+    /// Where files stand.
+    files: HashMap<Id, Pos>,
 }
 
 impl Feed {
@@ -139,6 +142,10 @@ impl Feed {
     /// The first post of the thread that a post stands in; none for that post itself.
     pub fn root(&self, post: &Id) -> Option<Id> {
         self.place(post)?.root
+    }
+
+    pub fn file_place(&self, file: &Id) -> Option<Pos> {
+        self.read().files.get(file).copied()
     }
 
     /// The posts that answer one, the oldest first.
@@ -182,6 +189,7 @@ impl Feed {
     /// A post of the index by its position, or what can be said of one that is not in it yet.
     pub fn place_at(&self, channel: ChannelId, pos: Pos) -> Place {
         Place {
+            id: Id([0; 16]),
             channel,
             pos,
             root: None,
@@ -191,14 +199,19 @@ impl Feed {
         }
     }
 
-    /// The post that a user wrote in a channel at a time.
-    pub fn written_at(&self, channel: &ChannelId, author: &Id, at_ms: u64) -> Option<Place> {
+    /// The first posts that a user wrote in a channel from a time on: a post stands at its time, or
+    /// later where others' clocks are ahead.
+    pub fn written_from(&self, channel: &ChannelId, author: &Id, at_ms: u64) -> Vec<Place> {
         let state = self.read();
-        let found = state
-            .posts
-            .values()
-            .find(|it| it.channel == *channel && it.author == *author && it.created_ms == at_ms);
-        found.copied()
+        let of_author = |it: &&Place| it.channel == *channel && it.author == *author;
+        let places = state.posts.values().filter(of_author);
+        let mut places: Vec<Place> = places
+            .filter(|it| it.created_ms >= at_ms)
+            .copied()
+            .collect();
+        places.sort_by_key(|it| (it.created_ms, it.id));
+        places.truncate(WRITTEN_LOOKED_AT);
+        places
     }
 
     /// Threads that a user began or wrote in, with the time of their last answer, the latest first.
@@ -234,15 +247,15 @@ impl Feed {
     }
 
     /// Takes all that the machine holds, when the node starts.
-    pub fn fill(&self, replica: &Replica) {
+    pub fn fill(&self, replica: &Replica, now_ms: u64) {
         let mut state = self.change();
         let own = replica.partner();
         for channel in replica.channels().values() {
             state.take_room(channel, &own);
             for pos in channel.timeline() {
                 if let Some(news) = news_at(channel, *pos) {
-                    let updated_ms = news.t_ms;
-                    state.take(&news, updated_ms);
+                    // A partner's clock may say anything; what is kept here goes by this node's.
+                    state.take(&news, news.t_ms.min(now_ms));
                 }
             }
         }
@@ -269,7 +282,7 @@ impl Feed {
             if let Some(mut news) = news {
                 news.reaction = reaction(replica, event);
                 news.fresh = fresh(replica, channel, news.pos, event);
-                state.take(&news, now_ms.max(news.t_ms));
+                state.take(&news, now_ms);
                 all.push(news);
             } else if kind.is_control_act()
                 && let Some(pos) = pos
@@ -295,12 +308,16 @@ impl State {
         {
             place.updated_ms = place.updated_ms.max(updated_ms);
         }
+        if news.kind == Kind::File {
+            self.files.insert(id, news.pos);
+        }
         let stands_for_itself =
             news.kind == Kind::Post || (news.kind == Kind::File && news.about.is_none());
         if !stands_for_itself {
             return;
         }
         let place = Place {
+            id,
             channel: news.channel,
             pos: news.pos,
             root: news.about.map(|(root, _)| root),
@@ -318,7 +335,7 @@ impl State {
             let room = Arc::make_mut(room);
             room.posts += 1;
             room.roots += u64::from(news.about.is_none());
-            room.last_ms = room.last_ms.max(news.t_ms);
+            room.last_ms = room.last_ms.max(updated_ms);
         }
     }
 
@@ -459,6 +476,9 @@ pub fn sealed_under(channel: &Channel, key_events: &[EventId]) -> Vec<Pos> {
     let first = posts.len().saturating_sub(READABLE_TOLD);
     posts.split_off(first)
 }
+
+/// Posts that are looked at for one that was written at a time.
+const WRITTEN_LOOKED_AT: usize = 64;
 
 /// Posts that are told of when their key comes: clients ask for older ones themselves.
 const READABLE_TOLD: usize = 1_000;

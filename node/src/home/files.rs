@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 
 use super::id::Id;
 
-/// Files that were handed over and not posted yet, of all users.
-const STAGED: usize = 16;
+/// Files of one user that were handed over and not posted yet: as many as one post has.
+const STAGED: usize = 10;
+/// How long they wait, in milliseconds.
+const STAGED_MS: u64 = 600_000;
 
 /// A file that a client may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,14 +87,20 @@ impl Files {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a file that was handed over; false where too many wait to be posted.
+    /// Takes a file that was handed over; false where too many of its user's wait to be posted. What
+    /// waits for too long is forgotten, as the upload is.
     pub fn stage(&self, file: FileEntry) -> bool {
         let mut state = self.change();
-        let staged = state
+        let now_ms = file.create_at;
+        let is_staged = |it: &FileEntry| matches!(it.source, Source::Staged(_));
+        state
+            .files
+            .retain(|_, it| !is_staged(it) || it.create_at + STAGED_MS > now_ms);
+        let own = state
             .files
             .values()
-            .filter(|it| matches!(it.source, Source::Staged(_)));
-        if staged.count() >= STAGED {
+            .filter(|it| is_staged(it) && it.user == file.user);
+        if own.count() >= STAGED {
             return false;
         }
         state.files.insert(file.id, file);

@@ -45,6 +45,7 @@ pub struct Home {
     pub feed: Feed,
     pub hub: Hub,
     pub files: Files,
+    pub posting: posting::Turns,
     pub finder: Finder,
     /// Something came to the index of posts, files and channels.
     pub told: Notify,
@@ -76,6 +77,7 @@ impl Home {
             feed: Feed::default(),
             hub: Hub::default(),
             files: Files::default(),
+            posting: posting::Turns::default(),
             finder: Finder::default(),
             told: Notify::new(),
             pairs: RwLock::default(),
@@ -83,7 +85,10 @@ impl Home {
         });
         let committed = node.committed();
         let filling = home.clone();
-        let filled = node.handle.look(move |replica| filling.feed.fill(replica));
+        let now = node.now_ms();
+        let filled = node
+            .handle
+            .look(move |replica| filling.feed.fill(replica, now));
         filled.await.map_err(failure::stopped)?;
         home.learn_names().await;
         home.learn_files().await?;
@@ -129,18 +134,43 @@ impl Home {
         if unknown.is_empty() {
             return;
         }
-        let own = self.people.active_ids();
-        let remote = self.feed.remote_users();
+        let mut own = self.people.active_ids();
+        let mut remote = self.feed.remote_users();
+        // Only those partners' users that have such a channel here.
+        remote.retain(|(_, it)| {
+            let rooms = rooms
+                .iter()
+                .filter(|room| unknown.values().any(|id| *id == room.id));
+            rooms
+                .into_iter()
+                .any(|room| room.parties.contains_key(&it.partner))
+        });
+        own.truncate(PAIRED);
+        remote.truncate(PAIRED);
         for one in &own {
             for other in own.iter().chain(remote.iter().map(|(id, _)| id)) {
                 let room = unknown.get(posting::direct_name(one, other).as_str());
                 if let Some(room) = room.and_then(|room| self.feed.room(room))
+                    && self.fits(&room, one, other)
                     && let Err(error) = self.pair(&room, *one, *other)
                 {
                     tracing::warn!(%error, "a direct channel is not noted");
                 }
             }
         }
+    }
+
+    /// Whether a channel is of the partners of two users, and of no other: its name alone can be given
+    /// to it by anybody who knows theirs.
+    pub fn fits(&self, room: &Room, one: &Id, other: &Id) -> bool {
+        let partner = |user: &Id| match self.people.is_own(user) {
+            true => Some(self.node.partner),
+            false => self.feed.remote_user(user).map(|it| it.partner),
+        };
+        let (Some(one), Some(other)) = (partner(one), partner(other)) else {
+            return false;
+        };
+        room.parties.keys().copied().collect::<BTreeSet<_>>() == BTreeSet::from([one, other])
     }
 
     fn note_pair(&self, room: Id, one: Id, other: Id) {
@@ -317,6 +347,7 @@ impl Home {
     pub fn is_member(&self, user: &Id, room: &Room) -> bool {
         self.is_open(room)
             && self.people.is_own(user)
+            && (!is_direct(room) || self.is_pairs(room))
             && self
                 .people
                 .marks(*user, room.id)
@@ -358,6 +389,12 @@ impl Home {
         let mut authors = self.feed.remote_users();
         authors.retain(|(id, _)| !self.people.is_own(id));
         authors
+    }
+
+    /// Whether a direct channel is still one of its two users' partners.
+    fn is_pairs(&self, room: &Room) -> bool {
+        let pair = self.pair_of(room);
+        pair.is_some_and(|(one, other)| self.fits(room, &one, &other))
     }
 
     /// A user's marks in a channel; at the first look all that is there counts as read.
@@ -444,6 +481,10 @@ pub fn is_direct(room: &Room) -> bool {
 pub fn joins_by_itself(room: &Room) -> bool {
     !is_direct(room) && (room.is_shared() || room.name == COMMON_ROOM)
 }
+
+/// Users of one side that are tried for a direct channel whose users are not known: bounds what a
+/// channel costs that fits nobody.
+const PAIRED: usize = 1_000;
 
 /// Names that channels have by themselves.
 pub fn is_reserved(name: &str) -> bool {

@@ -14,6 +14,7 @@ use super::people::{Account, Pending};
 use super::shapes::{self, Post};
 use super::{DIRECT, Home, begin, is_direct};
 use crate::api::{ApiError, History, Precedence, Role};
+use crate::pacts::PactState;
 use crate::search::{Names, Options, Query};
 use crate::service::messages::{self, Mark};
 use crate::service::{channels, failure, files, members};
@@ -37,6 +38,31 @@ pub struct NewPost {
     pub to: Vec<String>,
 }
 
+/// Requests for one and the same post take turns, so that one that comes twice at once is made once.
+/// Some others share their turns, which bounds the locks.
+pub struct Turns {
+    locks: Vec<tokio::sync::Mutex<()>>,
+}
+
+impl Default for Turns {
+    fn default() -> Turns {
+        Turns {
+            locks: (0..TURNS).map(|_| tokio::sync::Mutex::default()).collect(),
+        }
+    }
+}
+
+const TURNS: usize = 4_096;
+
+impl Turns {
+    async fn lock_for(&self, user: Id, asked_as: &str) -> tokio::sync::MutexGuard<'_, ()> {
+        let tag = "comity post turn";
+        let Id([low, high, ..]) = Id::hashed(tag, &[&user.0, asked_as.as_bytes()]);
+        let number = usize::from(u16::from_le_bytes([low, high])) % TURNS;
+        self.locks[number].lock().await
+    }
+}
+
 /// Part of a channel, the oldest first.
 #[derive(Debug, Default)]
 pub struct Window {
@@ -55,10 +81,14 @@ impl Home {
         new: NewPost,
     ) -> Result<Post, ApiError> {
         let user = author.id;
-        self.demand_writable(&new)?;
+        let _turn = match new.asked_as.is_empty() {
+            true => None,
+            false => Some(self.posting.lock_for(user, &new.asked_as).await),
+        };
         if let Some(made) = self.made_before(user, room, &new).await? {
             return Ok(made);
         }
+        self.demand_writable(user, room, &new)?;
         let reply_to = match &new.root {
             Some(root) => Some(self.root_in(room, root)?),
             None => None,
@@ -72,6 +102,9 @@ impl Home {
         let mut rows = Vec::new();
         if !new.asked_as.is_empty() {
             rows.push(self.people.pending_row(user, &new.asked_as, &pending));
+            // Known from now on, also if whoever asked goes away before the answer.
+            self.people
+                .note_pending(user, &new.asked_as, pending.clone());
         }
         let draft = messages::NewPost {
             user: author.username.clone(),
@@ -121,7 +154,7 @@ impl Home {
         Ok(made)
     }
 
-    fn demand_writable(&self, new: &NewPost) -> Result<(), ApiError> {
+    fn demand_writable(&self, user: Id, room: &Room, new: &NewPost) -> Result<(), ApiError> {
         let too_long = new.message.chars().count() > MESSAGE_CHARACTERS;
         let asked_too_long = new.asked_as.len() > 128;
         if too_long || asked_too_long {
@@ -146,9 +179,10 @@ impl Home {
             ));
         }
         let known = |file: &Id| {
-            self.files
-                .get(file)
-                .is_some_and(|it| matches!(it.source, Source::Staged(_)))
+            self.files.get(file).is_some_and(|it| {
+                let is_staged = matches!(it.source, Source::Staged(_));
+                is_staged && it.user == user && it.channel == room.id
+            })
         };
         match new.files.iter().all(known) {
             true => Ok(()),
@@ -174,18 +208,27 @@ impl Home {
         let Some(pending) = self.people.pending(user, &new.asked_as) else {
             return Ok(None);
         };
-        let found = match pending.post {
-            Some(post) => self.place_soon(post).await.ok(),
-            None => self
-                .feed
-                .written_at(&pending.channel, &user, pending.claimed_ms),
-        };
-        let Some(place) = found.filter(|_| pending.channel == room.channel) else {
+        if pending.channel != room.channel {
             return Ok(None);
+        }
+        let places = match pending.post {
+            Some(post) => vec![self.place_soon(post).await?],
+            None => {
+                // It may be under way still.
+                self.node.handle.settled().await.map_err(failure::stopped)?;
+                self.feed
+                    .written_from(&pending.channel, &user, pending.claimed_ms)
+            }
         };
-        let mut made = self.render_one(room, place).await?;
-        made.pending_post_id = new.asked_as.clone();
-        Ok(Some(made))
+        let posts = self.render(room, &places).await?;
+        let known = pending.post.is_some();
+        let made = posts
+            .into_iter()
+            .find(|it| known || it.create_at == pending.claimed_ms);
+        Ok(made.map(|made| Post {
+            pending_post_id: new.asked_as.clone(),
+            ..made
+        }))
     }
 
     /// Where an own post stands that was just written: the index is told of it after the disk.
@@ -269,6 +312,16 @@ impl Home {
 
     pub async fn withdraw(&self, author: &Account, place: &Place) -> Result<(), ApiError> {
         let found = (place.channel, place.pos);
+        for file in self.files.of_post(&place.id) {
+            let own = self
+                .feed
+                .file_place(&file.id)
+                .filter(|_| file.user == author.id);
+            if let Some(pos) = own {
+                let found = (place.channel, pos);
+                messages::redact_at(&self.node, found, &author.username).await?;
+            }
+        }
         messages::redact_at(&self.node, found, &author.username)
             .await
             .map(drop)
@@ -433,11 +486,10 @@ impl Home {
     /// The channel of two users, made where there is none.
     pub async fn direct(&self, one: Id, other: Id) -> Result<Arc<Room>, ApiError> {
         let name = direct_name(&one, &other);
-        if let Some(room) = self
-            .feed
-            .rooms()
-            .into_iter()
-            .find(|room| room.name == name && self.is_open(room))
+        if let Some(room) =
+            self.feed.rooms().into_iter().find(|room| {
+                room.name == name && self.is_open(room) && self.fits(room, &one, &other)
+            })
         {
             self.pair(&room, one, other)?;
             return Ok(room);
@@ -455,20 +507,35 @@ impl Home {
                 )
             }
         };
-        let made = channels::create(&self.node, name, History::All, 0).await?;
-        if let Some(partner) = remote {
-            let partner: PartnerId = partner;
-            members::share(
-                &self.node,
-                &made.id,
-                &self.partner_name(&partner),
-                Role::Owner,
-            )
-            .await?;
+        let shared_with = match remote {
+            Some(partner) => Some(self.demand_pact(&partner).await?),
+            None => None,
+        };
+        let made = channels::found(&self.node, name, History::All, 0).await?;
+        if let Some(partner) = shared_with {
+            members::share(&self.node, &made.id, &partner, Role::Owner).await?;
         }
-        let room = self.room_by_hex(&made.id).await?;
+        let room = self
+            .room_by_hex(&made.id, |room| self.fits(room, &one, &other))
+            .await?;
         self.pair(&room, one, other)?;
         Ok(room)
+    }
+
+    /// The name of a partner that one can share a channel with.
+    async fn demand_pact(&self, partner: &PartnerId) -> Result<String, ApiError> {
+        let name = self.partner_name(partner);
+        let pacts = self.node.pacts.lock().await;
+        match pacts.by_name(&name) {
+            Ok(pact) if pact.state == PactState::Active && pact.identity.partner() == *partner => {
+                Ok(name)
+            }
+            _ => Err(failure::user(
+                "no_pact",
+                format!("this node has no pact in force with {name}"),
+                "write in a channel that you share, or ask the sysadmin to peer with that partner",
+            )),
+        }
     }
 
     /// Both users are in the channel, as far as they are of this partner.
@@ -489,14 +556,18 @@ impl Home {
     }
 
     /// A channel that was just made, by its id in hexadecimal digits.
-    pub async fn room_by_hex(&self, hex: &str) -> Result<Arc<Room>, ApiError> {
+    pub async fn room_by_hex(
+        &self,
+        hex: &str,
+        is_as_made: impl Fn(&Room) -> bool,
+    ) -> Result<Arc<Room>, ApiError> {
         let id = super::shapes::id_of_hex(hex);
         let id = id.ok_or_else(|| failure::node("internal", "a channel's id is no id"))?;
         loop {
             let told = self.told.notified();
             tokio::pin!(told);
             told.as_mut().enable();
-            if let Some(room) = self.feed.room(&id) {
+            if let Some(room) = self.feed.room(&id).filter(|room| is_as_made(room)) {
                 return Ok(room);
             }
             if tokio::time::timeout(PATIENCE, told).await.is_err() {

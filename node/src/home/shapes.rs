@@ -98,7 +98,10 @@ pub fn post(home: &Home, room: &Room, info: &PostInfo) -> Option<Post> {
             channel_id: room.id,
         }
     };
-    let files = home.files.of_post(&id);
+    let mut files = home.files.of_post(&id);
+    // Anybody who may write in the channel may say that a file belongs to a post; the post's own
+    // author alone makes it part of the post.
+    files.retain(|file| file.user == user_id);
     let message = match &info.message {
         Some(message) => message.clone(),
         None if deleted => String::new(),

@@ -143,7 +143,7 @@ async fn create(
     }
     let _ = new.display_name;
     let made = service::channels::create(&home.node, new.name, History::All, 0).await?;
-    let room = home.room_by_hex(&made.id).await?;
+    let room = home.room_by_hex(&made.id, |_| true).await?;
     let now = home.node.now_ms();
     home.people.mark(me.id(), room.id, true, |marks| {
         begin(marks, &room, now);
@@ -346,6 +346,9 @@ async fn join(
         .filter(|room| home.is_open(room));
     let room = room.filter(|room| visible(&web, &me, room));
     let room = room.ok_or_else(|| Failure::missing("channel"))?;
+    if user != me.id() && !home.is_member(&me.id(), &room) {
+        return Err(Failure::missing("channel"));
+    }
     if !home.people.is_own(&user) || is_direct(&room) {
         return Err(Failure::forbidden(
             "Only this partner's own users can be added, and to no direct channel.",

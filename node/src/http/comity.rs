@@ -175,6 +175,7 @@ async fn would_receive(
         true => None,
         false => {
             let found = home.post_for(&me.id(), &id(&asked.root_id, "post")?);
+            let found = found.filter(|(there, _)| there.id == room.id);
             Some(found.ok_or_else(|| Failure::missing("post"))?.1.pos)
         }
     };

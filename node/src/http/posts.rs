@@ -417,7 +417,13 @@ async fn of_channel(
     let anchor = |text: &str| -> Answer<Option<Pos>> {
         match text.is_empty() {
             true => Ok(None),
-            false => Ok(Some(place(&web, &me, text)?.2.pos)),
+            false => {
+                let (_, there, place) = place(&web, &me, text)?;
+                match there.id == room.id {
+                    true => Ok(Some(place.pos)),
+                    false => Err(Failure::missing("post")),
+                }
+            }
         }
     };
     let (before, after) = (anchor(&wanted.before)?, anchor(&wanted.after)?);

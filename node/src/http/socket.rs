@@ -178,7 +178,7 @@ async fn converse(
                 }
             }
             _ = ping.tick() => {
-                if heard.elapsed() > SILENCE || web.home.people.account(&session.user).is_none() {
+                if heard.elapsed() > SILENCE || !web.home.people.is_live(session) {
                     return attached;
                 }
                 Message::Ping(Vec::new().into())

@@ -21,6 +21,8 @@ use crate::home::shapes;
 
 /// Users that one answer names at most.
 const USERS_NAMED: usize = 1_000;
+/// Bots of one user.
+const BOTS_PER_USER: usize = 16;
 /// Users that an autocompletion offers.
 const OFFERED: usize = 25;
 
@@ -572,6 +574,16 @@ async fn new_bot(
 ) -> Answer<(StatusCode, Answered<Value>)> {
     if me.account.bot_of.is_some() {
         return Err(Failure::forbidden("A bot makes no bots."));
+    }
+    let people = &web.home.people;
+    let id = Id::of_user(&web.home.node.partner, &new.username);
+    if people.bots_of(me.id()).len() >= BOTS_PER_USER {
+        return Err(Failure::bad("You have as many bots as one user may have."));
+    }
+    if web.home.feed.remote_user(&id).is_some() {
+        return Err(Failure::bad(
+            "Somebody has written under that name already.",
+        ));
     }
     let account = NewAccount {
         username: new.username,

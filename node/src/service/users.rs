@@ -116,6 +116,13 @@ pub fn set_active(node: &Node, name: &str, active: bool) -> Result<UserInfo, Api
         .map_err(account_failure)?;
     if !active {
         held.hang_up(account.id);
+        // Whoever is out is so with all programs that act on that user's behalf.
+        for bot in held.people().bots_of(account.id) {
+            held.people()
+                .set_active(bot, false)
+                .map_err(account_failure)?;
+            held.hang_up(bot);
+        }
     }
     Ok(held.describe(&changed))
 }

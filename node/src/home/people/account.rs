@@ -225,6 +225,13 @@ impl People {
             .cloned()
     }
 
+    /// The programs' accounts that a user made.
+    pub fn bots_of(&self, user: Id) -> Vec<Id> {
+        let state = self.read();
+        let bots = state.accounts.values().filter(|it| it.bot_of == Some(user));
+        bots.map(|it| it.id).collect()
+    }
+
     pub fn account(&self, id: &Id) -> Option<Account> {
         self.read().accounts.get(id).cloned()
     }

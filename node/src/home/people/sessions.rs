@@ -5,7 +5,7 @@ use comity_crypto as crypto;
 use comity_protocol::rows::{Row, Table};
 use serde::{Deserialize, Serialize};
 
-use super::{People, SESSION, SESSIONS_PER_USER, row, row_key};
+use super::{Account, People, SESSION, SESSIONS_PER_USER, row, row_key};
 use crate::home::id::Id;
 use crate::store::StoreError;
 
@@ -117,6 +117,19 @@ impl People {
                 tracing::warn!(%error, "a session's last use is not on record");
             }
         }
+    }
+
+    /// Whether a session is there still, and its user may log in.
+    pub fn is_live(&self, session: &Session) -> bool {
+        let now = self.now_ms();
+        let held = self.read();
+        let mut sessions = held.sessions.values().filter(|it| it.user == session.user);
+        let is_held = sessions.any(|it| it.id == session.id && !it.is_over(now));
+        is_held
+            && held
+                .accounts
+                .get(&session.user)
+                .is_some_and(Account::is_active)
     }
 
     pub fn sessions_of(&self, user: Id) -> Vec<Session> {
