@@ -6,6 +6,7 @@ use std::sync::Arc;
 use comity_protocol::event::Kind;
 use comity_protocol::graph::Pos;
 use comity_protocol::id::{ChannelId, PartnerId};
+use comity_protocol::identity::Name;
 
 use super::feed::{Fresh, News, Place, Room};
 use super::files::Source;
@@ -511,6 +512,7 @@ impl Home {
             Some(partner) => Some(self.demand_pact(&partner).await?),
             None => None,
         };
+        let name = Name::try_from(name).map_err(|error| failure::node("internal", error))?;
         let made = channels::found(&self.node, name, History::All, 0).await?;
         if let Some(partner) = shared_with {
             members::share(&self.node, &made.id, &partner, Role::Owner).await?;

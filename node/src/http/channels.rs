@@ -120,8 +120,6 @@ async fn one(me: Me, State(web): App, Path(channel): Path<String>) -> Answer<Ans
 struct NewChannel {
     team_id: String,
     name: String,
-    #[serde(default)]
-    display_name: String,
 }
 
 /// Makes a channel of this partner alone; its sysadmin shares it.
@@ -141,7 +139,6 @@ async fn create(
             "A channel's name has letters, digits, '-' and '_'.",
         ));
     }
-    let _ = new.display_name;
     let made = service::channels::create(&home.node, new.name, History::All, 0).await?;
     let room = home.room_by_hex(&made.id, |_| true).await?;
     let now = home.node.now_ms();

@@ -62,7 +62,6 @@ pub fn routes() -> Router<Arc<Web>> {
 #[serde(default)]
 struct Target {
     channel_id: String,
-    filename: String,
 }
 
 /// Takes files by a form, as clients send them.
@@ -99,7 +98,6 @@ async fn upload(
             return Err(Failure::bad("Those are too many files for one post."));
         }
     }
-    let _ = target.filename;
     let room = super::channels::room(&web, &me, &channel)?;
     let mut infos = Vec::new();
     for (name, _, bytes) in files {
@@ -406,7 +404,7 @@ fn range(headers: &HeaderMap, size: u64) -> Answer<Option<(u64, u64)>> {
 }
 
 /// A picture for a user who has none: a square of a colour that follows from who it is.
-pub fn initial(user: &Id, _name: &str) -> Vec<u8> {
+pub fn initial(user: &Id) -> Vec<u8> {
     const SIDE: u32 = 64;
     let [red, green, blue, ..] = user.0;
     let colour = image::Rgb([red / 2 + 64, green / 2 + 64, blue / 2 + 64]);

@@ -219,7 +219,6 @@ fn permissions(role: &str) -> Option<&'static [&'static str]> {
             "revoke_user_access_token",
             "create_bot",
             "read_bots",
-            "edit_other_users_nothing",
         ]),
         "team_user" => Some(&[
             "list_team_channels",

@@ -289,7 +289,7 @@ async fn react(
     Json(given): Json<Given>,
 ) -> Answer<(StatusCode, Answered<Value>)> {
     me.only(&given.user_id)?;
-    let (id, room, place) = place(&web, &me, &given.post_id)?;
+    let (_, room, place) = place(&web, &me, &given.post_id)?;
     check_emoji(&given.emoji_name)?;
     web.home
         .react(&me.account, &place, &given.emoji_name, false)
@@ -300,7 +300,6 @@ async fn react(
     };
     let reaction = held.iter().find(own).cloned();
     let reaction = reaction.ok_or_else(|| Failure::missing("reaction"))?;
-    let _ = id;
     Ok((StatusCode::CREATED, Answered(json!(reaction))))
 }
 

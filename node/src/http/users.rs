@@ -134,14 +134,11 @@ async fn by_name(me: Me, State(web): App, Path(name): Path<String>) -> Answer<An
     found.map(Answered).ok_or_else(|| Failure::missing("user"))
 }
 
-async fn by_email(me: Me, State(web): App, Path(email): Path<String>) -> Answer<Answered<Value>> {
+async fn by_email(me: Me, Path(email): Path<String>) -> Answer<Answered<Value>> {
     // Others' addresses are told to nobody, so nobody finds them by one.
     match me.account.email.eq_ignore_ascii_case(&email) && !email.is_empty() {
         true => Ok(Answered(shapes::user(&me.account, true))),
-        false => {
-            let _ = web;
-            Err(Failure::missing("user"))
-        }
+        false => Err(Failure::missing("user")),
     }
 }
 
@@ -185,7 +182,6 @@ async fn by_names(
 #[serde(default)]
 struct Listing {
     in_channel: String,
-    in_team: String,
     not_in_channel: String,
 }
 
@@ -205,7 +201,6 @@ async fn list(
         let ids = people_of(home, &me, &listing.not_in_channel)?;
         users.retain(|user| !ids.iter().any(|id| user["id"] == id.to_string()));
     }
-    let _ = listing.in_team;
     Ok(Answered(page.of(users)))
 }
 
@@ -338,16 +333,11 @@ async fn password(
     Ok(ok().await)
 }
 
-/// A picture made of the name's first letter, since nothing is fetched from elsewhere.
-async fn image(
-    _me: Me,
-    State(web): App,
-    Path(user): Path<String>,
-) -> Answer<axum::response::Response> {
+/// A picture that follows from who it is, since nothing is fetched from elsewhere.
+async fn image(_me: Me, Path(user): Path<String>) -> Answer<axum::response::Response> {
     use axum::response::IntoResponse as _;
     let user = id(&user, "user")?;
-    let name = web.home.account_name(&user).unwrap_or_default();
-    let image = super::files::initial(&user, &name);
+    let image = super::files::initial(&user);
     let headers = [
         ("content-type", "image/png"),
         ("cache-control", "max-age=86400, private"),

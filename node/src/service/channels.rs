@@ -41,18 +41,16 @@ pub async fn create(
             "choose another name",
         ));
     }
-    found(node, name.as_str().to_string(), history, quorum).await
+    found(node, name, history, quorum).await
 }
 
 /// Makes a channel, whatever others there are of that name.
 pub async fn found(
     node: &Node,
-    name: String,
+    name: Name,
     history: History,
     quorum: u8,
 ) -> Result<ChannelInfo, ApiError> {
-    let name = Name::try_from(name)
-        .map_err(|error| failure::operator("bad_name", error, "choose another name"))?;
     demand_founder(node)?;
     peering::record(node, "channel_created", name.as_str())?;
     let order = node.handle.command(Command::CreateChannel {
