@@ -2,7 +2,7 @@
 # make, gcc and rustup. All build with one profile, so that RocksDB is compiled once.
 
 .PHONY: demo test bench bench-users simulate soak fuzz swarm planted setup format lint unit simulated fuzzed
-.PHONY: clients documentation purity swarm-build programs
+.PHONY: clients page documentation purity swarm-build programs
 .NOTPARALLEL:
 
 CARGO_FLAGS := --release --locked
@@ -14,7 +14,7 @@ ARGS ?=
 demo: setup
 	cargo run $(CARGO_FLAGS) --bin comity -- demo $(ARGS)
 
-test: setup format lint unit clients simulated fuzzed documentation purity
+test: setup format lint unit clients page simulated fuzzed documentation purity
 	@$(call stage,all tests passed)
 
 # What replication costs, beside floors and peers; docs/performance.md explains the rows.
@@ -35,6 +35,9 @@ HOURS ?= 8
 SECONDS ?= 60
 FOUND ?= found
 
+# After a soak hostile clients play on two nodes for a tenth of its time.
+SOAK_SECONDS = $(shell echo $$(( 360 * $(HOURS) )))
+
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SWARM := $(TARGET)/swarm/release/swarm
 SIMULATE := $(TARGET)/release/simulate --swarm $(SWARM) --planted $(SWARM) --write $(FOUND)
@@ -47,6 +50,7 @@ simulate: setup programs swarm-build
 # The same for hours, in rounds.
 soak: MINUTES = $(shell echo $$(( 60 * $(HOURS) )))
 soak: simulate
+	@tests/clients/fuzz_api.py $(TARGET)/release/comity --seconds $(SOAK_SECONDS)
 
 # Changes of the corpus, fed to every decoder.
 fuzz: setup programs
@@ -133,7 +137,22 @@ clients: programs
 	  $(AS_ROOT) apt-get update >&2 && \
 	  $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive \
 	    apt-get install --yes --no-install-recommends $(CLIENT_PACKAGES) >&2; }
-	@tests/clients/run.sh $(TARGET)/release/comity
+	@FUZZ_SECONDS=$(SECONDS) tests/clients/run.sh $(TARGET)/release/comity
+
+# The page in a real browser at real nodes; docs/page.md. More arguments, such as:
+# make page ARGS='--only screens --shots shots'
+PAGE_PACKAGES := $(strip \
+  $(if $(shell command -v npm),,nodejs npm) \
+  $(if $(CHROMIUM)$(shell command -v chromium chromium-browser google-chrome),,chromium))
+
+page: programs
+	@$(call stage,the page)
+	@test -z '$(PAGE_PACKAGES)' || { \
+	  $(AS_ROOT) apt-get update >&2 && \
+	  $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive \
+	    apt-get install --yes --no-install-recommends $(PAGE_PACKAGES) >&2; }
+	@tests/page/run.sh $(TARGET)/release/comity \
+	  $(or $(ARGS),--only talk --only hostile --only keyboard --only peering)
 
 # What the tests have built is run, for as long as MINUTES and SECONDS say.
 simulated: programs swarm-build

@@ -1213,6 +1213,9 @@ def frames(world, lanes, moments, given):
         ("ask-piece, the last of all", 12, {**of_file, "chunk": 1023, "offset": 1048576}),
         ("piece", 13, {**of_file, "chunk": 1, "offset": 131072, "bytes": b"sealed"}),
         ("piece, nothing for you", 13, {**of_file, "chunk": 1, "offset": 131072, "bytes": b""}),
+        ("ephemeral", 14, {"channel": channel, "signs": [
+            {"user": "bo.larsen", "activity": 1, "root": world.named("post").id},
+            {"user": "bo.larsen", "activity": 1, "root": None}, {"user": "anna", "activity": 5, "root": None}]}),
     ]
 
     def contents(value):
@@ -1298,7 +1301,7 @@ def bodies(world):
         ("pin", [False]),
         ("receipt", [2]),
         ("file", ["plan.pdf", "application/pdf", 1100000, x, [a, b]]),
-        ("roster", [[["bo.larsen", "Bo Larsen", True]]]),
+        ("roster", [[["anna", "", False], ["bo.larsen", "Bo Larsen", True]]]),
     ]
     out = [{"form": form, "bytes": msgpack(value)} for form, value in samples]
     return out + [{"form": "evidence", "bytes": twin}]
@@ -1554,6 +1557,13 @@ def refused(world):
     bad("file", "a chunk too few", msgpack(of_file[:4] + [[x]]))
     bad("file", "a chunk too many", msgpack(of_file[:4] + [[x, x, x]]))
     bad("file", "a chunk of an empty file", msgpack(["a", "", 0, x, [x]]))
+    for why, users in (
+        ("no users", []), ("users that are not sorted", [["b", "", True], ["a", "", True]]),
+        ("a user twice", [["a", "", True], ["a", "", False]]), ("a user name of no bytes", [["", "", True]]),
+        ("a display name of 257 bytes", [["a", "a" * 257, True]]),
+        ("201 users", [[f"user{number}", "", True] for number in range(100, 301)]),
+    ):  # fmt: skip
+        bad("roster", why, msgpack([users]))
     bad("react", "no bytes", msgpack(["", False]))
     bad("react", "65 bytes", msgpack(["a" * 65, False]))
     bad("react", "withdrawn as an integer", msgpack(["a", 0]))
@@ -1612,6 +1622,12 @@ def refused(world):
     bad("frame", "keys without the sealing key", frame(11, [channel, lane, []]))
     bad("frame", "ask-piece of chunk 1,024", frame(12, [channel, lane, bytes(32), 1024, 0]))
     bad("frame", "ask-piece within a piece", frame(12, [channel, lane, bytes(32), 0, 131071]))
+    for why, signs in (
+        ("no signs", []), ("257 signs", [["anna", 2, None]] * 257), ("activity 0", [["anna", 0, None]]),
+        ("activity 6", [["anna", 6, None]]), ("online in a thread", [["anna", 2, bytes(32)]]),
+        ("a user name with a colon", [["anna:bravo", 2, None]]),
+    ):  # fmt: skip
+        bad("frame", f"ephemeral with {why}", frame(14, [channel, signs]))
     bad("frame", "ask-piece beyond a chunk", frame(12, [channel, lane, bytes(32), 0, 1179648]))
     packed = Packer().pack(world.named("post"))
     bad("frame", "a packed event of 13 fields", frame(6, [[packed[:-1]]]))

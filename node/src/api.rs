@@ -6,6 +6,8 @@
 //! [`Reply::Done`] or [`Reply::Failed`]. When no node is running, the command opens the same
 //! directory itself and asks the same questions in its own process.
 
+use crate::home::people::AccountRole;
+use comity_protocol::event::{Category, Label};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// The longest line, in bytes, that either side of the admin socket accepts. An import batch is
@@ -247,6 +249,29 @@ pub enum Request {
         password: String,
         #[serde(default)]
         email: String,
+        /// A member's where there are none.
+        #[serde(default)]
+        roles: Vec<AccountRole>,
+    },
+    /// Gives a user these roles and no others. Answers one [`UserInfo`].
+    UserRoles {
+        name: String,
+        roles: Vec<AccountRole>,
+    },
+    /// Puts an account under the care of the organisation's provider: it logs in there from now on,
+    /// and by no password here. Answers one [`UserInfo`].
+    UserLink {
+        name: String,
+        /// Such as `oidc:corp`.
+        source: String,
+        /// The provider's own name for the user, such as its `sub`.
+        subject: String,
+    },
+    /// Makes the token that lets the organisation's provisioning in; the one before ends. Answers one
+    /// [`ProvisioningToken`].
+    ProvisioningToken {
+        /// How long it lets in, in seconds.
+        lasts_s: u64,
     },
     /// Answers a [`UserInfo`] per account, by name.
     #[serde(deserialize_with = "no_fields")]
@@ -261,6 +286,16 @@ pub enum Request {
     UserActive {
         name: String,
         active: bool,
+    },
+    /// Answers a [`UserSessionInfo`] per session and access token of a user, last used first.
+    UserSessions {
+        name: String,
+    },
+    /// Ends one session of a user, or all of them. Answers one [`UserInfo`].
+    UserLogout {
+        name: String,
+        /// The session's id, or the start of it; none for all.
+        session: Option<String>,
     },
     /// Answers one [`Digests`].
     #[serde(deserialize_with = "no_fields")]
@@ -322,6 +357,8 @@ pub enum Item {
     WriterActed(WriterActed),
     LostSeat(LostSeatInfo),
     User(UserInfo),
+    UserSession(UserSessionInfo),
+    ProvisioningToken(ProvisioningToken),
     Digests(Digests),
 }
 
@@ -474,6 +511,21 @@ pub struct NodeStatus {
     pub warnings: Vec<String>,
 }
 
+/// A session of a user's device, or an access token of a user's program.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UserSessionInfo {
+    pub id: String,
+    /// `device` or `token`.
+    pub kind: String,
+    /// What the device is called, or what the token is for.
+    pub device: String,
+    /// From where it was used last; empty where that is not known.
+    pub address: String,
+    /// Unix milliseconds.
+    pub created_ms: u64,
+    pub used_ms: u64,
+}
+
 /// A user of this partner that has an account at this node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UserInfo {
@@ -483,6 +535,18 @@ pub struct UserInfo {
     /// Whether the user may log in.
     pub active: bool,
     pub sessions: u64,
+    pub roles: Vec<AccountRole>,
+    /// Who vouches for the user: `local`, or a provider such as `oidc:corp`.
+    pub source: String,
+}
+
+/// What lets the organisation's provisioning in.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ProvisioningToken {
+    /// Told this once.
+    pub token: String,
+    /// When it ends, in Unix milliseconds.
+    pub until_ms: u64,
 }
 
 /// A writer of this node: a signing key of its own, with a log of its own in each lane.
@@ -682,12 +746,112 @@ pub struct PostInfo {
     /// It came so long after what partners had agreed on that it stands later than its time.
     #[serde(skip_serializing_if = "is_false", default)]
     pub late: bool,
+    /// What its author says of how confidential it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub label: Option<LabelInfo>,
     pub pinned: bool,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub reactions: Vec<ReactionInfo>,
     /// The furthest that each user says it came.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub receipts: Vec<ReceiptInfo>,
+}
+
+/// A confidentiality label, in the shape of STANAG 4774. Without a policy of labels it is told to
+/// readers, and whatever is about the message bears one that is no lower; it keeps nobody out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelInfo {
+    /// Whose classifications these are; 1 to 64 bytes, as the next.
+    pub policy: String,
+    pub classification: String,
+    /// At most 16.
+    #[serde(default)]
+    pub categories: Vec<CategoryInfo>,
+    #[serde(default)]
+    pub originator: String,
+    /// Unix milliseconds; the message's own time where a new one has none.
+    #[serde(default)]
+    pub created_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CategoryInfo {
+    pub tag: String,
+    pub form: CategoryForm,
+    /// At most 64, of 64 bytes each.
+    pub values: Vec<String>,
+}
+
+/// What a category asks of readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CategoryForm {
+    /// All of its values.
+    Restrictive,
+    /// One of its values, such as a nation in REL TO.
+    Permissive,
+    /// Nothing.
+    Informative,
+}
+
+impl LabelInfo {
+    /// As a message bears it; what is wrong with it otherwise.
+    pub fn label(&self, claimed_ms: u64) -> Result<Label, &'static str> {
+        if self.policy.is_empty() || self.classification.is_empty() {
+            return Err("a label names a policy and a classification");
+        }
+        let category = |it: &CategoryInfo| {
+            let mut values = it.values.clone();
+            values.sort_unstable();
+            Category {
+                tag: it.tag.clone(),
+                form: match it.form {
+                    CategoryForm::Restrictive => 1,
+                    CategoryForm::Permissive => 2,
+                    CategoryForm::Informative => 3,
+                },
+                values,
+            }
+        };
+        let label = Label {
+            policy: self.policy.clone(),
+            classification: self.classification.clone(),
+            categories: self.categories.iter().map(category).collect(),
+            originator: self.originator.clone(),
+            created_ms: match self.created_ms {
+                0 => claimed_ms,
+                created => created,
+            },
+        };
+        let checked = label.check();
+        checked.map_err(
+            |_| "a label has texts of at most 64 bytes, and at most 16 categories of 64 values",
+        )?;
+        Ok(label)
+    }
+}
+
+impl From<&Label> for LabelInfo {
+    fn from(label: &Label) -> LabelInfo {
+        let category = |it: &Category| CategoryInfo {
+            tag: it.tag.clone(),
+            form: match it.form {
+                1 => CategoryForm::Restrictive,
+                2 => CategoryForm::Permissive,
+                _ => CategoryForm::Informative,
+            },
+            values: it.values.clone(),
+        };
+        LabelInfo {
+            policy: label.policy.clone(),
+            classification: label.classification.clone(),
+            categories: label.categories.iter().map(category).collect(),
+            originator: label.originator.clone(),
+            created_ms: label.created_ms,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -15,6 +15,11 @@ const TAG_AUDIT: &str = "comity/v1/audit-record";
 /// The longest text of a record, in bytes.
 const TEXT_BYTES: usize = 2 << 10;
 
+/// Records that one search looks at: some ten milliseconds.
+const SEARCHED: u64 = 5_000;
+/// Records that a search reads at a time.
+const BLOCK: u64 = 256;
+
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -30,6 +35,15 @@ pub struct Record {
 impl Canonical for Record {
     const NAME: &'static str = "audit record";
     const LIMIT: usize = TEXT_BYTES + 256;
+}
+
+/// Records that were looked for, the newest first.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// With their numbers.
+    pub records: Vec<(u64, Record)>,
+    /// Where to go on: what is looked for next lies before it. 0 where all was looked at.
+    pub next: u64,
 }
 
 /// The open end of the record.
@@ -61,6 +75,51 @@ impl Audit {
     /// Dates records by another clock than the system's.
     pub fn dated_by(self, clock: Clock) -> Audit {
         Audit { clock, ..self }
+    }
+
+    /// Records after one of this number (0 for all), the oldest first, with their numbers.
+    pub fn after(&self, number: u64, limit: u64) -> Result<Vec<(u64, Record)>, AuditError> {
+        let mut records = Vec::new();
+        let first = number.saturating_add(1).to_be_bytes();
+        self.store
+            .scan::<AuditError>(Table::Audit, &[], &first, |key, value| {
+                let key = key.try_into().map_err(|_| AuditError::Broken { number })?;
+                records.push((u64::from_be_bytes(key), Record::from_bytes(value)?));
+                Ok((records.len() as u64) < limit)
+            })?;
+        Ok(records)
+    }
+
+    /// The newest records before one of this number (0 for all) that `is_wanted`, so many at most. It
+    /// may look at a part of the record only, and tells where to go on.
+    pub fn before(
+        &self,
+        number: u64,
+        limit: usize,
+        is_wanted: impl Fn(&Record) -> bool,
+    ) -> Result<Found, AuditError> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).0;
+        let mut next = match number {
+            0 => last + 1,
+            number => number.min(last + 1),
+        };
+        let end = next.saturating_sub(SEARCHED).max(1);
+        let mut found = Found::default();
+        while next > end {
+            let first = next.saturating_sub(BLOCK).max(end);
+            for (number, record) in self.after(first - 1, next - first)?.into_iter().rev() {
+                if is_wanted(&record) {
+                    found.records.push((number, record));
+                }
+                if found.records.len() >= limit {
+                    found.next = if number > 1 { number } else { 0 };
+                    return Ok(found);
+                }
+            }
+            next = first;
+        }
+        found.next = if end > 1 { end } else { 0 };
+        Ok(found)
     }
 
     /// Puts a decision on record, synced, before it takes effect.
@@ -118,6 +177,27 @@ fn hash(value: &[u8]) -> Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_newest_are_found_first_and_one_can_go_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = comity_crypto::StorageKey::from_bytes([1; 32]);
+        let audit = Audit::open(Store::open(dir.path(), key).unwrap()).unwrap();
+        for at in 1..=600 {
+            let action = if at % 2 == 0 { "even" } else { "odd" };
+            audit.record(action, &at.to_string()).unwrap();
+        }
+        let is_even = |record: &Record| record.action == "even";
+        let numbers = |found: &Found| found.records.iter().map(|it| it.0).collect::<Vec<_>>();
+
+        let first = audit.before(0, 2, is_even).unwrap();
+        assert_eq!((numbers(&first), first.next), (vec![600, 598], 598));
+        let second = audit.before(first.next, 2, is_even).unwrap();
+        assert_eq!((numbers(&second), second.next), (vec![596, 594], 594));
+        let rest = audit.before(second.next, 1_000, is_even).unwrap();
+        assert_eq!((rest.records.len(), rest.next), (296, 0));
+        assert_eq!(audit.before(1, 10, |_| true).unwrap().records.len(), 0);
+    }
 
     #[test]
     fn a_missing_record_shows() {

@@ -1,5 +1,7 @@
 //! The configuration of a node: `DIR/comity.toml`, typed, unknown keys refused.
 
+mod http;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 use crate::api::{ApiError, Fault};
+pub use http::{AcmeConfig, HttpConfig, HttpLimits, TlsSource};
 
 /// The name of the configuration file inside a node's directory.
 pub const FILE_NAME: &str = "comity.toml";
@@ -46,14 +49,8 @@ pub struct Config {
     pub groups: GroupsConfig,
     #[serde(default)]
     pub http: HttpConfig,
-}
-
-/// How the partner's own users reach the node.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HttpConfig {
-    /// The address of the API for users; none where the node serves nobody.
-    pub listen: Option<SocketAddr>,
+    #[serde(default)]
+    pub login: crate::http::LoginConfig,
 }
 
 /// Where the key comes from that opens the store.

@@ -5,7 +5,7 @@
 //! [committer](crate::committer) in order.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use comity_protocol::id::PartnerId;
@@ -16,6 +16,7 @@ use comity_protocol::replica::{
     Command, CommandError, Input, Notice, Output, Replica, StreamClass, Written,
 };
 use comity_protocol::time::{Instant, Now, WallTime};
+use comity_protocol::wire::Ephemeral;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant as Moment;
 
@@ -53,6 +54,8 @@ pub enum Order {
     /// not carried out, and their answers never come.
     Sequence(Vec<(Command, Answer)>),
     Look(Box<dyn FnOnce(&Replica) + Send>),
+    /// What own users do just now, for the linked members of a channel.
+    Tell(Ephemeral),
     /// Answered once everything that the machine has accepted is on disk.
     Settle(oneshot::Sender<()>),
     /// Ends the driver once everything before is on disk.
@@ -136,6 +139,13 @@ impl Handle {
         answer.await.map_err(|_| Stopped)
     }
 
+    /// Tells what own users do just now, unless the driver has too much to do: it is told again.
+    pub fn tell(&self, told: Ephemeral) {
+        if self.orders.try_send(Order::Tell(told)).is_err() {
+            tracing::debug!("what users do just now is not told: too much waits");
+        }
+    }
+
     /// Waits until everything that the machine has accepted is on disk.
     pub async fn settled(&self) -> Result<(), Stopped> {
         let (reached, settled) = oneshot::channel();
@@ -163,7 +173,23 @@ pub struct Surroundings {
     pub transport: Option<Arc<Transport>>,
     /// What peers did wrong goes on record there.
     pub incidents: mpsc::Sender<Incident>,
+    pub overheard: Overheard,
 }
+
+/// What happens with peers and is stored by nobody.
+#[derive(Debug)]
+pub enum Passing {
+    Up(PartnerId),
+    Down(PartnerId),
+    /// What a peer's users do.
+    Told {
+        peer: PartnerId,
+        told: Ephemeral,
+    },
+}
+
+/// Whoever wants to hear of that; at most one.
+pub type Overheard = Arc<OnceLock<mpsc::UnboundedSender<Passing>>>;
 
 /// Something that a peer did, that was refused to it, or that became of it in a channel, for the
 /// audit record.
@@ -189,6 +215,7 @@ pub fn start(
         effects: surroundings.effects,
         transport: surroundings.transport,
         incidents: surroundings.incidents,
+        overheard: surroundings.overheard,
         recorded: BTreeMap::new(),
         links: BTreeMap::new(),
         tickets: BTreeMap::new(),
@@ -229,6 +256,7 @@ struct Driver {
     effects: Effects,
     transport: Option<Arc<Transport>>,
     incidents: mpsc::Sender<Incident>,
+    overheard: Overheard,
     /// When each kind of incident of each peer was last put on record, and how often it happened
     /// since.
     recorded: BTreeMap<(PartnerId, &'static str), (Moment, u64)>,
@@ -435,6 +463,7 @@ impl Driver {
                 }
             }
             Order::Look(look) => self.look(look),
+            Order::Tell(told) => self.handle(Input::Ephemeral(told)),
             Order::Settle(reached) => self.group.push(Effect::Barrier(reached)),
             // Both callers of this take it apart before.
             Order::Stop(reply) => drop(reply),
@@ -499,6 +528,7 @@ impl Driver {
                 self.handle(Input::PeerUp {
                     peer: PartnerId(peer),
                 });
+                self.pass_on(Passing::Up(PartnerId(peer)));
             }
             LinkEvent::Frame { peer, link, .. }
                 if self.links.get(&PartnerId(peer)) != Some(&link) =>
@@ -523,7 +553,16 @@ impl Driver {
                 self.handle(Input::PeerDown {
                     peer: PartnerId(peer),
                 });
+                self.pass_on(Passing::Down(PartnerId(peer)));
             }
+        }
+    }
+
+    /// What waits there is bounded by how much the machine takes of each peer.
+    fn pass_on(&self, passing: Passing) {
+        if let Some(overheard) = self.overheard.get() {
+            // Nobody hears it where the users' side has ended.
+            let _ = overheard.send(passing);
         }
     }
 
@@ -674,6 +713,7 @@ impl Driver {
                 let text = format!("channel {channel}: file {file}: {why}");
                 self.incident("bad_piece", &peer, text);
             }
+            Notice::Ephemeral { peer, told } => self.pass_on(Passing::Told { peer, told }),
             Notice::PieceLate { peer } => {
                 let text = "it did not send a piece of a file that it was asked for";
                 self.incident("piece_late", &peer, text.into());

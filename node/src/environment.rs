@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinHandle;
@@ -127,8 +128,12 @@ impl Work {
     /// How many signatures can be checked at a time.
     pub fn cores(self) -> usize {
         match self {
-            Work::Threads => std::thread::available_parallelism().map_or(1, usize::from),
+            Work::Threads => *CORES,
             Work::Tasks => 1,
         }
     }
 }
+
+/// Asked once: each answer takes the system some twenty calls, and one is wanted at every event.
+static CORES: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));

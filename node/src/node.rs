@@ -16,7 +16,7 @@ use crate::api::ApiError;
 use crate::audit::Audit;
 use crate::committer::{self, Committed, Committing, Listener};
 use crate::config::{self, Config};
-use crate::driver::{self, Handle, Incident, Surroundings};
+use crate::driver::{self, Handle, Incident, Overheard, Passing, Surroundings};
 use crate::environment::{Environment, Work};
 use crate::http::Web;
 use crate::keystore::{self, KeyFileError, Keys};
@@ -55,6 +55,7 @@ pub struct Node {
     /// Files that are being handed over or fetched.
     pub files: Files,
     listener: Listener,
+    overheard: Overheard,
     /// The users' side, where this node serves any.
     web: OnceLock<Weak<Web>>,
     pub started: Instant,
@@ -150,6 +151,7 @@ impl Node {
         let pieces = Pieces::new(store.clone(), transport.clone(), runtime, environment.work);
         let (feedback_in, feedback) = mpsc::unbounded_channel();
         let listener = Listener::default();
+        let overheard = Overheard::default();
         let (effects, committer) = committer::start(
             store.clone(),
             transport.clone(),
@@ -166,6 +168,7 @@ impl Node {
             received,
             transport: transport.clone(),
             incidents: record_incidents(audit.clone(), environment.work),
+            overheard: overheard.clone(),
         };
         let (handle, driver) = driver::start(replica, surroundings, &environment);
         if let Some(transport) = &transport {
@@ -185,6 +188,7 @@ impl Node {
             importing: Mutex::new(()),
             files: Files::default(),
             listener,
+            overheard,
             web: OnceLock::new(),
             started: Instant::now(),
             environment,
@@ -217,6 +221,14 @@ impl Node {
         // A second listener would hear nothing.
         let _ = self.listener.set(sender);
         committed
+    }
+
+    /// What happens with peers from now on and is stored by nobody. For one listener.
+    pub fn passing(&self) -> mpsc::UnboundedReceiver<Passing> {
+        let (sender, passing) = mpsc::unbounded_channel();
+        // A second listener would hear nothing.
+        let _ = self.overheard.set(sender);
+        passing
     }
 
     /// The node's clock, Unix milliseconds.

@@ -7,7 +7,7 @@ use serde_bytes::ByteBuf;
 use comity_crypto as crypto;
 
 use crate::codec::{Canonical, Malformed};
-use crate::event::Label;
+use crate::event::{Label, UserName};
 use crate::files::{FileKey, chunk_count};
 use crate::id::{EventId, Hash, PartnerId, Signature, WriterId};
 use crate::identity::{CertificateList, Identity, Name};
@@ -406,6 +406,47 @@ impl Canonical for FileBody {
         rule(
             self.chunks.len() == chunk_count(self.size) as usize,
             "not as many chunks as the size says",
+        )
+    }
+}
+
+/// What a partner says of its own users in a channel ([`crate::event::Kind::Roster`]): of each the
+/// last word counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterBody {
+    /// Sorted by name, no name twice, 1 to 200.
+    pub users: Vec<RosterUser>,
+}
+
+/// A user as its partner describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterUser {
+    pub name: UserName,
+    /// For people; at most 256 bytes, may be empty.
+    pub display_name: String,
+    /// Whether the user is in the channel, and active.
+    pub present: bool,
+}
+
+impl Canonical for RosterBody {
+    const NAME: &'static str = "roster";
+    const LIMIT: usize = limits::BODY_BYTES;
+
+    fn check(&self) -> Result<(), Malformed> {
+        rule(
+            (1..=limits::ROSTER_USERS).contains(&self.users.len()),
+            "a roster has 1 to 200 users",
+        )?;
+        rule(
+            self.users
+                .windows(2)
+                .all(|pair| pair[0].name < pair[1].name),
+            "a roster's users are not sorted",
+        )?;
+        let short = |user: &RosterUser| user.display_name.len() <= limits::DISPLAY_NAME_BYTES;
+        rule(
+            self.users.iter().all(short),
+            "a display name has at most 256 bytes",
         )
     }
 }

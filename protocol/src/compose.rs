@@ -30,7 +30,8 @@ pub struct Author<'a> {
 #[derive(Debug, Clone)]
 pub struct Message {
     pub kind: Kind,
-    pub user: UserName,
+    /// Who it is by; absent where the partner itself speaks.
+    pub user: Option<UserName>,
     pub claimed_ms: u64,
     pub precedence: Precedence,
     pub about: Option<Pos>,
@@ -149,7 +150,7 @@ impl Channel {
         let mut header = self.header(author, lane, &heads, message.kind, now);
         header.claimed_ms = message.claimed_ms;
         header.precedence = message.precedence as u8;
-        header.author = Some(message.user.clone());
+        header.author = message.user.clone();
         header.about = message.about.map(|about| self.reference(lane, about));
         header.label = message.label.clone();
         header.key_event = Some(epoch);

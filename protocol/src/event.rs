@@ -258,7 +258,7 @@ impl Kind {
     /// and forms fixed, and are invalid for everyone until a charter of a version that knows
     /// them.
     pub fn in_version_1(self) -> bool {
-        !matches!(self, Kind::Certificates | Kind::Retention | Kind::Roster)
+        !matches!(self, Kind::Certificates | Kind::Retention)
     }
 
     /// Whether the event is an act of the control lane.
@@ -408,7 +408,9 @@ impl Label {
     const CATEGORIES: usize = 16;
     const VALUES: usize = 64;
 
-    pub(crate) fn check(&self) -> Result<(), Malformed> {
+    /// Whether it is within the limits: no text over 64 bytes, at most 16 categories of 64 sorted
+    /// values.
+    pub fn check(&self) -> Result<(), Malformed> {
         let short = |text: &String| text.len() <= Self::STRING_BYTES;
         let category = |category: &Category| {
             short(&category.tag)

@@ -35,7 +35,7 @@ pub const USER_NAME_BYTES: usize = 64;
 /// A channel's or partner's name on a line of a terminal.
 pub const NAME_BYTES: usize = 64;
 
-// What readers show of files: sealed, so no rule of acceptance.
+// What readers show of files and rosters: sealed, so no rule of acceptance.
 
 /// The longest file, in bytes: 1,024 chunks, whose hashes fit a body.
 pub const FILE_BYTES: u64 = 1 << 30;
@@ -45,6 +45,10 @@ pub const CHUNK_BYTES: usize = 1 << 20;
 pub const SEALED_CHUNK_BYTES: usize = CHUNK_BYTES + comity_crypto::CHUNK_OVERHEAD;
 /// Chunks of the longest file.
 pub const CHUNKS: usize = FILE_BYTES as usize / CHUNK_BYTES;
+/// A user's name for people, in any script.
+pub const DISPLAY_NAME_BYTES: usize = 256;
+/// Users of one roster event: with the longest names they just fit a body.
+pub const ROSTER_USERS: usize = 200;
 /// What file systems take as a name.
 pub const FILE_NAME_BYTES: usize = 255;
 /// Type and subtype of 63 characters each (RFC 6838), and the slash.
@@ -76,6 +80,12 @@ pub const LANES_SHOWN: usize = 65_536;
 pub const LANES_PER_WRITER: u64 = 64;
 /// Control events of a partner in a day: each makes every later view dearer, for ever.
 pub const CONTROL_EVENTS_PER_DAY: u64 = 1_000;
+/// Signs in one ephemeral frame: bounds what one input costs.
+pub const EPHEMERAL_PER_FRAME: usize = 256;
+/// Ephemeral signs that are taken of a peer in a second: hundreds that begin to type at a time.
+pub const EPHEMERAL_PER_S: u64 = 256;
+/// Ephemeral signs that are taken of a peer at once: all its users when a link comes up.
+pub const EPHEMERAL_AT_ONCE: u64 = 16_384;
 /// Forks that wait for the store to be proved: each holds two headers at most.
 pub const SUSPECTS: usize = 64;
 /// Evidence that this node writes in a channel in a day: a liar that forks its log ever earlier

@@ -62,6 +62,8 @@ pub enum Mutation {
     ForeignKept,
     /// Own events are pushed to every peer.
     PushedToAll,
+    /// What users do is told to every peer.
+    EphemeralToAll,
     /// Ranges are sent to whoever asks.
     RangeServedToAll,
     /// Heads are told to whoever asks.

@@ -25,6 +25,8 @@ pub enum Limit {
     ControlEvents,
     /// The charter's byte budget for one partner and day.
     ByteBudget,
+    /// What one peer's users type and whether they are there, in a second.
+    Ephemeral,
     /// The driver's time for what a peer sends that brings nothing.
     WorkingTime,
 }
@@ -39,6 +41,7 @@ impl Limit {
             Limit::LanesPerWriter => "lanes_per_writer",
             Limit::ControlEvents => "control_events",
             Limit::ByteBudget => "byte_budget",
+            Limit::Ephemeral => "ephemeral",
             Limit::WorkingTime => "working_time",
         }
     }

@@ -3,8 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Canonical;
-use crate::event::UserName;
-use crate::limits;
 
 /// Own data is kept for fewer days ([`crate::event::Kind::Retention`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,25 +10,7 @@ pub struct RetentionBody {
     pub days: u32,
 }
 
-/// The partner's users in the channel ([`crate::event::Kind::Roster`]).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RosterBody {
-    pub users: Vec<RosterUser>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RosterUser {
-    pub name: UserName,
-    pub display_name: String,
-    pub present: bool,
-}
-
 impl Canonical for RetentionBody {
     const NAME: &'static str = "retention body";
     const LIMIT: usize = 16;
-}
-
-impl Canonical for RosterBody {
-    const NAME: &'static str = "roster";
-    const LIMIT: usize = limits::BODY_BYTES;
 }

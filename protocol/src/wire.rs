@@ -38,6 +38,7 @@ pub enum Frame {
     Keys(Keys),
     AskPiece(AskPiece),
     Piece(Piece),
+    Ephemeral(Ephemeral),
 }
 
 /// The first frame of a link.
@@ -282,6 +283,74 @@ fn check_place(chunk: u32, offset: u32) -> Result<(), Malformed> {
     }
 }
 
+/// What the sender's users do just now: outside of all logs, stored by nobody, handed on by nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ephemeral {
+    pub channel: ChannelId,
+    /// 1 to 256.
+    pub signs: Vec<Sign>,
+}
+
+/// What one user does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sign {
+    pub user: UserName,
+    /// An [`Activity`]'s number.
+    pub activity: u8,
+    /// Of typing: the first post of the thread, if it is in one.
+    pub root: Option<EventId>,
+}
+
+/// What a user does, or whether the user is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Activity {
+    Typing = 1,
+    Online = 2,
+    Away = 3,
+    DoNotDisturb = 4,
+    Offline = 5,
+}
+
+impl Activity {
+    pub fn from_number(number: u8) -> Option<Activity> {
+        [
+            Activity::Typing,
+            Activity::Online,
+            Activity::Away,
+            Activity::DoNotDisturb,
+            Activity::Offline,
+        ]
+        .into_iter()
+        .find(|activity| *activity as u8 == number)
+    }
+}
+
+impl Sign {
+    /// What it says; [`Canonical::check`] has seen that it is known.
+    pub fn activity(&self) -> Activity {
+        Activity::from_number(self.activity).unwrap_or(Activity::Offline)
+    }
+}
+
+impl Canonical for Ephemeral {
+    const NAME: &'static str = "ephemeral frame";
+    const LIMIT: usize = 32 << 10;
+
+    fn check(&self) -> Result<(), Malformed> {
+        let legal = |sign: &Sign| {
+            let activity = Activity::from_number(sign.activity);
+            activity.is_some() && (sign.root.is_none() || activity == Some(Activity::Typing))
+        };
+        let few = (1..=limits::EPHEMERAL_PER_FRAME).contains(&self.signs.len());
+        if few && self.signs.iter().all(legal) {
+            Ok(())
+        } else {
+            Err(Malformed::Rule("no signs of users, or too many"))
+        }
+    }
+}
+
 /// No such lane for the asker.
 pub const REFUSED_NO_SUCH_LANE: u8 = 1;
 /// A quota; ask again later.
@@ -399,6 +468,7 @@ impl Frame {
             Frame::Keys(contents) => (11, contents.to_bytes()),
             Frame::AskPiece(contents) => (12, contents.to_bytes()),
             Frame::Piece(contents) => (13, contents.to_bytes()),
+            Frame::Ephemeral(contents) => (14, contents.to_bytes()),
         };
         let mut bytes = Vec::with_capacity(contents.len() + 1);
         bytes.push(number);
@@ -425,6 +495,7 @@ impl Frame {
             11 => Frame::Keys(Keys::from_bytes(contents)?),
             12 => Frame::AskPiece(AskPiece::from_bytes(contents)?),
             13 => Frame::Piece(Piece::from_bytes(contents)?),
+            14 => Frame::Ephemeral(Ephemeral::from_bytes(contents)?),
             _ => {
                 return Err(Malformed::Undecodable {
                     expected: "frame of a known type",

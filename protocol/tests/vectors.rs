@@ -7,8 +7,8 @@ use comity_crypto as crypto;
 use comity_protocol::acceptance::channel_id;
 use comity_protocol::body::{
     CertificatesBody, Charter, EmptyBody, EndorseBody, FileBody, GrantBody, InviteBody, KeyBody,
-    MessageBody, PinBody, ReactBody, ReceiptBody, RedactBody, RemoveBody, SealingKeyBody,
-    SeatTransferBody, Wrap, WriterBody,
+    MessageBody, PinBody, ReactBody, ReceiptBody, RedactBody, RemoveBody, RosterBody,
+    SealingKeyBody, SeatTransferBody, Wrap, WriterBody,
 };
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::{Canonical, Malformed, encode};
@@ -27,11 +27,11 @@ use comity_protocol::keys::{self, GivenContext, Keyring, WrapContext};
 use comity_protocol::lane::{LaneForm, lane_id};
 use comity_protocol::limits;
 use comity_protocol::peering::{self, PeeringFile, SignedPeeringFile};
-use comity_protocol::reserved::{RetentionBody, RosterBody};
+use comity_protocol::reserved::RetentionBody;
 use comity_protocol::sync::heads;
 use comity_protocol::wire::{
-    AskHeads, AskKeys, AskPiece, Events, Frame, GivenKey, Have, HaveLane, Head, Heads, Hello, Keys,
-    Packer, Piece, RangeEnd, Refused, ShowLane, Unpacker, Want, heads_digest,
+    AskHeads, AskKeys, AskPiece, Ephemeral, Events, Frame, GivenKey, Have, HaveLane, Head, Heads,
+    Hello, Keys, Packer, Piece, RangeEnd, Refused, ShowLane, Sign, Unpacker, Want, heads_digest,
 };
 use serde_bytes::ByteBuf;
 use serde_json::Value;
@@ -173,7 +173,7 @@ fn bodies_of_every_form() {
     }
     pinned(
         &bodies,
-        "6e372591148789ce33566c463287166f250afd9e1c581f2e69043112b46980b2",
+        "eaf5ec5bac742f4442c0fc5dd4b47ddd79841b35c44603b086edf7a5b8e346e3",
     );
 }
 
@@ -198,9 +198,9 @@ fn fields_of_bodies_stand_in_their_order() {
     assert_eq!(transfer.after.0, x);
     assert_ne!(transfer.seat.0, x);
     let roster = RosterBody::from_bytes(&last("roster")).unwrap();
-    assert_eq!(roster.users[0].name.as_str(), "bo.larsen");
-    assert_eq!(roster.users[0].display_name, "Bo Larsen");
-    assert!(roster.users[0].present);
+    assert_eq!(roster.users[1].name.as_str(), "bo.larsen");
+    assert_eq!(roster.users[1].display_name, "Bo Larsen");
+    assert!(!roster.users[0].present && roster.users[1].present);
     let charter = Charter::from_bytes(&last("charter")).unwrap();
     assert_eq!((charter.version, charter.suite), (1, 1));
     assert_eq!(
@@ -244,7 +244,7 @@ fn frames_of_every_type() {
         .iter()
         .map(|frame| frame.number("type").unwrap())
         .collect();
-    assert_eq!(types, (1..=13).collect());
+    assert_eq!(types, (1..=14).collect());
     hold(frames, check_frame);
 }
 
@@ -289,7 +289,7 @@ fn what_is_not_canonical_or_breaks_a_rule_is_refused() {
     }
     pinned(
         &refused,
-        "1ef64d03340d50466ead32184646db9f22bf87b6c6e2feac66b54f2cff724889",
+        "ff6d55fc6d94634fcd3466d1834a817a31cef5319a87ac1835244786a1bc0591",
     );
 }
 
@@ -1145,7 +1145,27 @@ fn frame_of(vector: &Value) -> Result<Frame, Wrong> {
             &ask_piece_of(vector)?,
             vector.bytes("bytes")?,
         )),
+        14 => {
+            let signs = vector["signs"].as_array().ok_or("signs")?;
+            Frame::Ephemeral(Ephemeral {
+                channel: channel()?,
+                signs: signs.iter().map(sign_of).collect::<Result<_, _>>()?,
+            })
+        }
         other => return Err(format!("no frame {other}")),
+    })
+}
+
+fn sign_of(value: &Value) -> Result<Sign, Wrong> {
+    let user = value["user"].as_str().ok_or("user")?.to_string();
+    let root = match &value["root"] {
+        Value::Null => None,
+        _ => Some(EventId(value.array("root")?)),
+    };
+    Ok(Sign {
+        user: UserName::try_from(user).map_err(words)?,
+        activity: u8::try_from(value.number("activity")?).map_err(words)?,
+        root,
     })
 }
 

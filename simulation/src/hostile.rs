@@ -108,7 +108,9 @@ impl Pen {
     pub fn message(&self, kind: Kind, about: Option<Pos>, body: Vec<u8>) -> Message {
         Message {
             kind,
-            user: UserName::try_from("user".to_string()).expect("a legal name"),
+            user: kind
+                .names_author()
+                .then(|| UserName::try_from("user".to_string()).expect("a legal name")),
             claimed_ms: self.now_ms,
             precedence: Precedence::Routine,
             about,

@@ -21,7 +21,7 @@ from table import table
 from xmpp_servers import Ejabberd, Prosody
 
 SYSTEMS = ("comity", "ejabberd", "prosody")
-PHASES = ("lat", "thr", "cut", "cutlong", "stopb", "join")
+PHASES = ("lat", "thr", "cut", "cutlong", "stopb", "join", "crowd")
 SHORT = ("lat", "thr", "join")
 
 
@@ -34,6 +34,8 @@ class Plan:
     cutlong_s: float
     join_messages: int
     join_members: int
+    crowd_users: int
+    crowd_pace: float
 
 
 def main():
@@ -49,7 +51,8 @@ def main():
     lab = Lab(state, options.tag)
     lab.down()
     plan = Plan(options.phases, options.messages, options.outage_messages, options.cut,
-                options.cutlong, options.join_messages, options.join_members)
+                options.cutlong, options.join_messages, options.join_members, options.crowd_users,
+                options.crowd_pace)
     log = state / "results" / time.strftime("%Y%m%d-%H%M%S.jsonl")
     records: list[dict] = []
 
@@ -60,7 +63,8 @@ def main():
         with log.open("a") as file:
             file.write(text + "\n")
 
-    data = pathlib.Path("/dev/shm/comity-bench") if options.medium == "memory" else state / "data"
+    memory = pathlib.Path(f"/dev/shm/comity-bench{options.tag}")
+    data = memory if options.medium == "memory" else state / "data"
     try:
         lab.up()
         for name in options.systems:
@@ -102,7 +106,7 @@ def alone(state):
 
 def arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run.sh", description=__doc__)
-    parser.add_argument("--phases", type=listed(PHASES), default=list(SHORT), metavar="LIST",
+    parser.add_argument("--phases", type=listed(PHASES), metavar="LIST",
                         help=f"of {','.join(PHASES)} [{','.join(SHORT)}]")
     parser.add_argument("--systems", type=listed(SYSTEMS), default=list(SYSTEMS), metavar="LIST",
                         help=f"of {','.join(SYSTEMS)} [all]")
@@ -112,10 +116,15 @@ def arguments():
                         help="posted while B is cut off or down [5000]")
     parser.add_argument("--cut", type=float, default=30, metavar="S", help="[30]")
     parser.add_argument("--cutlong", type=float, default=240, metavar="S", help="[240]")
-    parser.add_argument("--join-messages", type=int, default=1_000, metavar="N", help="[1000]")
-    parser.add_argument("--join-members", type=int, default=100, metavar="N", help="[100]")
+    parser.add_argument("--join-messages", type=int, metavar="N",
+                        help="[10000; in a run without --phases 1000]")
+    parser.add_argument("--join-members", type=int, metavar="N",
+                        help="[1000; in a run without --phases 100]")
+    parser.add_argument("--crowd-users", type=int, default=500, metavar="N", help="[500]")
+    parser.add_argument("--crowd-pace", type=float, default=20, metavar="N",
+                        help="posts a second, which all of them hear [20]")
     parser.add_argument("--full", action="store_true",
-                        help="all phases, 10,000 messages, and 10,000 with 1,000 members to join")
+                        help="all phases, 10,000 messages")
     parser.add_argument("--medium", choices=("memory", "disk"), default="memory",
                         help="where servers keep their data [memory]")
     parser.add_argument("--comity", type=pathlib.Path, default="target/release/comity",
@@ -125,9 +134,11 @@ def arguments():
     parser.add_argument("--tag", default="", help="in the namespaces' names, cm<tag>A and cm<tag>B")
     options = parser.parse_args()
     if options.full:
-        options.phases = list(PHASES)
-        options.messages = options.join_messages = 10_000
-        options.join_members = 1_000
+        options.phases, options.messages = list(PHASES), 10_000
+    messages, members = (1_000, 100) if options.phases is None else (10_000, 1_000)
+    options.phases = options.phases or list(SHORT)
+    options.join_messages = options.join_messages or messages
+    options.join_members = options.join_members or members
     return options
 
 

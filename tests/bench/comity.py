@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import itertools
 import json
 import pathlib
 import re
@@ -11,6 +12,7 @@ import time
 
 import aiohttp
 
+from crowd import crowd
 from lab import ADDRESSES
 from system import System, User, body, elapsed
 
@@ -24,6 +26,9 @@ PARTNERS = {"A": "alpha", "B": "bravo"}
 CONNECTIONS = 16
 PATIENCE_S = 120
 RETRY_S = 0.05
+# How long nothing new may come before what is missing counts as not there.
+QUIET_S = 1
+TOO_OFTEN = 429
 PAGE = 200
 # A post stands in its event as JSON in a string, so its quotes are escaped.
 NUMBERED = re.compile(r'\\"message\\":\\"(\d{8}) ')
@@ -44,22 +49,47 @@ class ComityUser(User):
         self.tasks: list[asyncio.Task] = []
         self.channel = None
         self.failure = None
+        self.http = None
+        # Numbers that were told or fetched; what was fetched is not heard again when it is told.
+        self.known: set[int] = set()
+        self.only_fetched: set[int] = set()
 
     async def login(self):
-        connector = aiohttp.TCPConnector(socket_factory=lambda _: self.lab.endpoint(self.side))
-        self.http = aiohttp.ClientSession(f"http://127.0.0.1:{USERS_PORT}", connector=connector)
-        credentials = {"login_id": self.name, "password": PASSWORD}
-        async with self.http.post("/api/v4/users/login", json=credentials) as answer:
-            me = await understood(answer)
-            self.token = answer.headers["Token"]
-        self.id = me["id"]
+        self._dial()
+        await self._log_in()
         self.http.headers["Authorization"] = f"Bearer {self.token}"
-        self.events = await self.http.ws_connect("/api/v4/websocket", max_msg_size=0)
-        hello = await asyncio.wait_for(self.events.receive_json(), PATIENCE_S)
-        if hello.get("event") != "hello":
-            raise SystemExit(f"the first event at {self.side} is not hello: {hello}")
+        await self._connect("")
         self.tasks.append(asyncio.create_task(self._listen()))
         return self
+
+    async def session(self):
+        """Logs in, and keeps no connection."""
+        self._dial()
+        await self._log_in()
+        await self.http.close()
+        return self
+
+    async def again(self):
+        """With the session from before, and no socket."""
+        self._dial()
+        self.http.headers["Authorization"] = f"Bearer {self.token}"
+        return self
+
+    def _dial(self):
+        connector = aiohttp.TCPConnector(socket_factory=lambda _: self.lab.endpoint(self.side))
+        self.http = aiohttp.ClientSession(f"http://127.0.0.1:{USERS_PORT}", connector=connector)
+
+    async def _log_in(self):
+        credentials = {"login_id": self.name, "password": PASSWORD}
+        while True:
+            async with self.http.post("/api/v4/users/login", json=credentials) as answer:
+                if answer.status != TOO_OFTEN:
+                    self.id = (await understood(answer))["id"]
+                    self.token = answer.headers["Token"]
+                    return
+                wait = float(answer.headers["Retry-After"])
+            # A node lets some 20 log in from one address a second.
+            await asyncio.sleep(wait)
 
     async def enter(self, name: str):
         """Becomes a member of the channel, once the node shows it, and posts there from now on."""
@@ -103,12 +133,50 @@ class ComityUser(User):
     async def close(self):
         for task in self.tasks:
             task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.events.close()
         await self.http.close()
 
+    async def _connect(self, place: str):
+        """Opens a socket; whether it begins anew, which it says by a hello with number 0."""
+        self.events = await self.http.ws_connect(f"/api/v4/websocket{place}", max_msg_size=0)
+        if place:
+            return
+        hello = await asyncio.wait_for(self.events.receive_json(), PATIENCE_S)
+        if hello.get("event") != "hello":
+            raise SystemExit(f"the first event at {self.side} is not hello: {hello}")
+
     async def _listen(self):
-        async for message in self.events:
-            if message.type == aiohttp.WSMsgType.TEXT and (m := NUMBERED.search(message.data)):
-                self.heard(int(m.group(1)))
+        """A node sends a client away that is too far behind: then it comes back and fetches what it
+        has missed, as every client of this API does."""
+        while True:
+            async for message in self.events:
+                if message.type == aiohttp.WSMsgType.TEXT and (m := NUMBERED.search(message.data)):
+                    self._told(int(m.group(1)))
+            self.sent_away += 1
+            await self._connect("")
+            await self._refetch()
+
+    def _told(self, number: int):
+        self.known.add(number)
+        if number in self.only_fetched:
+            self.only_fetched.discard(number)
+            return
+        self.heard(number)
+
+    async def _refetch(self):
+        """From the newest page back, until nothing on a page is new."""
+        missed: list[int] = []
+        for number in itertools.count():
+            found = await self.page(number)
+            new = [n for n in found if n not in self.known]
+            if not new:
+                break
+            self.known.update(new)
+            self.only_fetched.update(new)
+            missed += new
+        for number in reversed(missed):
+            self.heard(number)
 
     async def _carry(self):
         """Posts what waits, one after another, on a connection of its own."""
@@ -155,6 +223,16 @@ class Comity(System):
         process = self.lab.start(side, command, self.place(side) / "log")
         self.processes[side] = process
         self.lab.await_port(side, USERS_PORT, process)
+        self.await_answer(side)
+
+    def await_answer(self, side):
+        """It listens before it serves: what connects until then waits."""
+        made = self.lab.connected(side, USERS_PORT)
+        with made:
+            made.settimeout(PATIENCE_S)
+            made.sendall(b"GET /api/v4/system/ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            if b" 200 " not in made.recv(100):
+                raise SystemExit(f"the node at {side} does not serve users")
 
     async def pair(self):
         if not self.shared:
@@ -176,23 +254,31 @@ class Comity(System):
         return await ComityUser(self.lab, "B", "bob").login()
 
     async def fetched(self, first, count, seconds):
-        """Pages until all is there, nothing new has come for a while, or the channel ends."""
+        """Pages from the newest back until a page has nothing new, again and again until all is
+        there; where nothing new has come for a while, once more to the end of the channel."""
         user = await ComityUser(self.lab, "B", "bob").login()
         await user.enter(CHANNEL)
         numbers: set[int] = set()
-        news = time.monotonic()
-        while len(numbers) < count and time.monotonic() - news < 20:
+        news, to_the_end = time.monotonic(), False
+        while len(numbers) < count:
             before = len(numbers)
-            for page in range(-(-count // PAGE) + 1):
-                found = await user.page(page)
-                numbers.update(n for n in found if first <= n < first + count)
-                if not found:
+            for page in itertools.count():
+                found = {n for n in await user.page(page) if first <= n < first + count}
+                if not found or (found <= numbers and not to_the_end):
                     break
+                numbers |= found
             if len(numbers) > before:
                 news = time.monotonic()
+            elif to_the_end:
+                break
+            to_the_end = time.monotonic() - news > QUIET_S
             await asyncio.sleep(RETRY_S)
         await user.close()
         return numbers
+
+    async def held(self, user):
+        room = await user.get(f"/api/v4/channels/{user.channel}")
+        return room["total_msg_count"]
 
     async def fill(self, first, count, members):
         """Members are users of A in the channel: a fresh node learns of them by what A tells."""
@@ -257,17 +343,62 @@ class Comity(System):
         user.post(99_999_999)
         await asyncio.wait_for(posted.wait(), PATIENCE_S)
         join_s = elapsed(begun)
-        last, numbers = (count - 1) // PAGE, set()
-        while not await user.page(last) and time.perf_counter() - begun < PATIENCE_S:
+        while await self.held(user) < count + 1 and time.perf_counter() - begun < PATIENCE_S:
             await asyncio.sleep(RETRY_S)
-        page = 0
+        held_s, numbers, page = elapsed(begun), set(), 0
         while len(numbers) < count and time.perf_counter() - begun < 2 * PATIENCE_S:
             found = await user.page(page)
             numbers.update(n for n in found if first <= n < first + count)
             page = page + 1 if found else 0
         history_s = elapsed(begun)
         await user.close()
-        return {"join_s": join_s, "history_s": history_s, "have": len(numbers)}
+        return {"join_s": join_s, "held_s": held_s, "history_s": history_s, "have": len(numbers),
+                **await self.second(first, count)}
+
+    async def second(self, first, count) -> dict:
+        """Another user, fresh as well, at the node that has it all by now."""
+        self.add_user("B", "dave")
+        user = await ComityUser(self.lab, "B", "dave").login()
+        begun = time.perf_counter()
+        await user.enter(FULL_CHANNEL)
+        joined_s, numbers = elapsed(begun), set()
+        for page in itertools.count():
+            found = await user.page(page)
+            numbers.update(n for n in found if first <= n < first + count)
+            if not found:
+                break
+        history_s = elapsed(begun)
+        await user.close()
+        return {"second_join_s": joined_s, "second_history_s": history_s, "second_have": len(numbers)}
+
+    async def crowd(self, users, pace, seconds):
+        """At a node of its own, started again when all are logged in: what checking passwords took of
+        memory is not the sockets'."""
+        self.stop("A")
+        self.partners["A"] = "crowd"
+        self.start("A", fresh=True)
+        for number in range(users):
+            self.add_user("A", f"user{number}")
+        people = []
+        for number in range(users):
+            user = ComityUser(self.lab, "A", f"user{number}")
+            people.append(await user.session())
+        self.stop("A")
+        self.start("A")
+        author = await people[0].again()
+        [room] = [c for c in await author.get("/api/v4/users/me/channels") if c["name"] == "town-square"]
+        author.channel = room["id"]
+
+        async def post(number):
+            message = {"channel_id": author.channel, "message": body(number)}
+            async with author.http.post("/api/v4/posts", json=message) as answer:
+                await understood(answer)
+
+        try:
+            return await crowd(self.lab, "A", self.pids()["A"], USERS_PORT, [user.token for user in people],
+                               post, pace, seconds)
+        finally:
+            await author.http.close()
 
     def add_user(self, side: str, name: str):
         secret = self.place(side) / "password"
@@ -318,8 +449,10 @@ class Comity(System):
 
 
 def with_users(configuration: str) -> str:
-    """The configuration with the users' API on the loopback."""
-    line = f'listen = "127.0.0.1:{USERS_PORT}"'
+    """The configuration with the users' API on the loopback. One user writes as fast as a node takes
+    it, which no limit for people allows."""
+    line = (f'listen = "127.0.0.1:{USERS_PORT}"\n'
+            'limits = { reads_per_s = 1000000, writes_per_s = 1000000 }')
     before, table, after = configuration.partition("\n[http]\n")
     if not table:
         return f"{configuration}\n[http]\n{line}\n"

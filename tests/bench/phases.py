@@ -21,6 +21,7 @@ HEAL_STALL_S = 90
 PAUSE_S = 0.005
 PUSHED_S = 20
 ANSWER_S = 30
+CROWD_S = 30
 
 
 class Phases:
@@ -85,12 +86,15 @@ class Phases:
         self.system.start("B")
         restart_s = elapsed(up)
         self.bob = await self.system.returned()
-        pushed: set[int] = set()
-        self.bob.heard = pushed.add
+        pushed: dict[int, float] = {}
+        self.bob.heard = lambda n: pushed.setdefault(n, elapsed(up))
         fetch = await self._fetched(stream.first, begun)
+        all_s = elapsed(up)
         await asyncio.sleep(max(0.0, PUSHED_S - elapsed(up)))
-        ours = {n for n in pushed if stream.first <= n < stream.first + self.plan.outage_messages}
-        self.write("stopb", posted=len(stream.accepted), restart_s=restart_s, pushed=len(ours), **fetch)
+        ours = [pushed[n] for n in stream.numbers() if n in pushed]
+        self.write("stopb", posted=len(stream.accepted), lost=self.plan.outage_messages - fetch["have"],
+                   restart_s=restart_s, pushed=len(ours), pushed_last_s=max(ours, default=None),
+                   all_s=all_s, sent_away=self.bob.sent_away, **fetch)
         await self._anew()
 
     async def join(self):
@@ -108,36 +112,64 @@ class Phases:
             cost = meters[0].cost(self.plan.join_messages)
             self.write("join", run=run, messages=self.plan.join_messages, **result, **cost)
 
+    async def crowd(self):
+        await self.alice.close()
+        await self.bob.close()
+        result = await self.system.crowd(self.plan.crowd_users, self.plan.crowd_pace, CROWD_S)
+        if result:
+            self.write("crowd", **result)
+
     async def _outage(self, what: str, hold_s: float):
         """The cable is cut, alice posts at once, and it is healed when the time is over. Then
         nobody does anything until all is there or nothing more comes."""
+        count = self.plan.outage_messages
         meter, begun = Meter(self.system), time.perf_counter()
+        already = await self.system.held(self.bob)
         self.system.lab.cut()
         arrivals: list[tuple[int, float]] = []
         self.bob.heard = lambda n: arrivals.append((n, time.perf_counter()))
         try:
-            stream = await self._stream(self.plan.outage_messages, by_a=True, keep_bob=True)
+            stream = await self._stream(count, by_a=True, keep_bob=True)
+            posted_s = elapsed(begun)
             await asyncio.sleep(max(0.0, hold_s - elapsed(begun)))
         finally:
             self.system.lab.heal()
+        posted, at_a = len(stream.accepted), list(stream.at_a)
         healed, held_s = time.perf_counter(), elapsed(begun)
+        holding = asyncio.create_task(self._holding(already, count))
         news, seen = time.perf_counter(), 0
-        while len({n for n, _ in arrivals}) < self.plan.outage_messages and elapsed(news) < HEAL_STALL_S:
+        while len({n for n, _ in arrivals}) < count and elapsed(news) < HEAL_STALL_S:
             await asyncio.sleep(PAUSE_S * 10)
             if len(arrivals) > seen:
                 seen, news = len(arrivals), time.perf_counter()
-        ours = [(n, t) for n, t in arrivals if stream.first <= n < stream.first + self.plan.outage_messages]
+        ours = [(n, t) for n, t in arrivals if n in stream.numbers()]
         after = [round(t - healed, 2) for _, t in ours]
-        cost = meter.cost(self.plan.outage_messages)
+        at_b = [n for n, _ in ours]
+        cost = meter.cost(count)
+        try:
+            node_s = await asyncio.wait_for(holding, ANSWER_S)
+        except TimeoutError:
+            node_s = None
         probe, self.next = self.next, self.next + 1
         self.alice.post(probe)
         await asyncio.sleep(10)
-        self.write(what, held_s=held_s, posted=len(stream.accepted),
-                   **judged([n for n, _ in ours], stream.first, self.plan.outage_messages),
+        self.write(what, held_s=held_s, posted=posted, posted_s=posted_s,
+                   **judged(at_b, stream.first, count), order_of_a=at_b == at_a[:len(at_b)],
                    first_s=after[0] if after else None, last_s=after[-1] if after else None,
+                   node_s=node_s,
+                   sent_away=self.bob.sent_away,
                    new_message_arrives=any(n == probe for n, _ in arrivals), **cost)
         self.write(f"{what}-asked", **await self._fetched(stream.first, begun))
         await self._anew()
+
+    async def _holding(self, already: int | None, count: int) -> float | None:
+        """Seconds until B's server itself holds so many more, whatever it has told its user."""
+        begun = time.perf_counter()
+        if already is None:
+            return None
+        while await self.system.held(self.bob) < already + count:
+            await asyncio.sleep(PAUSE_S * 10)
+        return elapsed(begun)
 
     async def _fetched(self, first: int, since: float) -> dict:
         begun = time.perf_counter()
@@ -175,7 +207,7 @@ class Phases:
     async def _stream(self, count: int, by_a: bool = False, keep_bob: bool = False):
         """Posts so many as fast as the window lets, which counts what B's user has not heard, or
         what A has not accepted."""
-        stream = Stream(self.next)
+        stream = Stream(self.next, count)
         self.next += count
         self.alice.heard, self.alice.accepted = stream.seen_at_a, stream.taken
         if not keep_bob:
@@ -198,15 +230,19 @@ class Phases:
 
 
 class Stream:
-    """What became of messages from `first` on."""
+    """What became of so many messages from `first` on."""
 
-    def __init__(self, first: int):
+    def __init__(self, first: int, count: int):
         self.first = first
+        self.count = count
         self.at_a: list[int] = []
         self.at_b: list[int] = []
         self.accepted: list[int] = []
         self.seconds = 0.0
         self.news = asyncio.Event()
+
+    def numbers(self) -> range:
+        return range(self.first, self.first + self.count)
 
     def seen_at_a(self, number):
         self._take(self.at_a, number)
@@ -229,7 +265,7 @@ class Stream:
             pass
 
     def _take(self, into, number):
-        if number >= self.first:
+        if number in self.numbers():
             into.append(number)
             self.news.set()
 

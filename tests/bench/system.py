@@ -21,6 +21,8 @@ class User:
     def __init__(self):
         self.heard = lambda number: None
         self.accepted = lambda number: None
+        # How often the server ended its connection.
+        self.sent_away = 0
 
     def post(self, number: int):
         """Begins to post a message and does not wait."""
@@ -56,14 +58,24 @@ class System:
         asking."""
         raise NotImplementedError
 
+    async def held(self, user: User) -> int | None:
+        """How many messages of the room the user's server holds; none where it does not tell."""
+        return None
+
     async def fill(self, first: int, count: int, members: int):
         """Makes a second room at A with so many messages and members."""
         raise NotImplementedError
 
     async def join(self, run: int, first: int, count: int, meter) -> dict:
         """A user of a fresh B joins that room and gets all of it. Calls `meter` when it begins and
-        returns `join_s`, `history_s` and `have`."""
+        returns `join_s`, `history_s` and `have`, and the same of a second fresh user there, with
+        `second_` before; `held_s` where the server tells when it holds all itself."""
         raise NotImplementedError
+
+    async def crowd(self, users: int, pace: float, seconds: float) -> dict | None:
+        """So many users of one server hear so many posts a second; none where that is not measured.
+        What `pair` gave is gone afterwards."""
+        return None
 
     def made(self):
         """Empties the directory and starts both."""

@@ -215,10 +215,15 @@ class XmppSystem(System):
         self.stop("B")
         self.start("B", fresh=True)
         self.registered = False
-        user = await XmppUser(self.lab, "B", "carol", "fresh").connect(register=True)
+        result = await self._joined("carol", first, count, meter)
+        second = await self._joined("dave", first, count, lambda: None)
+        return {**result, **{f"second_{key}": value for key, value in second.items()}}
+
+    async def _joined(self, name, first, count, meter) -> dict:
+        user = await XmppUser(self.lab, "B", name, "fresh").connect(register=True)
         begun = time.perf_counter()
         meter()
-        await user.enter(FULL_ROOM, "carol", history="")
+        await user.enter(FULL_ROOM, name, history="")
         join_s = elapsed(begun)
         numbers = await user.archive(FULL_ROOM)
         history_s = elapsed(begun)

@@ -90,6 +90,8 @@ hosts: ["{domain}"]
 certfiles: ["{certificates}/{domain}.full.pem"]
 ca_file: "{certificates}/ca.pem"
 s2s_use_starttls: required
+# After a failed dial it would wait up to five minutes: longer than the phases that follow.
+s2s_max_retry_delay: 10
 auth_password_format: plain
 disable_sasl_mechanisms: ["digest-md5", "X-OAUTH2"]
 sql_type: sqlite

@@ -175,8 +175,13 @@ const steps = [
         equal(client_ids, [form.get('client_ids')], 'client_ids');
         const message = `file ${words()}`;
         await send(here, message, { file_ids: [file_infos[0].id] });
-        const seen = await arrived(there, message);
-        equal(seen.file_ids?.length, 1, 'the number of files');
+        const post = await arrived(there, message);
+        // A file is an event of its own, which comes behind its post.
+        const seen = await until("the post's file", async () => {
+            const now = await there.client.getPost(post.id);
+            return now.file_ids?.length ? now : null;
+        });
+        equal(seen.file_ids.length, 1, 'the number of files');
         equal(seen.metadata.files[0].name, 'all bytes.bin', "the file's name");
         equal(seen.metadata.files[0].size, FILE_BYTES.length, "the file's size");
         const url = there.client.getFileUrl(seen.file_ids[0]);

@@ -39,9 +39,9 @@ def python(cache, name):
     return once(place, install) / "bin" / "python"
 
 
-def modules(cache):
-    """The directory whose node_modules has what package-lock.json names."""
-    pins = [HERE / "package.json", HERE / "package-lock.json"]
+def modules(cache, home=HERE):
+    """The directory whose node_modules has what package-lock.json in `home` names."""
+    pins = [home / "package.json", home / "package-lock.json"]
     place = cache / f"npm-{digest(pins)}"
 
     def install():
@@ -51,6 +51,26 @@ def modules(cache):
         run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], place)
 
     return once(place, install)
+
+
+def unpacked(cache, name, packages):
+    """The directory that packages of the distribution are unpacked in: what is not installed starts
+    nothing on this machine."""
+    place = cache / name
+
+    def install():
+        place.mkdir(parents=True)
+        subprocess.run(
+            ["apt-get", "-o", "APT::Sandbox::User=root", "download", *packages],
+            cwd=place, check=True, capture_output=True, timeout=INSTALL_LIMIT_S,
+        )
+        for package in place.glob("*.deb"):
+            subprocess.run(["dpkg", "-x", package, place], check=True)
+
+    try:
+        return once(place, install)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NotInstalled(f"{name} could not be fetched: {error}") from error
 
 
 def once(place, install):

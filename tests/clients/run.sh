@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts a demonstration of three partners, plays the clients' scenarios on it, holds its answers to the
-# published shapes, and ends it.
-# Usage: run.sh COMITY [ARGUMENTS OF run.py]
+# published shapes; then plays hostile clients and each way to log in, on nodes of their own.
+# Usage: [FUZZ_SECONDS=60] run.sh COMITY [ARGUMENTS OF run.py]
 set -euo pipefail
 here="$(dirname "$0")"
 comity="$1"
@@ -22,3 +22,12 @@ until [[ -f "$work/ready.json" ]]; do
 done
 "$here/run.py" --ready "$work/ready.json" "$@"
 "$here/schemas.py" --ready "$work/ready.json"
+# First that it finds what it is to find, then for as long as it was told.
+"$here/fuzz_api.py" "$comity" --seconds 5 --plant
+"$here/fuzz_api.py" "$comity" --seconds "${FUZZ_SECONDS:-60}"
+"$here/login_saml.py" "$comity"
+"$here/login_oidc.py" "$comity"
+"$here/login_totp.py" "$comity"
+"$here/login_ldap.py" "$comity"
+"$here/login_scim.py" "$comity"
+"$here/acme.py" "$comity"

@@ -182,8 +182,10 @@ class Story:
         channel = self.held.channels[self.here]
         file_id = self.here.upload(channel, "all bytes.bin", FILE_BYTES)
         self._send(self.here, message, file_ids=[file_id])
-        seen = self._arrived(self.there, message)
-        equal(len(seen.get("file_ids") or []), 1, "the number of files")
+        there = self._arrived(self.there, message)
+        # A file is an event of its own, which comes behind its post.
+        seen = self.case.until("the post's file", lambda: self._with_files(there["id"]))
+        equal(len(seen["file_ids"]), 1, "the number of files")
         info = seen["metadata"]["files"][0]
         equal(info["name"], "all bytes.bin", "the file's name")
         equal(info["size"], len(FILE_BYTES), "the file's size")
@@ -327,6 +329,10 @@ class Story:
     def _shown(self, session, message):
         posts = session.recent(self.held.channels[session])
         return next((post for post in posts if post["message"] == message), None)
+
+    def _with_files(self, post):
+        seen = self.there.get(post)
+        return seen if seen.get("file_ids") else None
 
     def _settled(self, author, reader):
         """A post of the author has arrived: what it did before has, too."""

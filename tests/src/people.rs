@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tungstenite::Message;
+use tungstenite::client::IntoClientRequest as _;
 
 use crate::{Node, PATIENCE, eventually};
 
@@ -65,6 +67,14 @@ impl Node {
         );
         std::fs::write(&path, text).expect("the configuration");
         Api { address }
+    }
+
+    /// Lets users' webhooks and commands ask a program at this `host:port`, from the next start on.
+    pub fn list_hook_host(&self, host: &str) {
+        let path = self.dir.join("comity.toml");
+        let text = std::fs::read_to_string(&path).expect("the configuration");
+        let text = text.replace("hook_hosts = []", &format!("hook_hosts = [\"{host}\"]"));
+        std::fs::write(&path, text).expect("the configuration");
     }
 
     /// Makes an account.
@@ -138,6 +148,42 @@ impl User {
         self.ask("POST", path, body)
     }
 
+    /// Sends bytes as they are.
+    pub fn send(&self, path: &str, headers: &[(&str, &str)], bytes: &[u8]) -> Answer {
+        let bearer = format!("Bearer {}", self.token);
+        let mut all = vec![("Authorization", bearer.as_str())];
+        all.extend(headers);
+        self.api.ask("POST", path, &all, bytes)
+    }
+
+    /// Begins to send so many bytes, and hangs up after a part of them.
+    pub fn send_part(&self, path: &str, announced: usize, part: &[u8]) {
+        let mut stream = TcpStream::connect(self.api.address).expect("the node serves its users");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Length: {announced}\r\n\r\n",
+            self.api.address, self.token
+        );
+        stream
+            .write_all(head.as_bytes())
+            .expect("the request goes out");
+        stream.write_all(part).expect("a part of the body goes out");
+        stream.flush().expect("a part of the body goes out");
+    }
+
+    /// Listens to what the node tells the user.
+    pub fn listen(&self) -> Ears {
+        let stream = TcpStream::connect(self.api.address).expect("the node serves its users");
+        let limit = stream.set_read_timeout(Some(Duration::from_millis(200)));
+        limit.expect("a limit");
+        let address = format!("ws://{}/api/v4/websocket", self.api.address);
+        let mut request = address.into_client_request().expect("an address");
+        let bearer = format!("Bearer {}", self.token);
+        let headers = request.headers_mut();
+        headers.insert("Authorization", bearer.parse().expect("a token"));
+        let (socket, _) = tungstenite::client(request, stream).expect("a WebSocket");
+        Ears { socket }
+    }
+
     /// The id of a channel that the user is in.
     pub fn channel(&self, name: &str) -> String {
         eventually(&format!("the channel {name} is there"), PATIENCE, || {
@@ -159,6 +205,41 @@ impl User {
             let answer = self.get(&format!("/api/v4/posts/{id}"));
             (answer.status == 200).then(|| answer.json())
         })
+    }
+}
+
+/// A user's WebSocket.
+pub struct Ears {
+    socket: tungstenite::WebSocket<TcpStream>,
+}
+
+impl Ears {
+    /// Waits for an event of a name that looks as wanted; others are passed over.
+    pub fn hear(&mut self, event: &str, looks: impl Fn(&Value) -> bool) -> Value {
+        eventually(&format!("{event} is told"), PATIENCE, || {
+            let heard = self.next()?;
+            (heard["event"] == event && looks(&heard)).then_some(heard)
+        })
+    }
+
+    /// What is told until nothing more has come for a moment.
+    pub fn rest(&mut self) -> Vec<Value> {
+        std::iter::from_fn(|| self.next()).collect()
+    }
+
+    fn next(&mut self) -> Option<Value> {
+        match self.socket.read() {
+            Ok(Message::Text(text)) => serde_json::from_str(&text).ok(),
+            Ok(_) => Some(Value::Null),
+            Err(tungstenite::Error::Io(_)) => None,
+            Err(error) => panic!("the WebSocket is at its end: {error}"),
+        }
+    }
+
+    /// Asks for something over the socket.
+    pub fn act(&mut self, action: &str, data: &Value) {
+        let frame = json!({"seq": 1, "action": action, "data": data}).to_string();
+        self.socket.send(frame.into()).expect("a frame goes out");
     }
 }
 

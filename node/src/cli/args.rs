@@ -11,6 +11,7 @@ use super::time::parse_span;
 use super::words::Words;
 use crate::api::{History, MembershipAct, Precedence, ReceiptState, Role};
 use crate::config::{self, DEFAULT_LISTEN};
+use crate::home::people::AccountRole;
 
 /// The environment variable that names the node's directory.
 const DIRECTORY_VARIABLE: &str = "COMITY_DIR";
@@ -127,12 +128,33 @@ pub enum UserCommand {
     List,
     /// Set a user's password, and end all of the user's sessions
     Password(UserPasswordArgs),
+    /// Give a user these roles and no others; docs/roles.md says what each may do
+    Roles(UserRolesArgs),
+    /// Put an account under the care of the organisation's provider, at which it logs in from now on
+    Link(UserLinkArgs),
+    /// Make the token by which the organisation's provisioning (SCIM) is let in; it is shown once
+    ProvisioningToken(ProvisioningTokenArgs),
     /// Let a user log in no more, and end all of the user's sessions
     #[command(after_help = "Example:\n  comity user disable alice")]
     Disable(UserName),
     /// Let a user log in again
     #[command(after_help = "Example:\n  comity user enable alice")]
     Enable(UserName),
+    /// List a user's sessions: the device, from where and when it was used last
+    #[command(after_help = "Example:\n  comity user sessions alice")]
+    Sessions(UserName),
+    /// End one session of a user, or all of them
+    Logout(UserLogoutArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity user logout alice --session qz5gtm")]
+pub struct UserLogoutArgs {
+    /// The user's name
+    pub name: String,
+    /// End this session only, by its id or the start of it
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -158,6 +180,38 @@ pub struct UserAddArgs {
     /// The user's mail address, by which the user may log in, too
     #[arg(long, value_name = "ADDRESS", default_value = "")]
     pub email: String,
+    /// What the user may do; may be given again [default: member]
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<AccountRole>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity user roles carol security_officer auditor")]
+pub struct UserRolesArgs {
+    /// The user's name
+    pub name: String,
+    /// The roles; with none, the user may do nothing
+    #[arg(value_name = "ROLE")]
+    pub roles: Vec<AccountRole>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity user link alice oidc:corp 248289761001")]
+pub struct UserLinkArgs {
+    /// The user's name here
+    pub name: String,
+    /// Which provider: oidc:NAME, saml:NAME, ldap or scim
+    pub source: String,
+    /// The provider's own name for the user, which it gives to nobody else
+    pub subject: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  comity user provisioning-token --lasts 90d")]
+pub struct ProvisioningTokenArgs {
+    /// How long the token lets in: a number and s, m, h, d or w
+    #[arg(long, value_name = "SPAN", default_value = "365d", value_parser = parse_span)]
+    pub lasts: std::time::Duration,
 }
 
 #[derive(Debug, Args)]
@@ -594,16 +648,21 @@ pub struct ExportArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "FILE is Mattermost bulk-import JSONL, plain or .xz. Its channels must exist on \
-                  this node. The whole file is read first and refused if any line is malformed, \
+    after_help = "FILE is Mattermost bulk-import JSONL, plain or .xz, or the directory of an \
+                  unpacked Slack export, whose authors are all taken for this partner's. Its \
+                  channels must exist on this node. The whole file is read first and refused if any line is malformed, \
                   so that a corrected file starts from nothing. Importing a file again posts \
                   nothing twice; an interrupted import continues.\n\n\
                   Examples:\n  comity import chat.jsonl.xz --dir /var/lib/comity\n  \
-                  comity import chat.jsonl.xz --spread alpha,bravo,charlie,delta"
+                  comity import chat.jsonl.xz --spread alpha,bravo,charlie,delta\n  \
+                  comity import slack-export/ --format slack"
 )]
 pub struct ImportArgs {
-    /// The file
+    /// The file, or the directory of an unpacked Slack export
     pub file: PathBuf,
+    /// What it is [default: slack for a directory, mattermost for a file]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub format: Option<super::import::Format>,
     /// Post for the authors of this partner [default: the node's own partner]
     #[arg(long, value_name = "NAME")]
     pub partner: Option<String>,

@@ -13,7 +13,8 @@ use super::failure::{self, NOT_ANSWERING};
 use crate::api::{
     ApiError, ChannelInfo, Decided, Digests, Fault, FileData, FileInfo, FileProgress, FileUpload,
     ImportProgress, Imported, Item, LostSeatInfo, MAX_LINE, NodeStatus, PeerInfo, PeeringFile,
-    PostInfo, Reply, Request, UserInfo, WriterActed, WriterInfo, Written,
+    PostInfo, ProvisioningToken, Reply, Request, UserInfo, UserSessionInfo, WriterActed,
+    WriterInfo, Written,
 };
 use crate::config::Config;
 use crate::service;
@@ -32,7 +33,7 @@ pub enum Node {
     /// Its process listens on its admin socket.
     Running(Connection),
     /// No process serves the directory.
-    Stopped { dir: PathBuf, config: Config },
+    Stopped { dir: PathBuf, config: Box<Config> },
 }
 
 impl Node {
@@ -42,7 +43,7 @@ impl Node {
             Some(connection) => Ok(Self::Running(connection)),
             None => Ok(Self::Stopped {
                 dir: dir.into(),
-                config: Config::load(dir)?,
+                config: Box::new(Config::load(dir)?),
             }),
         }
     }
@@ -282,6 +283,8 @@ answers! {
     WriterActed(WriterActed),
     LostSeat(LostSeatInfo),
     User(UserInfo),
+    UserSession(UserSessionInfo),
+    ProvisioningToken(ProvisioningToken),
     Digests(Digests),
 }
 

@@ -278,6 +278,7 @@ mod tests {
             forked: false,
             is_final: true,
             late: false,
+            label: None,
             pinned: false,
             reactions: Vec::new(),
             receipts: Vec::new(),

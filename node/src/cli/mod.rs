@@ -28,7 +28,7 @@ mod simulate;
 mod status;
 mod stop;
 mod table;
-mod time;
+pub(crate) mod time;
 mod user;
 mod words;
 mod writer;

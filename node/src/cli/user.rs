@@ -10,15 +10,34 @@ use super::failure;
 use super::output::Output;
 use super::peer::read_text;
 use super::table::{Table, left};
-use crate::api::{ApiError, Request, UserInfo};
+use super::time::utc;
+use crate::api::{ApiError, ProvisioningToken, Request, UserInfo, UserSessionInfo};
 
 pub async fn run(dir: &Path, command: UserCommand, output: &Output) -> Result<Exit, ApiError> {
     let request = match command {
         UserCommand::List => return list(dir, output).await,
+        UserCommand::Sessions(args) => return sessions(dir, args.name, output).await,
+        UserCommand::Logout(args) => Request::UserLogout {
+            name: args.name,
+            session: args.session,
+        },
+        UserCommand::ProvisioningToken(args) => {
+            return provisioning_token(dir, args.lasts.as_secs(), output).await;
+        }
         UserCommand::Add(args) => Request::UserAdd {
             name: args.name,
             password: password(&args.password)?,
             email: args.email,
+            roles: args.roles,
+        },
+        UserCommand::Roles(args) => Request::UserRoles {
+            name: args.name,
+            roles: args.roles,
+        },
+        UserCommand::Link(args) => Request::UserLink {
+            name: args.name,
+            source: args.source,
+            subject: args.subject,
         },
         UserCommand::Password(args) => Request::UserPassword {
             name: args.name,
@@ -62,6 +81,40 @@ fn password(source: &PasswordSource) -> Result<String, ApiError> {
     Ok(text.lines().next().unwrap_or_default().to_string())
 }
 
+async fn sessions(dir: &Path, name: String, output: &Output) -> Result<Exit, ApiError> {
+    let mut node = Node::open(dir).await?;
+    let sessions: Vec<UserSessionInfo> = node.ask_all(Request::UserSessions { name }).await?;
+    if output.is_json() {
+        sessions.iter().try_for_each(|it| output.object(it))?;
+        return Ok(Exit::Ok);
+    }
+    let mut table = Table::new(["SESSION", "KIND", "DEVICE", "ADDRESS", "LAST USED"].map(left));
+    for session in &sessions {
+        table.row([
+            session.id.clone(),
+            escape(&session.kind).into_owned(),
+            escape(&session.device).into_owned(),
+            escape(&session.address).into_owned(),
+            utc(session.used_ms),
+        ]);
+    }
+    output.text(&table.render())?;
+    Ok(Exit::Ok)
+}
+
+async fn provisioning_token(dir: &Path, lasts_s: u64, output: &Output) -> Result<Exit, ApiError> {
+    let mut node = Node::open(dir).await?;
+    let token: ProvisioningToken = node.ask_one(Request::ProvisioningToken { lasts_s }).await?;
+    output.answer(&token, |it| {
+        format!(
+            "{}\nlets provisioning in until {} UTC; it is not shown again, and the one before has ended\n",
+            it.token,
+            utc(it.until_ms)
+        )
+    })?;
+    Ok(Exit::Ok)
+}
+
 async fn list(dir: &Path, output: &Output) -> Result<Exit, ApiError> {
     let mut node = Node::open(dir).await?;
     let users: Vec<UserInfo> = node.ask_all(Request::UserList).await?;
@@ -69,12 +122,25 @@ async fn list(dir: &Path, output: &Output) -> Result<Exit, ApiError> {
         users.iter().try_for_each(|user| output.object(user))?;
         return Ok(Exit::Ok);
     }
-    let mut table = Table::new([left("USER"), left("MAIL"), left("STATE"), left("SESSIONS")]);
+    let mut table = Table::new([
+        left("USER"),
+        left("MAIL"),
+        left("ROLES"),
+        left("SOURCE"),
+        left("STATE"),
+        left("SESSIONS"),
+    ]);
     for user in &users {
         let state = if user.active { "active" } else { "disabled" };
         table.row([
             escape(&user.name).into_owned(),
             escape(&user.email).into_owned(),
+            user.roles
+                .iter()
+                .map(|role| role.name())
+                .collect::<Vec<_>>()
+                .join(" "),
+            escape(&user.source).into_owned(),
             state.into(),
             user.sessions.to_string(),
         ]);

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use comity_protocol::authority::Status;
-use comity_protocol::body::{MessageBody, ReactBody, Role};
+use comity_protocol::body::{MessageBody, ReactBody, Role, RosterBody};
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::Canonical as _;
-use comity_protocol::event::{Event, Kind};
+use comity_protocol::event::{Event, Kind, Label};
 use comity_protocol::graph::Pos;
 use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::keys::open;
@@ -16,6 +16,7 @@ use comity_protocol::lane::LaneForm;
 use comity_protocol::replica::Replica;
 
 use super::id::Id;
+use super::roster::{Learned, Rosters, Told, Word};
 use crate::service::names;
 
 /// Where a post stands, and when it last changed for the people here.
@@ -31,14 +32,33 @@ pub struct Place {
     pub updated_ms: u64,
 }
 
-/// Somebody who is known by what was written: a user of another partner, or one of this partner
-/// that has no account here.
+/// Somebody who is known by a roster or by what was written: a user of another partner, or one of
+/// this partner that has no account here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteUser {
     pub partner: PartnerId,
     pub name: String,
     /// The time of the first thing known of it.
     pub since_ms: u64,
+    /// As its partner's roster says; empty where none does.
+    pub display_name: String,
+    /// When its partner's rosters said that it is in no channel any more; 0 while it is.
+    pub gone_ms: u64,
+    /// When a roster last changed it; 0 where none did.
+    pub changed_ms: u64,
+}
+
+impl RemoteUser {
+    pub fn new(partner: PartnerId, name: &str, since_ms: u64) -> RemoteUser {
+        RemoteUser {
+            partner,
+            name: name.to_string(),
+            since_ms,
+            display_name: String::new(),
+            gone_ms: 0,
+            changed_ms: 0,
+        }
+    }
 }
 
 /// A partner in a channel.
@@ -108,6 +128,7 @@ pub struct Fresh {
     pub audience: Option<Vec<PartnerId>>,
     pub late: bool,
     pub forked: bool,
+    pub label: Option<Label>,
 }
 
 #[derive(Default)]
@@ -119,6 +140,7 @@ pub struct Feed {
 struct State {
     posts: HashMap<Id, Place>,
     users: BTreeMap<Id, RemoteUser>,
+    rosters: Rosters,
     rooms: BTreeMap<Id, Arc<Room>>,
     /// The answers in each thread, as they came.
     threads: HashMap<Id, Vec<Id>>,
@@ -184,6 +206,44 @@ impl Feed {
             .iter()
             .map(|(id, user)| (*id, user.clone()))
             .collect()
+    }
+
+    /// The last word of a user's partner on it in a channel.
+    pub fn roster_word(&self, user: &Id, room: &Id) -> Option<Word> {
+        self.read().rosters.word(user, room).cloned()
+    }
+
+    /// The users of other partners that are in a channel, as far as their partners say; those of
+    /// whom no roster says anything, as far as their partners are in it.
+    pub fn remote_users_in(&self, room: &Room) -> Vec<Id> {
+        let state = self.read();
+        let is_in = |id: &Id| match state.rosters.word(id, &room.id) {
+            Some(word) => word.present,
+            None => !state.rosters.is_listed(id),
+        };
+        let of_members = state
+            .users
+            .iter()
+            .filter(|(_, it)| room.parties.contains_key(&it.partner));
+        of_members
+            .filter(|(id, _)| is_in(id))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// The users that a roster in a channel names.
+    pub fn named_in(&self, room: &Id) -> Vec<Id> {
+        self.read().rosters.named_in(room)
+    }
+
+    /// Takes rosters.
+    pub fn take_rosters(&self, own: &PartnerId, told: &[Told], now_ms: u64) -> Learned {
+        let mut state = self.change();
+        let mut all = Learned::default();
+        for told in told {
+            all.add(state.take_roster(own, told, now_ms));
+        }
+        all
     }
 
     /// A post of the index by its position, or what can be said of one that is not in it yet.
@@ -255,17 +315,18 @@ impl Feed {
             for pos in channel.timeline() {
                 if let Some(news) = news_at(channel, *pos) {
                     // A partner's clock may say anything; what is kept here goes by this node's.
-                    state.take(&news, news.t_ms.min(now_ms));
+                    let _ = state.take(&news, news.t_ms.min(now_ms));
                 }
             }
         }
     }
 
-    /// Takes what was just written; gives what is new to people, in the order of the timeline.
-    pub fn take(&self, replica: &Replica, events: &[Event], now_ms: u64) -> Vec<News> {
+    /// Takes what was just written; gives what is new to people, in the order of the timeline, and
+    /// whom it tells of.
+    pub fn take(&self, replica: &Replica, events: &[Event], now_ms: u64) -> (Vec<News>, Learned) {
         let mut state = self.change();
         let own = replica.partner();
-        let mut all = Vec::new();
+        let (mut all, mut learned) = (Vec::new(), Learned::default());
         for event in events {
             let header = &event.header;
             let Some(channel) = replica.channels().get(&header.channel) else {
@@ -282,27 +343,31 @@ impl Feed {
             if let Some(mut news) = news {
                 news.reaction = reaction(replica, event);
                 news.fresh = fresh(replica, channel, news.pos, event);
-                state.take(&news, now_ms);
+                learned.add(state.take(&news, now_ms));
                 all.push(news);
+            } else if let Some(pos) = pos.filter(|_| kind == Kind::Roster)
+                && let Some(told) = roster_at(replica, channel, pos, event)
+            {
+                learned.add(state.take_roster(&own, &told, now_ms));
             } else if kind.is_control_act()
                 && let Some(pos) = pos
             {
                 all.push(control_news(channel, pos, kind));
             }
         }
-        all
+        (all, learned)
     }
 }
 
 impl State {
-    fn take(&mut self, news: &News, updated_ms: u64) {
+    fn take_roster(&mut self, own: &PartnerId, told: &Told, now_ms: u64) -> Learned {
+        self.rosters.take(told, own, &mut self.users, now_ms)
+    }
+
+    fn take(&mut self, news: &News, updated_ms: u64) -> Learned {
         let id = Id::of_event(&news.event);
-        let user = Id::of_user(&news.partner, &news.user);
-        self.users.entry(user).or_insert_with(|| RemoteUser {
-            partner: news.partner,
-            name: news.user.clone(),
-            since_ms: news.t_ms,
-        });
+        let author = RemoteUser::new(news.partner, &news.user, news.t_ms);
+        let learned = self.rosters.hear(author, &mut self.users);
         if let Some((target, _)) = &news.about
             && let Some(place) = self.posts.get_mut(target)
         {
@@ -314,7 +379,7 @@ impl State {
         let stands_for_itself =
             news.kind == Kind::Post || (news.kind == Kind::File && news.about.is_none());
         if !stands_for_itself {
-            return;
+            return learned;
         }
         let place = Place {
             id,
@@ -326,7 +391,7 @@ impl State {
             updated_ms,
         };
         if self.posts.insert(id, place).is_some() {
-            return;
+            return learned;
         }
         if let Some(root) = place.root {
             self.threads.entry(root).or_default().push(id);
@@ -337,6 +402,7 @@ impl State {
             room.roots += u64::from(news.about.is_none());
             room.last_ms = room.last_ms.max(updated_ms);
         }
+        learned
     }
 
     fn take_room(&mut self, channel: &Channel, own: &PartnerId) {
@@ -425,7 +491,20 @@ fn fresh(replica: &Replica, channel: &Channel, pos: Pos, event: &Event) -> Optio
         audience: is_directed.then(|| lane.audience.iter().copied().collect()),
         late: channel.is_late(pos),
         forked: channel.is_forked(pos),
+        label: channel.label(pos).cloned(),
     })
+}
+
+fn roster_at(replica: &Replica, channel: &Channel, pos: Pos, event: &Event) -> Option<Told> {
+    if channel.is_flagged(pos) {
+        return None;
+    }
+    let secret = event
+        .header
+        .key_event
+        .and_then(|key_event| replica.secret(&key_event));
+    let body = RosterBody::from_bytes(&open(event, secret).ok()?).ok()?;
+    Some(Told::new(channel, pos, body.users))
 }
 
 fn reaction(replica: &Replica, event: &Event) -> Option<(String, bool)> {
@@ -455,9 +534,9 @@ fn control_news(channel: &Channel, pos: Pos, kind: Kind) -> News {
     }
 }
 
-/// The posts that are sealed under these key events and wait for their secrets: those that follow one
-/// in its log, up to the next. Of a long log the last ones.
-pub fn sealed_under(channel: &Channel, key_events: &[EventId]) -> Vec<Pos> {
+/// The posts, or rosters, that are sealed under these key events and wait for their secrets: those
+/// that follow one in its log, up to the next. Of a long log the last ones.
+pub fn sealed_under(channel: &Channel, key_events: &[EventId], kind: Kind) -> Vec<Pos> {
     let mut posts = Vec::new();
     for (number, chain) in channel.graph().chains().iter().enumerate() {
         let mut is_under = false;
@@ -465,7 +544,7 @@ pub fn sealed_under(channel: &Channel, key_events: &[EventId]) -> Vec<Pos> {
             if entry.kind == Kind::Key {
                 is_under = key_events.contains(&entry.id);
             }
-            if is_under && entry.kind == Kind::Post {
+            if is_under && entry.kind == kind {
                 posts.push(Pos {
                     chain: number as u32,
                     seq: chain.first + at as u64,

@@ -1,6 +1,7 @@
 //! Files as clients know them: handed over first, under an id of their own, and then posted.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde_json::{Value, json};
@@ -130,6 +131,15 @@ impl Files {
         let state = self.read();
         let id = state.staged_as.get(id).unwrap_or(id);
         state.files.get(id).cloned()
+    }
+
+    /// Some of a user's files, by their ids, after one of them.
+    pub fn of_user(&self, user: &Id, after: Option<Id>, most: usize) -> Vec<FileEntry> {
+        let state = self.read();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let files = state.files.range((from, Bound::Unbounded));
+        let own = files.map(|(_, file)| file).filter(|it| it.user == *user);
+        own.take(most).cloned().collect()
     }
 
     /// The files of a post, those that came first before.

@@ -2,6 +2,7 @@
 //! connection, and kept for a while, so that a client whose line broke goes on where it was.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -11,8 +12,13 @@ use super::id::Id;
 
 /// Events that are kept of each connection for its return; as many as Mattermost keeps.
 const KEPT: usize = 128;
-/// Events that may wait for a client that reads slowly before it is sent away to refetch.
-const WAITING: usize = 512;
+/// And as many bytes of them, so that long posts cost no more than many short ones.
+const KEPT_BYTES: usize = 1 << 20;
+/// Events that may wait for a client before it is sent away to refetch: what a link brings at once
+/// that was cut for minutes, which whoever reads at all takes in a second.
+const WAITING: usize = 8_192;
+/// And as many bytes of them: 5,000 short posts, or 60 of the longest.
+const WAITING_BYTES: usize = 8 << 20;
 /// Connections, broken ones included, that one user may have.
 const PER_USER: usize = 16;
 /// How long a broken connection is remembered.
@@ -21,9 +27,23 @@ const REMEMBERED_MS: u64 = 5 * 60_000;
 /// What a connection's task sends next.
 #[derive(Debug, Clone)]
 pub enum Outgoing {
-    Text(Arc<str>),
+    Text(Told),
     /// The session is over.
     Over,
+}
+
+/// An event as one connection is told it: all connections share its text, each has its number.
+#[derive(Debug, Clone)]
+pub struct Told {
+    envelope: Arc<str>,
+    seq: u64,
+}
+
+impl Told {
+    /// The whole frame.
+    pub fn text(&self) -> String {
+        format!("{},\"seq\":{}}}", self.envelope, self.seq)
+    }
 }
 
 /// Whom an event concerns.
@@ -47,21 +67,61 @@ struct Connection {
     user: Id,
     session: Id,
     next_seq: u64,
-    kept: VecDeque<(u64, Arc<str>)>,
-    attached: Option<mpsc::Sender<Outgoing>>,
+    kept: VecDeque<Told>,
+    kept_bytes: usize,
+    attached: Option<Line>,
     /// How often a socket was attached to it.
     attachment: u64,
     detached_ms: u64,
+}
+
+/// The way to a socket's task.
+struct Line {
+    sender: mpsc::Sender<Outgoing>,
+    waiting_bytes: Arc<AtomicUsize>,
 }
 
 /// How a socket was taken in.
 pub struct Attached {
     pub connection: Id,
     attachment: u64,
-    /// Ends when the client fell too far behind: it has to begin anew.
-    pub outgoing: mpsc::Receiver<Outgoing>,
+    outgoing: mpsc::Receiver<Outgoing>,
+    waiting_bytes: Arc<AtomicUsize>,
     /// What it missed, to be sent first.
-    pub missed: Vec<Arc<str>>,
+    pub missed: Vec<Told>,
+}
+
+impl Attached {
+    /// What is to be sent next; none when the client fell too far behind: it has to begin anew.
+    pub async fn next(&mut self) -> Option<Outgoing> {
+        let next = self.outgoing.recv().await;
+        if let Some(Outgoing::Text(told)) = &next {
+            let bytes = told.envelope.len();
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        next
+    }
+}
+
+impl Line {
+    fn new() -> (Line, mpsc::Receiver<Outgoing>) {
+        let (sender, outgoing) = mpsc::channel(WAITING);
+        let waiting_bytes = Arc::default();
+        let line = Line {
+            sender,
+            waiting_bytes,
+        };
+        (line, outgoing)
+    }
+
+    /// Whether there was room for it.
+    fn tell(&self, told: Told) -> bool {
+        let bytes = told.envelope.len();
+        let before = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // One that is longer than the bound goes alone.
+        (before == 0 || before + bytes <= WAITING_BYTES)
+            && self.sender.try_send(Outgoing::Text(told)).is_ok()
+    }
 }
 
 impl Hub {
@@ -73,7 +133,8 @@ impl Hub {
 
     /// Takes a socket in under a new connection, whose first event is `hello`.
     pub fn attach(&self, user: Id, session: Id, connection: Id, hello: Value) -> Attached {
-        let (sender, outgoing) = mpsc::channel(WAITING);
+        let (line, outgoing) = Line::new();
+        let waiting_bytes = line.waiting_bytes.clone();
         let mut connections = self.connections();
         make_room(&mut connections, user);
         let mut new = Connection {
@@ -81,7 +142,8 @@ impl Hub {
             session,
             next_seq: 0,
             kept: VecDeque::new(),
-            attached: Some(sender),
+            kept_bytes: 0,
+            attached: Some(line),
             attachment: 0,
             detached_ms: 0,
         };
@@ -89,12 +151,13 @@ impl Hub {
             user: Some(user),
             ..Broadcast::default()
         };
-        let first = new.number(&envelope("hello", &hello, &broadcast));
+        let first = new.number(&envelope("hello", &hello, &broadcast).into());
         connections.insert(connection, new);
         Attached {
             connection,
             attachment: 0,
             outgoing,
+            waiting_bytes,
             missed: vec![first],
         }
     }
@@ -102,23 +165,25 @@ impl Hub {
     /// Takes a socket in that goes on with an earlier connection, whose client expects `next`;
     /// none where that connection is not known, or not so far back any more.
     pub fn resume(&self, user: Id, session: Id, connection: Id, next: u64) -> Option<Attached> {
-        let (sender, outgoing) = mpsc::channel(WAITING);
+        let (line, outgoing) = Line::new();
+        let waiting_bytes = line.waiting_bytes.clone();
         let mut connections = self.connections();
         let held = connections.get_mut(&connection)?;
-        let oldest = held.kept.front().map_or(held.next_seq, |(seq, _)| *seq);
+        let oldest = held.kept.front().map_or(held.next_seq, |told| told.seq);
         let is_known = held.user == user && (oldest..=held.next_seq).contains(&next);
         if !is_known {
             return None;
         }
         held.session = session;
-        held.attached = Some(sender);
+        held.attached = Some(line);
         held.attachment += 1;
-        let missed = held.kept.iter().filter(|(seq, _)| *seq >= next);
+        let missed = held.kept.iter().filter(|told| told.seq >= next);
         Some(Attached {
             connection,
             attachment: held.attachment,
             outgoing,
-            missed: missed.map(|(_, text)| text.clone()).collect(),
+            waiting_bytes,
+            missed: missed.cloned().collect(),
         })
     }
 
@@ -144,7 +209,7 @@ impl Hub {
         broadcast: &Broadcast,
         concerns: impl Fn(&Id) -> bool,
     ) {
-        let text = envelope(event, data, broadcast);
+        let text: Arc<str> = envelope(event, data, broadcast).into();
         let mut told: BTreeMap<Id, bool> = BTreeMap::new();
         for (id, connection) in self.connections().iter_mut() {
             let user = connection.user;
@@ -160,9 +225,9 @@ impl Hub {
     pub fn end_sessions(&self, is_over: impl Fn(&Id, &Id) -> bool) {
         self.connections().retain(|_, connection| {
             let over = is_over(&connection.user, &connection.session);
-            if let Some(sender) = connection.attached.as_ref().filter(|_| over) {
+            if let Some(line) = connection.attached.as_ref().filter(|_| over) {
                 // A full queue ends with the sender's drop.
-                let _ = sender.try_send(Outgoing::Over);
+                let _ = line.sender.try_send(Outgoing::Over);
             }
             !over
         });
@@ -186,26 +251,32 @@ impl Hub {
 }
 
 impl Connection {
-    fn tell(&mut self, text: &str) {
-        let text = self.number(text);
-        let Some(sender) = &self.attached else {
+    fn tell(&mut self, envelope: &Arc<str>) {
+        let told = self.number(envelope);
+        let Some(line) = &self.attached else {
             return;
         };
-        if sender.try_send(Outgoing::Text(text)).is_err() {
+        if !line.tell(told) {
             // The receiver learns of it once it has read what waits.
             self.attached = None;
             self.kept.clear();
+            self.kept_bytes = 0;
         }
     }
 
-    fn number(&mut self, text: &str) -> Arc<str> {
-        let text: Arc<str> = format!("{text},\"seq\":{}}}", self.next_seq).into();
-        self.kept.push_back((self.next_seq, text.clone()));
+    fn number(&mut self, envelope: &Arc<str>) -> Told {
+        let told = Told {
+            envelope: envelope.clone(),
+            seq: self.next_seq,
+        };
         self.next_seq += 1;
-        if self.kept.len() > KEPT {
-            self.kept.pop_front();
+        self.kept_bytes += envelope.len();
+        self.kept.push_back(told.clone());
+        while self.kept.len() > KEPT || (self.kept_bytes > KEPT_BYTES && self.kept.len() > 1) {
+            let gone = self.kept.pop_front();
+            self.kept_bytes -= gone.map_or(0, |told| told.envelope.len());
         }
-        text
+        told
     }
 }
 
@@ -250,9 +321,10 @@ mod tests {
         Id([number; 16])
     }
 
-    fn seqs(texts: &[Arc<str>]) -> Vec<u64> {
-        let seq = |text: &Arc<str>| serde_json::from_str::<Value>(text).unwrap()["seq"].as_u64();
-        texts.iter().filter_map(seq).collect()
+    fn seqs(missed: &[Told]) -> Vec<u64> {
+        let seq =
+            |told: &Told| serde_json::from_str::<Value>(&told.text()).unwrap()["seq"].as_u64();
+        missed.iter().filter_map(seq).collect()
     }
 
     fn say(hub: &Hub, times: usize) {
@@ -313,6 +385,29 @@ mod tests {
             hub.resume(id(1), id(9), id(5), WAITING as u64 + 1)
                 .is_none()
         );
+    }
+
+    #[tokio::test]
+    async fn long_events_are_bounded_by_their_bytes_and_one_that_reads_them_is_not_sent_away() {
+        let hub = Hub::default();
+        let long = json!({"post": "x".repeat(WAITING_BYTES / 4)});
+        let say = || hub.publish("posted", &long, &Broadcast::default(), |_| true);
+        let mut slow = hub.attach(id(1), id(9), id(5), json!({}));
+        let mut quick = hub.attach(id(2), id(9), id(6), json!({}));
+        for _ in 0..8 {
+            say();
+            assert!(matches!(quick.next().await, Some(Outgoing::Text(_))));
+        }
+        let mut told = 0;
+        while let Some(Outgoing::Text(_)) = slow.next().await {
+            told += 1;
+        }
+        assert_eq!(told, 3);
+        hub.detach(&quick, 0);
+        // What is kept for a return is bounded, too, but for the last event.
+        let back = hub.resume(id(2), id(9), id(6), 8).unwrap();
+        assert_eq!(seqs(&back.missed), [8]);
+        assert!(hub.resume(id(2), id(9), id(6), 7).is_none());
     }
 
     #[test]

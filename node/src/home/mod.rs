@@ -3,13 +3,21 @@
 //! The machine knows partners and channels; here are users, teams, who has read what, and the open
 //! WebSockets. Nothing in here decides what is valid or who receives it: that is the machine's.
 
+pub mod calling;
+pub mod direct;
 pub mod feed;
 pub mod files;
 mod finder;
+mod groups;
 pub mod hub;
 pub mod id;
+mod outgoing;
+mod own;
 pub mod people;
 pub mod posting;
+pub mod presence;
+mod publishing;
+pub mod roster;
 pub mod shapes;
 mod telling;
 
@@ -19,24 +27,24 @@ use std::time::Duration;
 
 use comity_protocol::authority::Status;
 use comity_protocol::graph::Pos;
-use comity_protocol::id::PartnerId;
+use comity_protocol::id::{ChannelId, PartnerId};
 use tokio::sync::Notify;
 
 use crate::api::{ApiError, History, Item};
 use crate::node::Node;
 use crate::service::{channels, failure, posts};
+pub use direct::is_direct;
 use feed::{Feed, Place, RemoteUser, Room};
 use files::{FileEntry, Files, Source};
 use finder::Finder;
 use hub::Hub;
 use id::Id;
-use people::{Account, Marks, People};
+use people::{Account, Action, Marks, People};
+use roster::Learned;
 use shapes::Post;
 
 /// The channel that everybody of a partner is in, as Mattermost's clients expect one.
 pub const COMMON_ROOM: &str = "town-square";
-/// What the name of a channel between two users begins with.
-pub const DIRECT: &str = "dm-";
 
 /// All that the people's side of a node is made of.
 pub struct Home {
@@ -47,10 +55,14 @@ pub struct Home {
     pub files: Files,
     pub posting: posting::Turns,
     pub finder: Finder,
+    /// Asks programs elsewhere.
+    pub caller: calling::Caller,
+    outgoing: outgoing::Outgoing,
+    pub presence: presence::Presence,
     /// Something came to the index of posts, files and channels.
     pub told: Notify,
-    /// The users of channels between two.
-    pairs: RwLock<BTreeMap<Id, (Id, Id)>>,
+    /// Who is in the channels between users.
+    between: direct::Between,
     /// What each partner is called here.
     names: RwLock<BTreeMap<PartnerId, String>>,
 }
@@ -79,8 +91,11 @@ impl Home {
             files: Files::default(),
             posting: posting::Turns::default(),
             finder: Finder::default(),
+            caller: calling::Caller::new(&node.config.http.hook_hosts),
+            outgoing: outgoing::Outgoing::default(),
+            presence: presence::Presence::default(),
             told: Notify::new(),
-            pairs: RwLock::default(),
+            between: direct::Between::default(),
             names: RwLock::default(),
         });
         let committed = node.committed();
@@ -92,11 +107,17 @@ impl Home {
         filled.await.map_err(failure::stopped)?;
         home.learn_names().await;
         home.learn_files().await?;
+        home.learn_rosters().await?;
         home.learn_pairs();
+        home.learn_groups(true);
+        home.tell_programs();
         tokio::spawn(telling::run(home.clone(), committed));
         home.found_common_room().await?;
         tokio::spawn(index_all(home.clone()));
         tokio::spawn(write_marks(Arc::downgrade(&home)));
+        tokio::spawn(end_custom_statuses(Arc::downgrade(&home)));
+        tokio::spawn(publishing::run(Arc::downgrade(&home)));
+        tokio::spawn(presence::run(Arc::downgrade(&home), node.passing()));
         Ok(home)
     }
 
@@ -116,72 +137,6 @@ impl Home {
                 Ok(())
             }
         }
-    }
-
-    /// Finds out who is in the channels between two users: their name is a hash of both.
-    fn learn_pairs(&self) {
-        let known = self
-            .pairs
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let rooms = self.feed.rooms();
-        let unknown = rooms
-            .iter()
-            .filter(|room| is_direct(room) && !known.contains_key(&room.id));
-        let unknown: BTreeMap<&str, Id> =
-            unknown.map(|room| (room.name.as_str(), room.id)).collect();
-        if unknown.is_empty() {
-            return;
-        }
-        let mut own = self.people.active_ids();
-        let mut remote = self.feed.remote_users();
-        // Only those partners' users that have such a channel here.
-        remote.retain(|(_, it)| {
-            let rooms = rooms
-                .iter()
-                .filter(|room| unknown.values().any(|id| *id == room.id));
-            rooms
-                .into_iter()
-                .any(|room| room.parties.contains_key(&it.partner))
-        });
-        own.truncate(PAIRED);
-        remote.truncate(PAIRED);
-        for one in &own {
-            for other in own.iter().chain(remote.iter().map(|(id, _)| id)) {
-                let room = unknown.get(posting::direct_name(one, other).as_str());
-                if let Some(room) = room.and_then(|room| self.feed.room(room))
-                    && self.fits(&room, one, other)
-                    && let Err(error) = self.pair(&room, *one, *other)
-                {
-                    tracing::warn!(%error, "a direct channel is not noted");
-                }
-            }
-        }
-    }
-
-    /// Whether a channel is of the partners of two users, and of no other: its name alone can be given
-    /// to it by anybody who knows theirs.
-    pub fn fits(&self, room: &Room, one: &Id, other: &Id) -> bool {
-        let partner = |user: &Id| match self.people.is_own(user) {
-            true => Some(self.node.partner),
-            false => self.feed.remote_user(user).map(|it| it.partner),
-        };
-        let (Some(one), Some(other)) = (partner(one), partner(other)) else {
-            return false;
-        };
-        room.parties.keys().copied().collect::<BTreeSet<_>>() == BTreeSet::from([one, other])
-    }
-
-    fn note_pair(&self, room: Id, one: Id, other: Id) {
-        let mut pairs = self.pairs.write().unwrap_or_else(PoisonError::into_inner);
-        pairs.insert(room, (one, other));
-    }
-
-    /// The two users of a direct channel, as far as is known.
-    pub fn pair_of(&self, room: &Room) -> Option<(Id, Id)> {
-        let pairs = self.pairs.read().unwrap_or_else(PoisonError::into_inner);
-        pairs.get(&room.id).copied()
     }
 
     /// Asks again what each partner is called.
@@ -210,6 +165,52 @@ impl Home {
             self.take_files(&room, &positions).await?;
         }
         Ok(())
+    }
+
+    /// Reads again what partners said of their users.
+    async fn learn_rosters(&self) -> Result<(), ApiError> {
+        for room in self.feed.rooms() {
+            let channel = room.channel;
+            let found = self.node.handle.look(move |replica| {
+                let channel = replica.channels().get(&channel);
+                channel.map(roster::to_read).unwrap_or_default()
+            });
+            let positions = found.await.map_err(failure::stopped)?;
+            for page in positions.chunks(ROSTERS_AT_A_TIME) {
+                let learned = self.take_rosters(room.channel, page).await?;
+                self.note_over(&learned);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the rosters that stand in a channel, as far as they can be read.
+    async fn take_rosters(
+        &self,
+        channel: ChannelId,
+        positions: &[Pos],
+    ) -> Result<Learned, ApiError> {
+        let told = posts::rosters_at(&self.node, channel, positions).await?;
+        let now = self.node.now_ms();
+        Ok(self.feed.take_rosters(&self.node.partner, &told, now))
+    }
+
+    /// A partner whose users are more than are known here is on record, once.
+    fn note_over(&self, learned: &Learned) {
+        let Some(partner) = learned.over.filter(|it| *it != self.node.partner) else {
+            return;
+        };
+        let name = self.partner_name(&partner);
+        let text = format!(
+            "partner {name} ({partner}) names more users than the {} by rosters and {} by what they \
+             wrote that are known of one partner: the others are passed over",
+            roster::LISTED,
+            roster::HEARD
+        );
+        tracing::warn!(%partner, %text, "users of a partner are passed over");
+        if let Err(error) = self.node.audit.record("users_over_limit", &text) {
+            tracing::warn!(%error, "this is in the log only");
+        }
     }
 
     /// Takes note of files that stand in a channel.
@@ -346,13 +347,13 @@ impl Home {
     /// Whether a user of this partner is in a channel.
     pub fn is_member(&self, user: &Id, room: &Room) -> bool {
         self.is_open(room)
-            && self.people.is_own(user)
-            && (!is_direct(room) || self.is_pairs(room))
-            && self
-                .people
-                .marks(*user, room.id)
-                .joined
-                .unwrap_or_else(|| joins_by_itself(room))
+            && self.people.may(user, Action::Talk)
+            && (!is_direct(room) || self.is_between(room))
+            && self.people.marks(*user, room.id).joined.unwrap_or_else(|| {
+                joins_by_itself(room)
+                    && !self.people.is_private(&room.id)
+                    && self.people.may(user, Action::JoinChannels)
+            })
     }
 
     /// The users of this partner that are in a channel.
@@ -363,14 +364,12 @@ impl Home {
     }
 
     /// Who is in a channel, as far as is known here: the users of this partner, and those of others
-    /// that wrote something in it.
+    /// as their rosters say, or that wrote something where none says anything.
     pub fn people_in(&self, room: &Room) -> Vec<Id> {
         let mut people = self.members(room);
-        let remote = self.authors();
-        let remote = remote
-            .into_iter()
-            .filter(|(_, it)| room.parties.contains_key(&it.partner));
-        people.extend(remote.map(|(id, _)| id));
+        let remote = self.between(room);
+        let remote = remote.unwrap_or_else(|| self.feed.remote_users_in(room));
+        people.extend(remote.into_iter().filter(|id| !self.people.is_own(id)));
         people
     }
 
@@ -384,17 +383,11 @@ impl Home {
         self.people.by_name(&own.to_lowercase())
     }
 
-    /// Those who have no account here and are known by what they wrote.
+    /// Those who have no account here and are known by rosters or by what they wrote.
     pub fn authors(&self) -> Vec<(Id, RemoteUser)> {
         let mut authors = self.feed.remote_users();
         authors.retain(|(id, _)| !self.people.is_own(id));
         authors
-    }
-
-    /// Whether a direct channel is still one of its two users' partners.
-    fn is_pairs(&self, room: &Room) -> bool {
-        let pair = self.pair_of(room);
-        pair.is_some_and(|(one, other)| self.fits(room, &one, &other))
     }
 
     /// A user's marks in a channel; at the first look all that is there counts as read.
@@ -456,6 +449,34 @@ impl Home {
         Some(self.user_name(&remote.partner, &remote.name))
     }
 
+    /// Tells users that they are in a group.
+    pub fn tell_group(&self, room: &Room, users: &BTreeSet<Id>) {
+        let all = self.between(room).unwrap_or_default();
+        for user in users {
+            let others: Vec<&Id> = all.iter().filter(|it| *it != user).collect();
+            let teammates = serde_json::json!(others).to_string();
+            let data = serde_json::json!({"channel_id": room.id, "teammate_ids": teammates});
+            let broadcast = hub::Broadcast {
+                channel: Some(room.id),
+                user: Some(*user),
+                ..hub::Broadcast::default()
+            };
+            self.hub
+                .publish("group_added", &data, &broadcast, |other| other == user);
+        }
+    }
+
+    /// Tells everybody what a user of this partner is like now.
+    pub fn tell_user(&self, account: &Account) {
+        let own = serde_json::json!({"user": shapes::user(account, true)});
+        let others = serde_json::json!({"user": shapes::user(account, false)});
+        let all = hub::Broadcast::default();
+        let is_own = |user: &Id| *user == account.id;
+        self.hub.publish("user_updated", &own, &all, is_own);
+        self.hub
+            .publish("user_updated", &others, &all, |user| !is_own(user));
+    }
+
     pub fn account(&self, user: &Id) -> Option<Account> {
         self.people.account(user)
     }
@@ -471,24 +492,15 @@ pub fn begin(marks: &mut Marks, room: &Room, now_ms: u64) {
     }
 }
 
-/// Channels between users, however many partners these are of.
-pub fn is_direct(room: &Room) -> bool {
-    room.name.starts_with(DIRECT)
-}
-
 /// Whether all users of this partner are in a channel unless they leave it: what is shared with
 /// other partners is shared by the organisation, and there is one common room of its own.
 pub fn joins_by_itself(room: &Room) -> bool {
     !is_direct(room) && (room.is_shared() || room.name == COMMON_ROOM)
 }
 
-/// Users of one side that are tried for a direct channel whose users are not known: bounds what a
-/// channel costs that fits nobody.
-const PAIRED: usize = 1_000;
-
 /// Names that channels have by themselves.
 pub fn is_reserved(name: &str) -> bool {
-    name.starts_with(DIRECT) || name == COMMON_ROOM
+    direct::is_reserved(name) || name == COMMON_ROOM
 }
 
 /// Puts all posts that can be read into the search index, beside what goes on.
@@ -525,7 +537,26 @@ async fn write_marks(home: Weak<Home>) {
     }
 }
 
+/// Takes back what users said of themselves until a time that has come.
+async fn end_custom_statuses(home: Weak<Home>) {
+    loop {
+        {
+            let Some(home) = home.upgrade() else { return };
+            for account in home.people.end_custom_statuses() {
+                home.tell_user(&account);
+            }
+        }
+        tokio::time::sleep(STATUSES_ENDED).await;
+    }
+}
+
+/// How late a status may end: clients look at its time themselves.
+const STATUSES_ENDED: Duration = Duration::from_secs(10);
+
 const MARKS_WRITTEN: Duration = Duration::from_secs(1);
+
+/// Rosters that are read at a time when the node starts: 8 MB at most.
+const ROSTERS_AT_A_TIME: usize = 128;
 
 /// Posts that are read at a time for the search index: others come in between.
 const INDEXED_AT_A_TIME: usize = 256;

@@ -3,22 +3,20 @@
 
 use std::sync::Arc;
 
-use comity_protocol::event::Kind;
+use comity_protocol::event::{Kind, Label};
 use comity_protocol::graph::Pos;
-use comity_protocol::id::{ChannelId, PartnerId};
-use comity_protocol::identity::Name;
+use comity_protocol::id::ChannelId;
 
 use super::feed::{Fresh, News, Place, Room};
 use super::files::Source;
 use super::id::Id;
 use super::people::{Account, Pending};
 use super::shapes::{self, Post};
-use super::{DIRECT, Home, begin, is_direct};
-use crate::api::{ApiError, History, Precedence, Role};
-use crate::pacts::PactState;
+use super::{Home, is_direct};
+use crate::api::{ApiError, LabelInfo, Precedence};
 use crate::search::{Names, Options, Query};
 use crate::service::messages::{self, Mark};
-use crate::service::{channels, failure, files, members};
+use crate::service::{failure, files};
 
 /// The longest message, in characters, as clients are told.
 pub const MESSAGE_CHARACTERS: usize = 16_383;
@@ -37,6 +35,8 @@ pub struct NewPost {
     pub asked_as: String,
     /// The partners that it is for; empty for all.
     pub to: Vec<String>,
+    /// Absent: that of the post it answers.
+    pub label: Option<LabelInfo>,
 }
 
 /// Requests for one and the same post take turns, so that one that comes twice at once is made once.
@@ -107,6 +107,10 @@ impl Home {
             self.people
                 .note_pending(user, &new.asked_as, pending.clone());
         }
+        let label = match &new.label {
+            Some(label) => Some(label.label(claimed_ms).map_err(bad_label)?),
+            None => None,
+        };
         let draft = messages::NewPost {
             user: author.username.clone(),
             message: new.message.clone(),
@@ -114,6 +118,7 @@ impl Home {
             create_at_ms: Some(claimed_ms),
             precedence: Precedence::Routine,
             to: new.to,
+            label,
         };
         let is_directed = !draft.to.is_empty();
         let posting = messages::post_in(&self.node, room.channel, reply_to, draft, rows);
@@ -144,6 +149,10 @@ impl Home {
                 audience: audience.map(|partners| partners.into_iter().collect()),
                 late: false,
                 forked: false,
+                label: match new.root.is_some() || new.label.is_some() {
+                    true => self.label_at(room, place.pos).await?,
+                    false => None,
+                },
             }),
         };
         let made = shapes::fresh(self, room, &news).filter(|_| new.files.is_empty());
@@ -153,6 +162,16 @@ impl Home {
         };
         made.pending_post_id = new.asked_as;
         Ok(made)
+    }
+
+    /// The label that a message bears: its own, or that of what it answers.
+    async fn label_at(&self, room: &Room, pos: Pos) -> Result<Option<Label>, ApiError> {
+        let channel = room.channel;
+        let looked = self
+            .node
+            .handle
+            .look(move |replica| replica.channels().get(&channel)?.label(pos).cloned());
+        looked.await.map_err(failure::stopped)
     }
 
     fn demand_writable(&self, user: Id, room: &Room, new: &NewPost) -> Result<(), ApiError> {
@@ -484,79 +503,6 @@ impl Home {
         ))
     }
 
-    /// The channel of two users, made where there is none.
-    pub async fn direct(&self, one: Id, other: Id) -> Result<Arc<Room>, ApiError> {
-        let name = direct_name(&one, &other);
-        if let Some(room) =
-            self.feed.rooms().into_iter().find(|room| {
-                room.name == name && self.is_open(room) && self.fits(room, &one, &other)
-            })
-        {
-            self.pair(&room, one, other)?;
-            return Ok(room);
-        }
-        let remote = match self.people.is_own(&other) {
-            true => None,
-            false => {
-                let known = self.feed.remote_user(&other);
-                Some(
-                    known
-                        .ok_or_else(|| {
-                            failure::user("no_such_user", "there is no such user", "ask who it is")
-                        })?
-                        .partner,
-                )
-            }
-        };
-        let shared_with = match remote {
-            Some(partner) => Some(self.demand_pact(&partner).await?),
-            None => None,
-        };
-        let name = Name::try_from(name).map_err(|error| failure::node("internal", error))?;
-        let made = channels::found(&self.node, name, History::All, 0).await?;
-        if let Some(partner) = shared_with {
-            members::share(&self.node, &made.id, &partner, Role::Owner).await?;
-        }
-        let room = self
-            .room_by_hex(&made.id, |room| self.fits(room, &one, &other))
-            .await?;
-        self.pair(&room, one, other)?;
-        Ok(room)
-    }
-
-    /// The name of a partner that one can share a channel with.
-    async fn demand_pact(&self, partner: &PartnerId) -> Result<String, ApiError> {
-        let name = self.partner_name(partner);
-        let pacts = self.node.pacts.lock().await;
-        match pacts.by_name(&name) {
-            Ok(pact) if pact.state == PactState::Active && pact.identity.partner() == *partner => {
-                Ok(name)
-            }
-            _ => Err(failure::user(
-                "no_pact",
-                format!("this node has no pact in force with {name}"),
-                "write in a channel that you share, or ask the sysadmin to peer with that partner",
-            )),
-        }
-    }
-
-    /// Both users are in the channel, as far as they are of this partner.
-    pub fn pair(&self, room: &Room, one: Id, other: Id) -> Result<(), ApiError> {
-        self.note_pair(room.id, one, other);
-        let now = self.node.now_ms();
-        for user in [one, other]
-            .into_iter()
-            .filter(|user| self.people.is_own(user))
-        {
-            let marked = self.people.mark(user, room.id, true, |marks| {
-                begin(marks, room, now);
-                marks.joined = Some(true);
-            });
-            marked.map_err(failure::store)?;
-        }
-        Ok(())
-    }
-
     /// A channel that was just made, by its id in hexadecimal digits.
     pub async fn room_by_hex(
         &self,
@@ -585,21 +531,16 @@ impl Home {
 /// How long the index may take to hear of what is on disk.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
+fn bad_label(why: &'static str) -> ApiError {
+    failure::user("bad_label", why, "correct the label")
+}
+
 fn stands_for_itself(channel: &comity_protocol::channel::Channel, pos: Pos) -> bool {
     match channel.entry(pos).kind {
         Kind::Post => !channel.is_erased(pos),
         Kind::File => channel.parent(pos).is_none() && !channel.is_erased(pos),
         _ => false,
     }
-}
-
-/// The name of the channel of two users: the same at every node.
-pub fn direct_name(one: &Id, other: &Id) -> String {
-    let (low, high) = (one.min(other), one.max(other));
-    format!(
-        "{DIRECT}{}",
-        Id::hashed("comity direct channel", &[&low.0, &high.0])
-    )
 }
 
 impl Names for Home {

@@ -6,11 +6,13 @@ use comity_protocol::id::PartnerId;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::direct::is_group;
 use super::feed::{News, RemoteUser, Room};
 use super::id::Id;
-use super::people::{Account, Marks, Preference, Session, SessionKind};
+use super::people::{Account, AccountRole, CUSTOM_STATUS, Marks, Preference, Session, SessionKind};
+use super::roster::first_and_last;
 use super::{COMMON_ROOM, Home, Team, is_direct};
-use crate::api::{FileInfo, PostInfo};
+use crate::api::{FileInfo, LabelInfo, PostInfo};
 
 /// A post as clients know it.
 #[derive(Debug, Clone, Serialize)]
@@ -107,7 +109,7 @@ pub fn post(home: &Home, room: &Room, info: &PostInfo) -> Option<Post> {
         None if deleted => String::new(),
         None => format!("*({})*", info.why.as_deref().unwrap_or("cannot be shown")),
     };
-    let mut props = marks(info.late, info.forked);
+    let mut props = marks(info.late, info.forked, info.label.as_ref());
     if info.form == crate::api::LaneForm::Directed {
         props.insert("comity_audience".into(), json!(info.audience));
     }
@@ -141,7 +143,8 @@ pub fn fresh(home: &Home, room: &Room, news: &News) -> Option<Post> {
         .feed
         .place(&id)
         .map_or(news.t_ms, |place| place.updated_ms);
-    let mut props = marks(fresh.late, fresh.forked);
+    let label = fresh.label.as_ref().map(LabelInfo::from);
+    let mut props = marks(fresh.late, fresh.forked, label.as_ref());
     if let Some(audience) = &fresh.audience {
         let mut names: Vec<String> = audience.iter().map(|it| home.partner_name(it)).collect();
         names.sort_unstable();
@@ -167,8 +170,11 @@ pub fn fresh(home: &Home, room: &Room, news: &News) -> Option<Post> {
 }
 
 /// What is to be known of a post beside its text.
-fn marks(late: bool, forked: bool) -> Map<String, Value> {
+fn marks(late: bool, forked: bool, label: Option<&LabelInfo>) -> Map<String, Value> {
     let mut props = Map::new();
+    if let Some(label) = label {
+        props.insert("comity_label".into(), json!(label));
+    }
     if late {
         props.insert("comity_late".into(), true.into());
     }
@@ -232,10 +238,12 @@ pub fn file_post(home: &Home, room: &Room, info: &FileInfo) -> Option<Post> {
     })
 }
 
-/// `O` for channels that one may join, `P` for others, `D` between two users.
-pub fn channel_type(room: &Room) -> &'static str {
+/// `O` for channels that one may join, `P` for others, `D` between two users, `G` between some.
+pub fn channel_type(home: &Home, room: &Room) -> &'static str {
     match is_direct(room) {
+        true if is_group(room) => "G",
         true => "D",
+        false if home.people.is_private(&room.id) => "P",
         false => "O",
     }
 }
@@ -257,13 +265,10 @@ pub fn channel_name(home: &Home, room: &Room) -> String {
     }
 }
 
-/// What people read above a channel; a channel between two has the other's name.
+/// What people read above a channel; a channel between users has the others' names.
 pub fn display_name(home: &Home, room: &Room, viewer: Option<&Id>) -> String {
-    if let (Some((one, other)), Some(viewer)) = (home.pair_of(room), viewer) {
-        let other = if one == *viewer { other } else { one };
-        return home
-            .account_name(&other)
-            .unwrap_or_else(|| other.to_string());
+    if let Some(name) = home.name_between(room, viewer) {
+        return name;
     }
     match room.name.as_str() {
         COMMON_ROOM => format!("{}: everybody", home.node.identity.name.as_str()),
@@ -291,7 +296,7 @@ pub fn channel(home: &Home, room: &Room, viewer: Option<&Id>) -> Value {
         "update_at": room.created_ms.max(room.last_ms),
         "delete_at": 0,
         "team_id": home.team_id(room),
-        "type": channel_type(room),
+        "type": channel_type(home, room),
         "display_name": display_name(home, room, viewer),
         "name": channel_name(home, room),
         "header": shared_with(home, room),
@@ -385,7 +390,10 @@ pub fn user(account: &Account, own: bool) -> Value {
         "first_name": account.first_name,
         "last_name": account.last_name,
         "position": account.position,
-        "roles": "system_user",
+        "roles": match account.roles.contains(&AccountRole::Guest) {
+            true => "system_guest",
+            false => "system_user",
+        },
         "locale": account.locale,
         "timezone": account.timezone,
         "disable_welcome_email": true,
@@ -406,24 +414,28 @@ pub fn user(account: &Account, own: bool) -> Value {
         user["notify_props"] = notify;
         user["props"] = json!(account.props);
         user["email_verified"] = true.into();
+        user["mfa_active"] = account.has_second_factor().into();
+    } else if let Some(status) = account.props.get(CUSTOM_STATUS) {
+        user["props"] = json!({ CUSTOM_STATUS: status });
     }
     user
 }
 
-/// A user of another partner, of whom is known what it wrote.
+/// A user of another partner, as its rosters and what it wrote tell.
 pub fn remote_user(home: &Home, id: &Id, remote: &RemoteUser) -> Value {
+    let (first, last) = first_and_last(&remote.display_name);
     json!({
         "id": id,
         "create_at": remote.since_ms,
-        "update_at": remote.since_ms,
-        "delete_at": 0,
+        "update_at": remote.since_ms.max(remote.changed_ms),
+        "delete_at": remote.gone_ms,
         "username": home.user_name(&remote.partner, &remote.name),
         "auth_data": "",
         "auth_service": "",
         "email": "",
         "nickname": "",
-        "first_name": "",
-        "last_name": "",
+        "first_name": first,
+        "last_name": last,
         "position": home.partner_name(&remote.partner),
         "roles": "system_user",
         "locale": "en",
@@ -443,6 +455,7 @@ pub fn preference(user: &Id, preference: &Preference) -> Value {
 }
 
 pub fn session(session: &Session) -> Value {
+    let [browser, system] = session.program();
     json!({
         "id": session.id,
         "token": "",
@@ -453,7 +466,13 @@ pub fn session(session: &Session) -> Value {
         "device_id": "",
         "roles": "system_user",
         "is_oauth": false,
-        "props": { "browser": session.device },
+        "props": {
+            "browser": browser,
+            "os": system,
+            "platform": system,
+            "comity_device": session.device_name(),
+            "comity_address": session.address.map_or_else(String::new, |it| it.to_string()),
+        },
         "team_members": [],
         "local": false,
     })
@@ -490,6 +509,33 @@ pub fn remotes(home: &Home, room: &Room) -> Value {
     });
     remotes.collect()
 }
+
+/// The text of a message as programs send it, and of its attachments.
+pub fn program_text(message: &Map<String, Value>) -> String {
+    let text = |map: &Map<String, Value>, key: &str| {
+        map.get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_string()
+    };
+    let mut parts = vec![text(message, "text")];
+    let attachments = message.get("attachments").and_then(Value::as_array);
+    for attachment in attachments.into_iter().flatten().take(ATTACHMENTS) {
+        let Some(attachment) = attachment.as_object() else {
+            continue;
+        };
+        let shown = ["pretext", "title", "text"].map(|key| text(attachment, key));
+        match shown.iter().all(String::is_empty) {
+            true => parts.push(text(attachment, "fallback")),
+            false => parts.extend(shown),
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+/// Attachments of one message that are shown.
+const ATTACHMENTS: usize = 20;
 
 /// The names after `@` in a text, in lower case.
 pub fn mentioned(text: &str) -> Vec<&str> {

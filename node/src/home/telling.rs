@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::feed::{self, News, Place, Room};
 use super::hub::Broadcast;
 use super::id::Id;
+use super::roster::Learned;
 use super::shapes::{self, Post, mentioned};
 use super::{Home, begin, is_direct};
 use crate::committer::Committed;
@@ -19,6 +20,8 @@ use crate::service::channels;
 
 /// Events that are told of together.
 const TOGETHER: usize = 512;
+/// Users that clients are told of when a roster comes: they ask for others when they need them.
+const USERS_TOLD: usize = 100;
 
 /// Goes on until the committer has ended.
 pub async fn run(home: Arc<Home>, mut committed: mpsc::UnboundedReceiver<Committed>) {
@@ -38,8 +41,10 @@ pub async fn run(home: Arc<Home>, mut committed: mpsc::UnboundedReceiver<Committ
             .handle
             .look(move |replica| taking.feed.take(replica, &batch, now));
         // The node is stopping.
-        let Ok(news) = taken.await else { return };
-        tell_all(&home, news).await;
+        let Ok((news, learned)) = taken.await else {
+            return;
+        };
+        tell_all(&home, news, learned).await;
         home.told.notify_waiters();
         if let Err(error) = tell_readable(&home, secrets).await {
             tracing::warn!(%error, "what can be read now could not be told");
@@ -54,13 +59,21 @@ async fn tell_readable(home: &Home, secrets: Vec<EventId>) -> Result<(), crate::
     }
     let looked = home.node.handle.look(move |replica| {
         let channels = replica.channels().values();
-        let sealed = channels.map(|channel| (channel.id, feed::sealed_under(channel, &secrets)));
+        let sealed = channels.map(|channel| {
+            let under = |kind| feed::sealed_under(channel, &secrets, kind);
+            (channel.id, under(Kind::Post), under(Kind::Roster))
+        });
         sealed
-            .filter(|(_, posts)| !posts.is_empty())
+            .filter(|(_, posts, rosters)| !posts.is_empty() || !rosters.is_empty())
             .collect::<Vec<_>>()
     });
     let sealed = looked.await.map_err(crate::service::failure::stopped)?;
-    for (channel, posts) in sealed {
+    for (channel, posts, rosters) in sealed {
+        if !rosters.is_empty() {
+            let learned = home.take_rosters(channel, &rosters).await?;
+            tell_users(home, &learned);
+            learn_between(home, !learned.changed.is_empty());
+        }
         let Some(room) = home.feed.room_of(&channel) else {
             continue;
         };
@@ -76,14 +89,35 @@ async fn tell_readable(home: &Home, secrets: Vec<EventId>) -> Result<(), crate::
     Ok(())
 }
 
-async fn tell_all(home: &Home, news: Vec<News>) {
+/// Users of other partners that are new, or look otherwise than before.
+fn tell_users(home: &Home, learned: &Learned) {
+    home.note_over(learned);
+    for user in learned.changed.iter().take(USERS_TOLD) {
+        let Some(remote) = home
+            .feed
+            .remote_user(user)
+            .filter(|_| !home.people.is_own(user))
+        else {
+            continue;
+        };
+        let data = json!({"user": shapes::remote_user(home, user, &remote)});
+        home.hub
+            .publish("user_updated", &data, &Broadcast::default(), |_| true);
+    }
+}
+
+async fn tell_all(home: &Home, news: Vec<News>, learned: Learned) {
     // Who asks for what it has just written need not wait until others are told of it.
     home.told.notify_waiters();
-    if news.iter().any(|it| it.kind.is_control_act()) {
+    let has_acts = news.iter().any(|it| it.kind.is_control_act());
+    if has_acts {
         home.learn_names().await;
-        accept_direct(home).await;
+        accept_calls(home).await;
+        // Who came in is to be told of this partner's users.
+        home.people.changed.notify_one();
     }
-    home.learn_pairs();
+    tell_users(home, &learned);
+    learn_between(home, has_acts || !learned.changed.is_empty());
     let mut by_channel: BTreeMap<ChannelId, Vec<News>> = BTreeMap::new();
     for one in news {
         by_channel.entry(one.channel).or_default().push(one);
@@ -106,12 +140,19 @@ async fn tell_all(home: &Home, news: Vec<News>) {
     }
 }
 
-/// A peer's user wants to talk with one of this partner's: the channel between two is taken without
+/// Finds out who is in channels between users, and tells those who are in a group since.
+fn learn_between(home: &Home, are_others_new: bool) {
+    home.learn_pairs();
+    for (room, users) in home.learn_groups(are_others_new) {
+        home.tell_group(&room, &users);
+    }
+}
+
+/// A peer's user wants to talk with some of this partner's: the channel between them is taken without
 /// asking, as a call is put through. It shows once somebody here is known to be in it.
-async fn accept_direct(home: &Home) {
+async fn accept_calls(home: &Home) {
     for room in home.feed.rooms() {
-        let invited = room.own == Status::Invited && is_direct(&room) && room.parties.len() == 2;
-        if !invited {
+        if room.own != Status::Invited || !home.is_call(&room) {
             continue;
         }
         if let Err(error) = channels::accept(&home.node, &room.channel.to_hex()).await {
@@ -131,7 +172,10 @@ async fn tell_messages(
     home.take_files(room, &files).await?;
     let fresh = news.iter().filter_map(|it| shapes::fresh(home, room, it));
     let mut posts: BTreeMap<Id, Post> = fresh.map(|post| (post.id, post)).collect();
-    let changed: BTreeSet<Id> = news.iter().filter_map(subject).collect();
+    // A reaction and a receipt are told without their post: to read it, with all that others heap on
+    // it, for each of them would be what slows everybody.
+    let reads = |it: &&News| !matches!(it.kind, Kind::React | Kind::Receipt);
+    let changed: BTreeSet<Id> = news.iter().filter(reads).filter_map(subject).collect();
     let changed = changed.iter().filter(|id| !posts.contains_key(id));
     let places: Vec<Place> = changed.filter_map(|id| home.feed.place(id)).collect();
     if !places.is_empty() {
@@ -140,15 +184,18 @@ async fn tell_messages(
     }
     posts.values().for_each(|post| home.finder.take(post));
     for one in news {
-        let Some(post) = subject(one).and_then(|id| posts.get(&id)) else {
+        let Some(id) = subject(one) else { continue };
+        if one.kind == Kind::React && home.feed.place(&id).is_some() {
+            reacted(home, room, one, id);
+        }
+        let Some(post) = posts.get(&id) else {
             continue;
         };
         match one.kind {
             Kind::Post => posted(home, room, one, post),
             Kind::File if one.about.is_none() => posted(home, room, one, post),
             Kind::Redact => tell(home, room, "post_deleted", &json!({"post": post.text()})),
-            Kind::React => reacted(home, room, one, post),
-            Kind::Receipt => {}
+            Kind::React | Kind::Receipt => {}
             _ => tell(home, room, "post_edited", &json!({"post": post.text()})),
         }
     }
@@ -172,7 +219,7 @@ fn posted(home: &Home, room: &Room, news: &News, post: &Post) {
     let mut data = json!({
         "channel_display_name": shapes::display_name(home, room, None),
         "channel_name": shapes::channel_name(home, room),
-        "channel_type": shapes::channel_type(room),
+        "channel_type": shapes::channel_type(home, room),
         "post": post.text(),
         "sender_name": format!("@{name}"),
         "set_online": true,
@@ -182,6 +229,10 @@ fn posted(home: &Home, room: &Room, news: &News, post: &Post) {
         data["mentions"] = Value::String(json!(mentions).to_string());
     }
     tell(home, room, "posted", &data);
+    // Those of this partner are offered when a user asks for them: what a program said is not.
+    if news.partner != home.node.partner && news.fresh.is_some() {
+        home.offer_to_programs(room, post);
+    }
 }
 
 /// Counts a post for those whom it mentions; in direct channels it mentions everybody.
@@ -236,11 +287,11 @@ fn mention(home: &Home, room: &Room, news: &News, post: &Post) -> Vec<Id> {
     users
 }
 
-fn reacted(home: &Home, room: &Room, news: &News, post: &Post) {
+fn reacted(home: &Home, room: &Room, news: &News, post: Id) {
     if let Some((emoji, withdrawn)) = &news.reaction {
         let reaction = shapes::Reaction {
             user_id: Id::of_user(&news.partner, &news.user),
-            post_id: post.id,
+            post_id: post,
             emoji_name: emoji.clone(),
             create_at: news.t_ms,
             update_at: news.t_ms,

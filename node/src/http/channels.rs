@@ -12,11 +12,13 @@ use serde_json::{Map, Value, json};
 use super::auth::Me;
 use super::extract::{Json, Page, Query, id};
 use super::failure::{Answer, Failure};
+use super::socket::{Typing, types};
 use super::{App, Web};
 use crate::api::History;
 use crate::home::feed::Room;
 use crate::home::hub::Broadcast;
 use crate::home::id::Id;
+use crate::home::people::{Action, Marks};
 use crate::home::shapes;
 use crate::home::{begin, is_direct};
 use crate::service;
@@ -27,12 +29,11 @@ const OFFERED: usize = 50;
 pub fn routes() -> Router<Arc<Web>> {
     Router::new()
         .route("/channels", post(create))
-        .route("/channels/direct", post(direct))
-        .route("/channels/group", post(no_group))
         .route("/channels/search", post(search_all))
         .route("/channels/members/{user}/view", post(view))
         .route("/channels/members/{user}/mark_read", post(view_many))
         .route("/channels/{channel}", get(one))
+        .route("/channels/{channel}/privacy", put(set_privacy))
         .route("/channels/{channel}/stats", get(stats))
         .route("/channels/{channel}/timezones", get(nothing))
         .route("/channels/{channel}/pinned", get(super::posts::pinned))
@@ -63,10 +64,7 @@ pub fn routes() -> Router<Arc<Web>> {
         .route("/users/{user}/channels", get(mine))
         .route("/users/{user}/channel_members", get(my_members))
         .route("/users/{user}/channels/{channel}/unread", get(unread))
-        .route(
-            "/users/{user}/channels/{channel}/typing",
-            post(nothing_done),
-        )
+        .route("/users/{user}/typing", post(typing))
         .route("/users/{user}/teams/{team}/channels", get(mine_in_team))
         .route(
             "/users/{user}/teams/{team}/channels/members",
@@ -94,6 +92,16 @@ async fn nothing_done(_me: Me) -> Answered<Value> {
     Answered(json!({"status": "OK"}))
 }
 
+async fn typing(
+    me: Me,
+    State(web): App,
+    Path(user): Path<String>,
+    Json(typing): Json<Typing>,
+) -> Answer<Answered<Value>> {
+    types(&web, me.only(&user)?, &typing, None);
+    Ok(Answered(json!({"status": "OK"})))
+}
+
 /// A channel that the asker is in; whoever is not gets the answer for one that does not exist.
 pub fn room(web: &Web, me: &Me, channel: &str) -> Answer<Arc<Room>> {
     let found = web.home.room_for(&me.id(), &id(channel, "channel")?);
@@ -101,11 +109,15 @@ pub fn room(web: &Web, me: &Me, channel: &str) -> Answer<Arc<Room>> {
 }
 
 /// A channel that the asker may know of: one that it is in, or may join.
-fn visible(web: &Web, me: &Me, room: &Room) -> bool {
-    web.home.is_member(&me.id(), room) || (web.home.is_open(room) && !is_direct(room))
+pub fn visible(web: &Web, me: &Me, room: &Room) -> bool {
+    web.home.is_member(&me.id(), room)
+        || (me.account.may(Action::JoinChannels)
+            && web.home.is_open(room)
+            && !is_direct(room)
+            && !web.home.people.is_private(&room.id))
 }
 
-fn shape(web: &Web, me: &Me, room: &Room) -> Value {
+pub fn shape(web: &Web, me: &Me, room: &Room) -> Value {
     shapes::channel(&web.home, room, Some(&me.id()))
 }
 
@@ -120,14 +132,27 @@ async fn one(me: Me, State(web): App, Path(channel): Path<String>) -> Answer<Ans
 struct NewChannel {
     team_id: String,
     name: String,
+    #[serde(default, rename = "type")]
+    privacy: Privacy,
 }
 
-/// Makes a channel of this partner alone; its sysadmin shares it.
+/// Who comes into a channel by itself.
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
+enum Privacy {
+    #[default]
+    #[serde(rename = "O")]
+    Open,
+    #[serde(rename = "P")]
+    Private,
+}
+
+/// Makes a channel of this partner alone; its release authority or sysadmin shares it.
 async fn create(
     me: Me,
     State(web): App,
     Json(new): Json<NewChannel>,
 ) -> Answer<(StatusCode, Answered<Value>)> {
+    me.must(&web, Action::MakeChannels)?;
     let home = &web.home;
     if id(&new.team_id, "team")? != home.own_team().id {
         return Err(Failure::forbidden(
@@ -141,6 +166,9 @@ async fn create(
     }
     let made = service::channels::create(&home.node, new.name, History::All, 0).await?;
     let room = home.room_by_hex(&made.id, |_| true).await?;
+    if new.privacy == Privacy::Private {
+        home.people.set_private(room.id, true)?;
+    }
     let now = home.node.now_ms();
     home.people.mark(me.id(), room.id, true, |marks| {
         begin(marks, &room, now);
@@ -156,38 +184,52 @@ async fn create(
     Ok((StatusCode::CREATED, Answered(shape(&web, &me, &room))))
 }
 
-/// Opens the channel between two users, the asker being one of them.
-async fn direct(
+#[derive(Deserialize)]
+struct NewPrivacy {
+    privacy: Privacy,
+}
+
+/// Whoever made a channel says whether others of this partner come into it by themselves; in a shared
+/// one that is the release authority's.
+async fn set_privacy(
     me: Me,
     State(web): App,
-    Json(users): Json<Vec<String>>,
-) -> Answer<(StatusCode, Answered<Value>)> {
-    let [one, other] = users.as_slice() else {
-        return Err(Failure::bad("A direct channel has two users."));
-    };
-    let (one, other) = (id(one, "user")?, id(other, "user")?);
-    let other = match (one == me.id(), other == me.id()) {
-        (true, _) => other,
-        (_, true) => one,
-        _ => return Err(Failure::forbidden("Neither of them is you.")),
-    };
-    let room = web.home.direct(me.id(), other).await?;
-    let data = json!({"creator_id": me.id(), "teammate_id": other, "channel_id": room.id});
-    for user in web.home.members(&room) {
-        tell_user(&web, user, "direct_added", &data);
+    Path(channel): Path<String>,
+    Json(new): Json<NewPrivacy>,
+) -> Answer<Answered<Value>> {
+    let room = room(&web, &me, &channel)?;
+    let home = &web.home;
+    let is_fixed = is_direct(&room) || room.name == crate::home::COMMON_ROOM;
+    if is_fixed {
+        return Err(Failure::bad("This channel is what it is for everybody."));
     }
-    Ok((StatusCode::CREATED, Answered(shape(&web, &me, &room))))
+    if !home.people.marks(me.id(), room.id).is_admin || room.is_shared() {
+        me.must(&web, Action::ShareChannels)?;
+    }
+    let is_private = new.privacy == Privacy::Private;
+    if is_private {
+        // Who is in it by itself stays in it.
+        for user in home.members(&room) {
+            home.people
+                .mark(user, room.id, true, |marks| marks.joined = Some(true))?;
+        }
+    }
+    let text = format!("{} is private: {is_private}, by {}", room.channel, me.id());
+    super::auth::record(&web, "channel_privacy", &text);
+    home.people.set_private(room.id, is_private)?;
+    let broadcast = Broadcast {
+        channel: Some(room.id),
+        ..Broadcast::default()
+    };
+    let data = json!({"channel_id": room.id});
+    home.hub
+        .publish("channel_converted", &data, &broadcast, |other| {
+            home.is_member(other, &room)
+        });
+    Ok(Answered(shape(&web, &me, &room)))
 }
 
-async fn no_group(_me: Me) -> Failure {
-    Failure::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "comity.no_group_messages.app_error",
-        "This version has no group messages: use a channel, or a direct message each.",
-    )
-}
-
-fn tell_user(web: &Web, user: Id, event: &str, data: &Value) {
+pub fn tell_user(web: &Web, user: Id, event: &str, data: &Value) {
     let broadcast = Broadcast {
         user: Some(user),
         ..Broadcast::default()
@@ -346,28 +388,38 @@ async fn join(
     if user != me.id() && !home.is_member(&me.id(), &room) {
         return Err(Failure::missing("channel"));
     }
+    if user != me.id() {
+        me.must(&web, Action::MakeChannels)?;
+    }
     if !home.people.is_own(&user) || is_direct(&room) {
         return Err(Failure::forbidden(
-            "Only this partner's own users can be added, and to no direct channel.",
+            "Only this partner's own users can be added, and to no channel between users.",
         ));
     }
+    let marks = join_room(&web, &room, user)?;
+    Ok((
+        StatusCode::CREATED,
+        Answered(shapes::channel_member(&room, &user, &marks)),
+    ))
+}
+
+/// A user of this partner comes into a channel that is not between two.
+pub fn join_room(web: &Web, room: &Room, user: Id) -> Answer<Marks> {
+    let home = &web.home;
     let now = home.node.now_ms();
     let marks = home.people.mark(user, room.id, true, |marks| {
-        begin(marks, &room, now);
+        begin(marks, room, now);
         marks.joined = Some(true);
     })?;
-    let data = json!({"user_id": user, "team_id": home.team_id(&room)});
+    let data = json!({"user_id": user, "team_id": home.team_id(room)});
     let broadcast = Broadcast {
         channel: Some(room.id),
         ..Broadcast::default()
     };
     home.hub.publish("user_added", &data, &broadcast, |other| {
-        home.is_member(other, &room)
+        home.is_member(other, room)
     });
-    Ok((
-        StatusCode::CREATED,
-        Answered(shapes::channel_member(&room, &user, &marks)),
-    ))
+    Ok(marks)
 }
 
 async fn leave(
@@ -376,9 +428,14 @@ async fn leave(
     Path((channel, user)): Path<(String, String)>,
 ) -> Answer<Answered<Value>> {
     let room = room(&web, &me, &channel)?;
-    let user = me.only(&user)?;
-    if is_direct(&room) {
-        return Err(Failure::bad("One does not leave a direct channel."));
+    leave_room(&web, &room, me.only(&user)?)?;
+    Ok(Answered(json!({"status": "OK"})))
+}
+
+/// A user leaves a channel.
+pub fn leave_room(web: &Web, room: &Room, user: Id) -> Answer<()> {
+    if is_direct(room) {
+        return Err(Failure::bad("One does not leave a channel between users."));
     }
     web.home
         .people
@@ -391,9 +448,9 @@ async fn leave(
     };
     home.hub
         .publish("user_removed", &data, &broadcast, |other| {
-            *other == user || home.is_member(other, &room)
+            *other == user || home.is_member(other, room)
         });
-    Ok(Answered(json!({"status": "OK"})))
+    Ok(())
 }
 
 async fn notify(

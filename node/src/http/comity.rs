@@ -20,8 +20,9 @@ use super::auth::Me;
 use super::extract::{Json, id};
 use super::failure::{Answer, Failure};
 use super::{App, Web};
-use crate::api::Item;
+use crate::api::{Item, LabelInfo};
 use crate::home::feed::Room;
+use crate::home::people::Action;
 use crate::service::{audience, channels, failure, posts, status};
 
 pub fn routes() -> Router<Arc<Web>> {
@@ -31,6 +32,7 @@ pub fn routes() -> Router<Arc<Web>> {
         .route("/channels/{channel}", get(readers))
         .route("/channels/{channel}/audience", post(would_receive))
         .route("/partners", get(partners))
+        .route("/users/{user}/export", get(super::export::export))
 }
 
 async fn description() -> Response {
@@ -48,6 +50,7 @@ struct Went {
     is_final: bool,
     is_late: bool,
     is_forked: bool,
+    label: Option<LabelInfo>,
 }
 
 fn went(channel: &Channel, pos: Pos) -> Option<Went> {
@@ -72,6 +75,7 @@ fn went(channel: &Channel, pos: Pos) -> Option<Went> {
         is_final: channel.is_final(pos),
         is_late: channel.is_late(pos),
         is_forked: channel.is_forked(pos),
+        label: channel.label(pos).map(LabelInfo::from),
     })
 }
 
@@ -131,6 +135,7 @@ async fn delivery(me: Me, State(web): App, Path(post): Path<String>) -> Answer<A
         "final": went.is_final,
         "late": went.is_late,
         "forked": went.is_forked,
+        "label": went.label,
     })))
 }
 
@@ -203,7 +208,8 @@ async fn would_receive(
     ))
 }
 
-async fn readers_of(web: &Web, room: &Room, about: Option<Pos>) -> Answer<BTreeSet<PartnerId>> {
+/// The partners that read a channel, or a post of it.
+pub async fn readers_of(web: &Web, room: &Room, about: Option<Pos>) -> Answer<BTreeSet<PartnerId>> {
     let channel = room.channel;
     let looked = web.home.node.handle.look(move |replica| {
         let channel = replica.channels().get(&channel)?;
@@ -219,7 +225,8 @@ async fn readers_of(web: &Web, room: &Room, about: Option<Pos>) -> Answer<BTreeS
 }
 
 /// The other partners, and whether this node is linked with theirs.
-async fn partners(_me: Me, State(web): App) -> Answer<Answered<Value>> {
+async fn partners(me: Me, State(web): App) -> Answer<Answered<Value>> {
+    me.must(&web, Action::SeeMesh)?;
     let peers = status::peers(&web.home.node).await?;
     let peers = peers.iter().map(|peer| {
         json!({

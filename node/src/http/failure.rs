@@ -94,6 +94,7 @@ impl From<ApiError> for Failure {
             (_, "stopping") => StatusCode::SERVICE_UNAVAILABLE,
             (Fault::Node, _) => StatusCode::INTERNAL_SERVER_ERROR,
             (_, code) if code.starts_with("no_such") => StatusCode::NOT_FOUND,
+            (_, "changed_since") => StatusCode::CONFLICT,
             (_, "not_author" | "not_allowed" | "not_member" | "pact_not_in_force") => {
                 StatusCode::FORBIDDEN
             }

@@ -1,7 +1,7 @@
 //! Files: handed over, told of, and given out. What is in a file decides as what it is given out,
 //! never what its sender says; and what could run is an attachment of no type.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
@@ -37,8 +37,16 @@ use crate::service::files as service;
 /// The largest file that is taken over HTTP, in bytes: it is held in memory until it is sealed.
 /// Larger ones go by `comity file send`.
 pub const FILE_BYTES: usize = 50 << 20;
-/// Uploads at a time: bounds that memory.
-static UPLOADS: Semaphore = Semaphore::const_new(4);
+/// Uploads that are sealed at a time, once they are read: a picture is held twice meanwhile.
+pub(super) static UPLOADS: Semaphore = Semaphore::const_new(4);
+/// Bytes of uploads that are held while they are read, of all users and of one: the ten files of a
+/// post, or two of the largest.
+const READING: usize = 512 << 20;
+const READING_OF_ONE: usize = 2 * (FILE_BYTES + (1 << 20));
+/// Pictures that are read whole at a time, to see whether they are pictures before they are given out.
+static JUDGED: Semaphore = Semaphore::const_new(2);
+/// Files of which it is remembered as what they are given out.
+const VERDICTS: usize = 4_096;
 /// Pictures that are drawn at a time: each may take some hundred megabytes for a second.
 static PREVIEWS: Semaphore = Semaphore::const_new(2);
 /// Pictures that are kept in memory, of some hundred kilobytes at most.
@@ -71,26 +79,29 @@ async fn upload(
     RawQuery(target): RawQuery<Target>,
     mut form: Multipart,
 ) -> Answer<(StatusCode, Answered<Value>)> {
-    let _turn = UPLOADS
-        .acquire()
-        .await
-        .map_err(|_| Failure::too_many("The node is stopping."))?;
     let bad = |error: axum::extract::multipart::MultipartError| {
-        Failure::new(
-            error.status(),
-            "api.file.upload_file.read_form_value.app_error",
-            error.body_text(),
-        )
+        // That a body ends too early or is no form is its sender's fault, whatever the parser calls it.
+        let status = match error.status().is_server_error() {
+            true => StatusCode::BAD_REQUEST,
+            false => error.status(),
+        };
+        let id = "api.file.upload_file.read_form_value.app_error";
+        Failure::new(status, id, error.body_text())
     };
     let (mut channel, mut client_ids, mut files) = (target.channel_id, Vec::new(), Vec::new());
-    while let Some(field) = form.next_field().await.map_err(bad)? {
+    let mut reading = Reading::begin(&web.forms, me.id());
+    while let Some(mut field) = form.next_field().await.map_err(bad)? {
         match field.name().unwrap_or_default() {
             "channel_id" => channel = field.text().await.map_err(bad)?,
             "client_ids" => client_ids.push(field.text().await.map_err(bad)?),
             "files" => {
                 let name = field.file_name().unwrap_or("file").to_string();
-                let media_type = field.content_type().unwrap_or_default().to_string();
-                files.push((name, media_type, field.bytes().await.map_err(bad)?));
+                let mut bytes = Vec::new();
+                while let Some(part) = field.chunk().await.map_err(bad)? {
+                    reading.more(part.len())?;
+                    bytes.extend_from_slice(&part);
+                }
+                files.push((name, bytes));
             }
             _ => {}
         }
@@ -99,15 +110,76 @@ async fn upload(
         }
     }
     let room = super::channels::room(&web, &me, &channel)?;
+    // A slow line holds nobody else up: the turn begins when all is here.
+    let _turn = UPLOADS
+        .acquire()
+        .await
+        .map_err(|_| Failure::too_many("The node is stopping."))?;
     let mut infos = Vec::new();
-    for (name, _, bytes) in files {
+    for (name, bytes) in files {
         infos.push(stage(&web, &me, &room, &name, &bytes).await?.shape());
     }
     let answer = json!({"file_infos": infos, "client_ids": client_ids});
     Ok((StatusCode::CREATED, Answered(answer)))
 }
 
-async fn stage(
+/// How much each user has on the way here.
+#[derive(Default)]
+pub struct Forms {
+    held: Mutex<BTreeMap<Id, usize>>,
+}
+
+/// A form that is being read, counted until it is dropped.
+struct Reading {
+    forms: Arc<Forms>,
+    user: Id,
+    bytes: usize,
+}
+
+impl Reading {
+    fn begin(forms: &Arc<Forms>, user: Id) -> Reading {
+        let forms = forms.clone();
+        Reading {
+            forms,
+            user,
+            bytes: 0,
+        }
+    }
+
+    /// Counts what has come; refused where it is too much for one user, or for all.
+    fn more(&mut self, bytes: usize) -> Answer<()> {
+        let mut held = self.forms.held();
+        let (own, all) = (held.get(&self.user).copied(), held.values().sum::<usize>());
+        let own = own.unwrap_or(0) + bytes;
+        if own > READING_OF_ONE || all + bytes > READING {
+            return Err(Failure::too_many(
+                "Too many files are on the way here at a time: send them one after another.",
+            ));
+        }
+        held.insert(self.user, own);
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut held = self.forms.held();
+        let left = held.get(&self.user).copied().unwrap_or(0);
+        match left.saturating_sub(self.bytes) {
+            0 => drop(held.remove(&self.user)),
+            left => drop(held.insert(self.user, left)),
+        }
+    }
+}
+
+impl Forms {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<Id, usize>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) async fn stage(
     web: &Web,
     me: &Me,
     room: &crate::home::feed::Room,
@@ -288,13 +360,50 @@ async fn served(web: &Web, entry: &FileEntry, reference: &str) -> Answer<Served>
     if !kind.is_image() {
         return Ok(kind.served_as());
     }
-    let is_readable = entry.size <= MAX_IMAGE_BYTES as u64
-        && strip(&whole(web, reference, entry.size).await?).is_ok();
-    Ok(if is_readable {
-        kind.served_as()
-    } else {
-        Served::ATTACHMENT
-    })
+    if let Some(verdict) = web.verdicts.get(reference) {
+        return Ok(verdict);
+    }
+    let is_readable = entry.size <= MAX_IMAGE_BYTES as u64 && {
+        let _turn = JUDGED
+            .acquire()
+            .await
+            .map_err(|_| Failure::too_many("The node is stopping."))?;
+        let bytes = whole(web, reference, entry.size).await?;
+        let work = web.home.node.environment.work;
+        work.run(move || strip(&bytes).is_ok())
+            .await
+            .unwrap_or(false)
+    };
+    let verdict = match is_readable {
+        true => kind.served_as(),
+        false => Served::ATTACHMENT,
+    };
+    web.verdicts.put(reference, verdict);
+    Ok(verdict)
+}
+
+/// As what pictures are given out that were looked at: what a reference names never changes.
+#[derive(Default)]
+pub struct Verdicts {
+    known: Mutex<BTreeMap<String, Served>>,
+}
+
+impl Verdicts {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Served>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, reference: &str) -> Option<Served> {
+        self.known().get(reference).copied()
+    }
+
+    fn put(&self, reference: &str, verdict: Served) {
+        let mut known = self.known();
+        if known.len() >= VERDICTS {
+            known.clear();
+        }
+        known.insert(reference.into(), verdict);
+    }
 }
 
 async fn no_link(_me: Me) -> Failure {
@@ -413,4 +522,28 @@ pub fn initial(user: &Id) -> Vec<u8> {
     // Writing to memory does not fail.
     let _ = square.write_to(&mut png, image::ImageFormat::Png);
     png.into_inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_the_way_is_bounded_by_user_and_in_all_and_given_back() {
+        const PART: usize = 1 << 20;
+        let forms = Arc::new(Forms::default());
+        let fill = |user: u8| {
+            let mut reading = Reading::begin(&forms, Id([user; 16]));
+            let taken = (0..1024).take_while(|_| reading.more(PART).is_ok()).count();
+            (reading, taken * PART)
+        };
+        let (greedy, taken) = fill(1);
+        assert_eq!(taken, READING_OF_ONE);
+        let others: Vec<_> = (2..20).map(fill).collect();
+        let all = taken + others.iter().map(|(_, taken)| taken).sum::<usize>();
+        assert_eq!(all, READING);
+        drop((greedy, others));
+        assert!(forms.held().is_empty());
+        assert_eq!(fill(3).1, READING_OF_ONE);
+    }
 }

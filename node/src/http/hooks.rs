@@ -14,13 +14,12 @@ use super::auth::{self, Me};
 use super::extract::{Json, Page, Query, id};
 use super::failure::{Answer, Failure};
 use super::{App, Web};
-use crate::home::people::Hook;
+use crate::home::people::{Action, Hook};
 use crate::home::posting::NewPost;
+use crate::home::shapes::program_text;
 
 /// The longest message that a program sends: its attachments become text.
 const BODY_BYTES: usize = 64 << 10;
-/// Attachments of one message that are shown.
-const ATTACHMENTS: usize = 20;
 
 /// Where programs send their messages: no session, the id is the secret.
 pub fn routes() -> Router<Arc<Web>> {
@@ -34,11 +33,6 @@ pub fn making() -> Router<Arc<Web>> {
     Router::new()
         .route("/hooks/incoming", get(list).post(make))
         .route("/hooks/incoming/{hook}", get(one).delete(end))
-        .route("/hooks/outgoing", get(none))
-}
-
-async fn none(_me: Me) -> Answered<Value> {
-    Answered(json!([]))
 }
 
 #[derive(Deserialize)]
@@ -73,6 +67,7 @@ async fn make(
     State(web): App,
     Json(new): Json<NewHook>,
 ) -> Answer<(StatusCode, Answered<Value>)> {
+    me.must(&web, Action::MakePrograms)?;
     let room = super::channels::room(&web, &me, &new.channel_id)?;
     let people = &web.home.people;
     let made = people.add_hook(me.id(), room.id, new.display_name, new.description)?;
@@ -124,7 +119,7 @@ async fn receive(State(web): App, Path(hook): Path<String>, body: Bytes) -> Answ
             "A hook posts ten messages a second at most.",
         ));
     }
-    let message = text_of(&payload(&body)?);
+    let message = program_text(&payload(&body)?);
     if message.trim().is_empty() {
         return Err(Failure::bad("There is no text in the message."));
     }
@@ -174,30 +169,6 @@ fn unescaped(text: &str) -> Vec<u8> {
     plain
 }
 
-/// The text of a message and of its attachments.
-fn text_of(message: &Map<String, Value>) -> String {
-    let text = |map: &Map<String, Value>, key: &str| {
-        map.get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_string()
-    };
-    let mut parts = vec![text(message, "text")];
-    let attachments = message.get("attachments").and_then(Value::as_array);
-    for attachment in attachments.into_iter().flatten().take(ATTACHMENTS) {
-        let Some(attachment) = attachment.as_object() else {
-            continue;
-        };
-        let shown = ["pretext", "title", "text"].map(|key| text(attachment, key));
-        match shown.iter().all(String::is_empty) {
-            true => parts.push(text(attachment, "fallback")),
-            false => parts.extend(shown),
-        }
-    }
-    parts.retain(|part| !part.is_empty());
-    parts.join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,9 +176,9 @@ mod tests {
     #[test]
     fn a_message_is_read_from_json_and_from_a_form() {
         let json = br#"{"text": "a & b", "attachments": [{"fallback": "c"}, {"title": "d", "fallback": "x"}]}"#;
-        assert_eq!(text_of(&payload(json).unwrap()), "a & b\nc\nd");
+        assert_eq!(program_text(&payload(json).unwrap()), "a & b\nc\nd");
         let form = b"x=1&payload=%7B%22text%22%3A+%22a+%26+b%22%7D";
-        assert_eq!(text_of(&payload(form).unwrap()), "a & b");
+        assert_eq!(program_text(&payload(form).unwrap()), "a & b");
         assert!(payload(b"payload=%7").is_err());
         assert!(payload(b"\xff").is_err());
     }

@@ -1,23 +1,24 @@
 //! What clients ask beside people, channels and posts: settings, roles, who is there, and all that
 //! this node has none of.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json as Answered, Router};
+use comity_protocol::wire::Activity;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::auth::{Me, token_of};
 use super::extract::{Json, id};
 use super::failure::{Answer, Failure};
+use super::second_factor::SecondFactorRule;
 use super::{App, SPOKEN, Web};
-use crate::home::hub::Broadcast;
 use crate::home::id::Id;
 use crate::home::posting::MESSAGE_CHARACTERS;
+use crate::home::presence::{status_named, status_word};
 
 /// Users whose status one answer tells at most.
 const STATUSES: usize = 1_000;
@@ -36,21 +37,12 @@ pub fn routes() -> Router<Arc<Web>> {
         .route("/emoji/autocomplete", get(nothing))
         .route("/emoji/search", post(nothing))
         .route("/emoji/name/{name}", get(no_emoji))
-        .route("/commands", get(nothing))
-        .route("/teams/{team}/commands/autocomplete", get(nothing))
-        .route(
-            "/teams/{team}/commands/autocomplete_suggestions",
-            get(nothing),
-        )
-        .route("/commands/execute", post(no_command))
         .route("/plugins/webapp", get(nothing))
         .route("/plugins/statuses", get(nothing))
         .route("/data_retention/policy", get(retention))
         .route("/system/notices/{team}", get(nothing))
         .route("/notifications/ack", post(ok))
         .route("/limits/server", get(limits))
-        .route("/drafts", post(drafts_off))
-        .route("/users/{user}/teams/{team}/drafts", get(nothing))
         .route("/posts/scheduled/team/{team}", get(no_schedule))
         .route("/client_perf", post(ok))
         .route("/logs", post(ok))
@@ -72,14 +64,6 @@ async fn no_emoji(_me: Me) -> Failure {
     Failure::missing("emoji")
 }
 
-async fn no_command(_me: Me) -> Failure {
-    Failure::new(
-        StatusCode::NOT_FOUND,
-        "api.command.execute_command.not_found.app_error",
-        "This node knows no such command.",
-    )
-}
-
 async fn retention(_me: Me) -> Answered<Value> {
     Answered(json!({
         "message_deletion_enabled": false, "file_deletion_enabled": false,
@@ -90,14 +74,6 @@ async fn retention(_me: Me) -> Answered<Value> {
 async fn limits(_me: Me, State(web): App) -> Answered<Value> {
     let users = web.home.people.active_ids().len();
     Answered(json!({"maxUsersLimit": 0, "activeUserCount": users}))
-}
-
-async fn drafts_off(_me: Me) -> Failure {
-    Failure::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "comity.no_drafts.app_error",
-        "Drafts stay in the client.",
-    )
 }
 
 async fn no_schedule(_me: Me) -> Answered<Value> {
@@ -132,7 +108,8 @@ async fn config(State(web): App, headers: HeaderMap) -> Answered<Value> {
         "EnableSignUpWithEmail": "false",
         "EnableUserCreation": "false",
         "EnableOpenServer": "false",
-        "EnableLdap": "false",
+        "EnableLdap": web.login.ldap.is_some().to_string(),
+        "EnableMultifactorAuthentication": "true",
         "EnableSaml": "false",
         "DefaultClientLocale": "en",
         "AvailableLocales": "",
@@ -148,9 +125,12 @@ async fn config(State(web): App, headers: HeaderMap) -> Answered<Value> {
         "WebsocketSecurePort": "443",
     });
     let session = token_of(&headers).and_then(|(token, _)| web.home.people.session(&token));
+    let required = web.login.second_factor == SecondFactorRule::Required;
     if session.is_some() {
+        let asks_programs = web.home.caller.has_hosts().to_string();
         let more = [
             ("EnableFileAttachments", "true".to_string()),
+            ("EnforceMultifactorAuthentication", required.to_string()),
             ("EnableMobileFileUpload", "true".into()),
             ("EnableMobileFileDownload", "true".into()),
             ("MaxFileSize", super::files::FILE_BYTES.to_string()),
@@ -162,7 +142,8 @@ async fn config(State(web): App, headers: HeaderMap) -> Answered<Value> {
             ("EnableUserStatuses", "true".into()),
             ("EnableUserTypingMessages", "true".into()),
             ("TimeBetweenUserTypingUpdatesMilliseconds", "5000".into()),
-            ("AllowSyncedDrafts", "false".into()),
+            ("AllowSyncedDrafts", "true".into()),
+            ("EnableCustomUserStatuses", "true".into()),
             ("EnableCustomEmoji", "false".into()),
             ("EnableGifPicker", "false".into()),
             ("EnableLinkPreviews", "false".into()),
@@ -175,8 +156,8 @@ async fn config(State(web): App, headers: HeaderMap) -> Answered<Value> {
             ("EnableBotAccountCreation", "true".into()),
             ("EnableUserAccessTokens", "true".into()),
             ("EnableIncomingWebhooks", "true".into()),
-            ("EnableOutgoingWebhooks", "false".into()),
-            ("EnableCommands", "false".into()),
+            ("EnableOutgoingWebhooks", asks_programs.clone()),
+            ("EnableCommands", asks_programs),
             ("EnableSVGs", "false".into()),
             ("EnableLatex", "false".into()),
             ("EnableEmojiPicker", "true".into()),
@@ -226,6 +207,9 @@ fn permissions(role: &str) -> Option<&'static [&'static str]> {
             "read_public_channel",
             "view_team",
             "create_public_channel",
+            "manage_incoming_webhooks",
+            "manage_outgoing_webhooks",
+            "manage_slash_commands",
         ]),
         "channel_user" => Some(&[
             "read_channel",
@@ -281,31 +265,14 @@ async fn role(_me: Me, Path(name): Path<String>) -> Answer<Answered<Value>> {
         .ok_or_else(|| Failure::missing("role"))
 }
 
-/// What users of this partner say of themselves, as long as the node runs.
-#[derive(Default)]
-pub struct Statuses {
-    chosen: Mutex<BTreeMap<Id, String>>,
-}
-
-impl Statuses {
-    fn chosen(&self) -> MutexGuard<'_, BTreeMap<Id, String>> {
-        self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 fn status_shape(web: &Web, user: &Id) -> Value {
-    let chosen = web.statuses.chosen().get(user).cloned();
-    let online = web.home.hub.is_online(user);
-    let status = match (&chosen, online) {
-        (Some(chosen), true) => chosen.as_str(),
-        (None, true) => "online",
-        (_, false) => "offline",
-    };
+    let status = web.home.status_of(user);
+    let is_there = status != Activity::Offline;
     json!({
         "user_id": user,
-        "status": status,
-        "manual": chosen.is_some(),
-        "last_activity_at": if online { web.home.node.now_ms() } else { 0 },
+        "status": status_word(status),
+        "manual": web.home.presence.chosen(user).is_some(),
+        "last_activity_at": if is_there { web.home.node.now_ms() } else { 0 },
         "dnd_end_time": 0,
     })
 }
@@ -343,32 +310,29 @@ async fn set_status(
     Json(new): Json<NewStatus>,
 ) -> Answer<Answered<Value>> {
     let user = me.only(&user)?;
-    match new.status.as_str() {
-        "online" => drop(web.statuses.chosen().remove(&user)),
-        "away" | "dnd" | "offline" => drop(web.statuses.chosen().insert(user, new.status)),
-        _ => return Err(Failure::bad("A status is online, away, dnd or offline.")),
-    }
-    tell_status(&web, user);
+    choose_status(&web, user, &new.status)?;
     Ok(Answered(status_shape(&web, &user)))
 }
 
-fn tell_status(web: &Web, user: Id) {
-    let status = status_shape(web, &user);
-    let data = json!({"user_id": user, "status": status["status"]});
-    web.home
-        .hub
-        .publish("status_change", &data, &Broadcast::default(), |_| true);
+/// A user says whether it is there.
+pub fn choose_status(web: &Web, user: Id, status: &str) -> Answer<()> {
+    let Some(status) = status_named(status) else {
+        return Err(Failure::bad("A status is online, away, dnd or offline."));
+    };
+    web.home.presence.choose(user, status);
+    web.home.tell_status(user);
+    Ok(())
 }
 
 /// A user has opened a socket.
 pub fn came_online(web: &Web, user: Id) {
-    tell_status(web, user);
+    web.home.tell_status(user);
 }
 
 /// A user has closed one.
 pub fn went_offline(web: &Web, user: Id) {
     if !web.home.hub.is_online(&user) {
-        tell_status(web, user);
+        web.home.tell_status(user);
     }
 }
 

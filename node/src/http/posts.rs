@@ -15,12 +15,13 @@ use super::auth::Me;
 use super::extract::{Json, Page, Query, id};
 use super::failure::{Answer, Failure};
 use super::{App, Web};
+use crate::api::LabelInfo;
 use crate::home::feed::{Place, Room};
 use crate::home::hub::Broadcast;
 use crate::home::id::Id;
 use crate::home::people::Preference;
 use crate::home::posting::NewPost;
-use crate::home::shapes::Post;
+use crate::home::shapes::{self, Post};
 
 /// Posts that one answer holds at most.
 const POSTS: usize = 1_000;
@@ -39,7 +40,7 @@ pub fn routes() -> Router<Arc<Web>> {
         .route("/posts/{post}/unpin", post(unpin))
         .route("/posts/{post}/reactions", get(reactions))
         .route("/posts/{post}/files/info", get(super::files::of_post))
-        .route("/posts/{post}/info", get(one))
+        .route("/posts/{post}/info", get(whereabouts))
         .route("/reactions", post(react))
         .route(
             "/users/{user}/posts/{post}/reactions/{emoji}",
@@ -117,6 +118,32 @@ struct Created {
     props: Option<Map<String, Value>>,
 }
 
+/// What a new post's properties say of who reads it. One that cannot be read is refused: what was
+/// meant for some never goes to all.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Said {
+    comity_to: Option<Vec<String>>,
+    comity_label: Option<LabelInfo>,
+}
+
+impl Said {
+    fn of(props: Option<Map<String, Value>>) -> Answer<Said> {
+        let props = Value::Object(props.unwrap_or_default());
+        let said = serde_json::from_value::<Said>(props).map_err(|error| {
+            Failure::bad(format!(
+                "'comity_to' is a list of partners' names, 'comity_label' a label: {error}."
+            ))
+        })?;
+        if said.comity_to.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Failure::bad(
+                "'comity_to' names no partner: leave it out where the post is for all.",
+            ));
+        }
+        Ok(said)
+    }
+}
+
 async fn create(
     me: Me,
     State(web): App,
@@ -131,17 +158,21 @@ async fn create(
     for file in new.file_ids.unwrap_or_default() {
         files.push(id(&file, "file")?);
     }
-    let to = new.props.as_ref().and_then(|props| props.get("comity_to"));
-    let to = to.and_then(Value::as_array).cloned().unwrap_or_default();
-    let to = to.iter().filter_map(|it| it.as_str().map(String::from));
+    let said = Said::of(new.props)?;
     let post = NewPost {
         message: new.message,
         root,
         files,
         asked_as: new.pending_post_id,
-        to: to.collect(),
+        to: said.comity_to.unwrap_or_default(),
+        label: said.comity_label,
     };
+    let asked_ms = web.home.node.now_ms();
     let made = web.home.post(&me.account, &room, post).await?;
+    // What was asked for before was told then.
+    if made.create_at >= asked_ms {
+        web.home.offer_to_programs(&room, &made);
+    }
     Ok((StatusCode::CREATED, Answered(made)))
 }
 
@@ -152,6 +183,26 @@ async fn one(me: Me, State(web): App, Path(post): Path<String>) -> Answer<Answer
         0 => Ok(Answered(post)),
         _ => Err(Failure::missing("post")),
     }
+}
+
+/// Where a post stands, for following a link to it. Whoever may not read it is told that there is none.
+async fn whereabouts(me: Me, State(web): App, Path(post): Path<String>) -> Answer<Answered<Value>> {
+    let (_, room, place) = place(&web, &me, &post)?;
+    if render_one(&web, &room, place).await?.delete_at != 0 {
+        return Err(Failure::missing("post"));
+    }
+    let home = &web.home;
+    let team = home.team_of(&room);
+    Ok(Answered(json!({
+        "channel_id": room.id,
+        "channel_type": shapes::channel_type(&web.home, &room),
+        "channel_display_name": shapes::display_name(home, &room, Some(&me.id())),
+        "has_joined_channel": true,
+        "team_id": home.team_id(&room),
+        "team_type": "O",
+        "team_display_name": team.display_name,
+        "has_joined_team": true,
+    })))
 }
 
 async fn by_ids(

@@ -15,12 +15,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use super::auth::token_of;
+use super::auth::{full_session, token_of};
 use super::extract::Query;
 use super::{App, SPOKEN, Web};
 use crate::home::hub::{Attached, Broadcast, Outgoing};
 use crate::home::id::Id;
 use crate::home::people::Session;
+use crate::home::presence::tell_typing;
 
 /// How long a client may take to say who it is.
 const CHALLENGE: Duration = Duration::from_secs(5);
@@ -52,7 +53,7 @@ async fn upgrade(
     upgrade: WebSocketUpgrade,
 ) -> Response {
     let token = token_of(&headers).filter(|(_, by_cookie)| !by_cookie || is_same_origin(&headers));
-    let session = token.and_then(|(token, _)| web.home.people.session(&token));
+    let session = token.and_then(|(token, _)| full_session(&web, &token));
     upgrade
         .max_message_size(FRAME_BYTES)
         .max_frame_size(FRAME_BYTES)
@@ -107,11 +108,8 @@ async fn challenge(web: &Web, socket: &mut WebSocket) -> Option<Session> {
         }
     };
     let token = asked.data["token"].as_str()?;
-    let session = web
-        .home
-        .people
-        .session(token)
-        .filter(|_| asked.action == "authentication_challenge")?;
+    let session =
+        full_session(web, token).filter(|_| asked.action == "authentication_challenge")?;
     let answer = json!({"status": "OK", "seq_reply": asked.seq}).to_string();
     socket.send(Message::Text(answer.into())).await.ok()?;
     Some(session)
@@ -139,14 +137,14 @@ fn attach(web: &Web, session: &Session, opening: &Opening) -> Attached {
 
 /// Goes on until one side ends it.
 async fn converse(
-    web: &Web,
+    web: &Arc<Web>,
     socket: WebSocket,
     session: &Session,
     mut attached: Attached,
 ) -> Attached {
     let (mut sink, mut stream) = socket.split();
-    for text in std::mem::take(&mut attached.missed) {
-        let sent = timeout(SEND, sink.send(Message::Text(text.as_ref().into()))).await;
+    for told in std::mem::take(&mut attached.missed) {
+        let sent = timeout(SEND, sink.send(Message::Text(told.text().into()))).await;
         if !matches!(sent, Ok(Ok(()))) {
             return attached;
         }
@@ -157,8 +155,8 @@ async fn converse(
     loop {
         let frame = tokio::select! {
             biased;
-            outgoing = attached.outgoing.recv() => match outgoing {
-                Some(Outgoing::Text(text)) => Message::Text(text.as_ref().into()),
+            outgoing = attached.next() => match outgoing {
+                Some(Outgoing::Text(told)) => Message::Text(told.text().into()),
                 Some(Outgoing::Over) => closing(4003, "the session is over"),
                 None => closing(4001, "too far behind: begin anew"),
             },
@@ -210,7 +208,7 @@ async fn slow_down((since, count): &mut (Instant, u32)) {
 }
 
 /// The answer to a frame, if it gets one.
-fn answer(web: &Web, session: &Session, attached: &Attached, text: &str) -> Option<Value> {
+fn answer(web: &Arc<Web>, session: &Session, attached: &Attached, text: &str) -> Option<Value> {
     let asked: Asked = match serde_json::from_str(text) {
         Ok(asked) => asked,
         Err(error) => {
@@ -249,19 +247,39 @@ fn answer(web: &Web, session: &Session, attached: &Attached, text: &str) -> Opti
     Some(answer)
 }
 
-fn typing(web: &Web, session: &Session, attached: &Attached, data: &Value) {
+fn typing(web: &Arc<Web>, session: &Session, attached: &Attached, data: &Value) {
+    if let Ok(typing) = serde_json::from_value::<Typing>(data.clone()) {
+        types(web, session.user, &typing, Some(attached.connection));
+    }
+}
+
+/// That somebody types, as clients say it.
+#[derive(Deserialize)]
+pub struct Typing {
+    channel_id: Id,
+    #[serde(default)]
+    parent_id: String,
+    #[serde(default)]
+    comity_narrowed: bool,
+}
+
+/// Tells others in a channel that a user types.
+pub fn types(web: &Arc<Web>, user: Id, typing: &Typing, on: Option<Id>) {
     let home = &web.home;
-    let channel = data["channel_id"].as_str().and_then(Id::parse);
-    let Some(room) = channel.and_then(|channel| home.room_for(&session.user, &channel)) else {
+    let Some(room) = home.room_for(&user, &typing.channel_id) else {
         return;
     };
-    let parent = data["parent_id"].as_str().and_then(Id::parse);
+    let parent = Id::parse(&typing.parent_id);
+    // Whoever writes to some partners only is not seen by the others to write.
+    if !typing.comity_narrowed {
+        tokio::spawn(tell_typing(home.clone(), user, room.clone(), parent));
+    }
     let parent = parent.map_or_else(String::new, |parent| parent.to_string());
-    let told = json!({"parent_id": parent, "user_id": session.user});
+    let told = json!({"parent_id": parent, "user_id": user});
     let broadcast = Broadcast {
         channel: Some(room.id),
-        omit_user: Some(session.user),
-        omit_connection: Some(attached.connection),
+        omit_user: Some(user),
+        omit_connection: on,
         ..Broadcast::default()
     };
     home.hub.publish("typing", &told, &broadcast, |user| {

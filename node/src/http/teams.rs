@@ -1,5 +1,6 @@
 //! Teams: the partner's own, and one for each group of partners that hold channels together.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -11,6 +12,8 @@ use super::auth::Me;
 use super::extract::{Json, Page, Query, id};
 use super::failure::{Answer, Failure};
 use super::{App, Web};
+use crate::home::id::Id;
+use crate::home::people::Action;
 use crate::home::shapes;
 use crate::home::{Team, is_direct};
 
@@ -32,36 +35,50 @@ pub fn routes() -> Router<Arc<Web>> {
         .route("/users/{user}/teams/{team}/unread", get(unread_one))
 }
 
-fn team(web: &Web, text: &str) -> Answer<Team> {
+/// The teams that a user knows of: all, and for whoever may not look for channels the partner's own
+/// and those of its channels.
+fn teams(web: &Web, me: &Me) -> Vec<Team> {
+    let mut teams = web.home.teams();
+    if !me.account.may(Action::JoinChannels) {
+        let rooms = web.home.rooms_of(&me.id());
+        let own = web.home.own_team().id;
+        let mut known: BTreeSet<Id> = rooms.iter().map(|it| web.home.team_of(it).id).collect();
+        known.insert(own);
+        teams.retain(|team| known.contains(&team.id));
+    }
+    teams
+}
+
+fn team(web: &Web, me: &Me, text: &str) -> Answer<Team> {
     let id = id(text, "team")?;
-    let found = web.home.teams().into_iter().find(|team| team.id == id);
+    let found = teams(web, me).into_iter().find(|team| team.id == id);
     found.ok_or_else(|| Failure::missing("team"))
 }
 
-async fn list(_me: Me, State(web): App, Query(page): Query<Page>) -> Answered<Vec<Value>> {
-    Answered(page.of(web.home.teams().iter().map(shapes::team).collect()))
+async fn list(me: Me, State(web): App, Query(page): Query<Page>) -> Answered<Vec<Value>> {
+    Answered(page.of(teams(&web, &me).iter().map(shapes::team).collect()))
 }
 
-async fn all(_me: Me, State(web): App) -> Answered<Vec<Value>> {
-    Answered(web.home.teams().iter().map(shapes::team).collect())
+async fn all(me: Me, State(web): App) -> Answered<Vec<Value>> {
+    Answered(teams(&web, &me).iter().map(shapes::team).collect())
 }
 
-async fn one(_me: Me, State(web): App, Path(name): Path<String>) -> Answer<Answered<Value>> {
-    Ok(Answered(shapes::team(&team(&web, &name)?)))
+async fn one(me: Me, State(web): App, Path(name): Path<String>) -> Answer<Answered<Value>> {
+    Ok(Answered(shapes::team(&team(&web, &me, &name)?)))
 }
 
-async fn by_name(_me: Me, State(web): App, Path(name): Path<String>) -> Answer<Answered<Value>> {
-    let found = web.home.teams().into_iter().find(|team| team.name == name);
+async fn by_name(me: Me, State(web): App, Path(name): Path<String>) -> Answer<Answered<Value>> {
+    let found = teams(&web, &me).into_iter().find(|team| team.name == name);
     let found = found.map(|team| Answered(shapes::team(&team)));
     found.ok_or_else(|| Failure::missing("team"))
 }
 
-async fn exists(_me: Me, State(web): App, Path(name): Path<String>) -> Answered<Value> {
-    Answered(json!({"exists": web.home.teams().iter().any(|team| team.name == name)}))
+async fn exists(me: Me, State(web): App, Path(name): Path<String>) -> Answered<Value> {
+    Answered(json!({"exists": teams(&web, &me).iter().any(|team| team.name == name)}))
 }
 
-async fn stats(_me: Me, State(web): App, Path(name): Path<String>) -> Answer<Answered<Value>> {
-    let team = team(&web, &name)?;
+async fn stats(me: Me, State(web): App, Path(name): Path<String>) -> Answer<Answered<Value>> {
+    let team = team(&web, &me, &name)?;
     let users = web.home.people.active_ids().len();
     Ok(Answered(json!({
         "team_id": team.id,
@@ -75,12 +92,12 @@ async fn no_image() -> Failure {
 }
 
 async fn members(
-    _me: Me,
+    me: Me,
     State(web): App,
     Path(name): Path<String>,
     Query(page): Query<Page>,
 ) -> Answer<Answered<Vec<Value>>> {
-    let team = team(&web, &name)?;
+    let team = team(&web, &me, &name)?;
     let users = page.of(web.home.people.active_ids());
     Ok(Answered(
         users
@@ -91,12 +108,12 @@ async fn members(
 }
 
 async fn members_by_ids(
-    _me: Me,
+    me: Me,
     State(web): App,
     Path(name): Path<String>,
     Json(users): Json<Vec<String>>,
 ) -> Answer<Answered<Vec<Value>>> {
-    let team = team(&web, &name)?;
+    let team = team(&web, &me, &name)?;
     let own = users.iter().filter_map(|it| id(it, "user").ok());
     let own = own.filter(|user| web.home.people.is_own(user));
     Ok(Answered(
@@ -109,7 +126,7 @@ async fn member(
     State(web): App,
     Path((name, user)): Path<(String, String)>,
 ) -> Answer<Answered<Value>> {
-    let team = team(&web, &name)?;
+    let team = team(&web, &me, &name)?;
     let user = if user == "me" {
         me.id()
     } else {
@@ -128,7 +145,7 @@ async fn of_user(
 ) -> Answer<Answered<Vec<Value>>> {
     me.only(&user)?;
     Ok(Answered(
-        web.home.teams().iter().map(shapes::team).collect(),
+        teams(&web, &me).iter().map(shapes::team).collect(),
     ))
 }
 
@@ -138,7 +155,7 @@ async fn members_of_user(
     Path(user): Path<String>,
 ) -> Answer<Answered<Vec<Value>>> {
     let user = me.only(&user)?;
-    let teams = web.home.teams();
+    let teams = teams(&web, &me);
     Ok(Answered(
         teams
             .iter()
@@ -149,7 +166,7 @@ async fn members_of_user(
 
 async fn unread(me: Me, State(web): App, Path(user): Path<String>) -> Answer<Answered<Vec<Value>>> {
     me.only(&user)?;
-    let teams = web.home.teams();
+    let teams = teams(&web, &me);
     Ok(Answered(
         teams
             .iter()
@@ -164,7 +181,7 @@ async fn unread_one(
     Path((user, name)): Path<(String, String)>,
 ) -> Answer<Answered<Value>> {
     me.only(&user)?;
-    Ok(Answered(unread_of(&web, &me, &team(&web, &name)?)))
+    Ok(Answered(unread_of(&web, &me, &team(&web, &me, &name)?)))
 }
 
 fn unread_of(web: &Web, me: &Me, team: &Team) -> Value {

@@ -1,10 +1,12 @@
 //! Users: own ones with their settings, and those of other partners as far as they are known.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{ConnectInfo, Path, State};
 use axum::http::StatusCode;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{get, post, put};
 use axum::{Json as Answered, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,7 +18,7 @@ use super::{App, Web};
 use crate::home::Home;
 use crate::home::hub::Broadcast;
 use crate::home::id::Id;
-use crate::home::people::{Changes, NewAccount, Preference, SessionKind};
+use crate::home::people::{Action, Changes, NewAccount, Preference, SessionKind};
 use crate::home::shapes;
 
 /// Users that one answer names at most.
@@ -30,7 +32,7 @@ pub fn routes() -> Router<Arc<Web>> {
     Router::new()
         .route("/users/login", post(login))
         .route("/users/logout", post(logout))
-        .route("/users", get(list))
+        .route("/users", get(list).post(super::accounts::make))
         .route("/users/ids", post(by_ids))
         .route("/users/usernames", post(by_names))
         .route("/users/search", post(search))
@@ -67,7 +69,6 @@ pub fn routes() -> Router<Arc<Web>> {
         )
         .route("/users/{user}/oauth/apps/authorized", get(nothing))
         .route("/users/{user}/groups", get(nothing))
-        .route("/users/{user}/status/custom", delete(ok).put(ok))
 }
 
 async fn ok() -> Answered<Value> {
@@ -96,18 +97,33 @@ pub fn user(home: &Home, viewer: &Id, user: &Id) -> Option<Value> {
 }
 
 /// Everybody that is known here, by name.
-fn everybody(home: &Home, viewer: &Id) -> Vec<Value> {
+fn everybody(home: &Home, viewer: &Me) -> Vec<Value> {
     let own = home.people.accounts();
     let own = own
         .iter()
-        .map(|account| shapes::user(account, account.id == *viewer));
+        .map(|account| shapes::user(account, account.id == viewer.id()));
     let remote = home.authors();
     let remote = remote
         .iter()
         .map(|(id, user)| shapes::remote_user(home, id, user));
     let mut all: Vec<Value> = own.chain(remote).collect();
+    if let Some(met) = met_by(home, viewer) {
+        all.retain(|user| met.iter().any(|id| user["id"] == id.to_string()));
+    }
     all.sort_by(|a, b| a["username"].as_str().cmp(&b["username"].as_str()));
     all
+}
+
+/// Whom a user knows who may not look for others: those in the same channels. None for all others,
+/// who know everybody.
+fn met_by(home: &Home, viewer: &Me) -> Option<BTreeSet<Id>> {
+    let account = &viewer.account;
+    if account.may(Action::JoinChannels) || account.may(Action::ManageAccounts) {
+        return None;
+    }
+    let rooms = home.rooms_of(&account.id);
+    let met = rooms.iter().flat_map(|room| home.people_in(room));
+    Some(met.chain([account.id]).collect())
 }
 
 async fn one(me: Me, State(web): App, Path(name): Path<String>) -> Answer<Answered<Value>> {
@@ -192,7 +208,7 @@ async fn list(
     Query(listing): Query<Listing>,
 ) -> Answer<Answered<Vec<Value>>> {
     let home = &web.home;
-    let mut users = everybody(home, &me.id());
+    let mut users = everybody(home, &me);
     if !listing.in_channel.is_empty() {
         let ids = people_of(home, &me, &listing.in_channel)?;
         users.retain(|user| ids.iter().any(|id| user["id"] == id.to_string()));
@@ -222,7 +238,7 @@ struct Sought {
     limit: usize,
 }
 
-fn matching(home: &Home, viewer: &Id, term: &str, limit: usize) -> Vec<Value> {
+fn matching(home: &Home, viewer: &Me, term: &str, limit: usize) -> Vec<Value> {
     let term = term.trim_start_matches('@').to_lowercase();
     let mut users = everybody(home, viewer);
     users.retain(|user| {
@@ -243,7 +259,7 @@ async fn search(
     State(web): App,
     Json(sought): Json<Sought>,
 ) -> Answer<Answered<Vec<Value>>> {
-    let mut users = matching(&web.home, &me.id(), &sought.term, sought.limit.max(100));
+    let mut users = matching(&web.home, &me, &sought.term, sought.limit.max(100));
     if !sought.in_channel_id.is_empty() {
         let ids = people_of(&web.home, &me, &sought.in_channel_id)?;
         users.retain(|user| ids.iter().any(|id| user["id"] == id.to_string()));
@@ -256,7 +272,7 @@ async fn autocomplete(
     State(web): App,
     Query(sought): Query<Sought>,
 ) -> Answer<Answered<Value>> {
-    let users = matching(&web.home, &me.id(), &sought.name, sought.limit);
+    let users = matching(&web.home, &me, &sought.name, sought.limit);
     let (mut within, mut without) = (users, Vec::new());
     if !sought.in_channel.is_empty() {
         let ids = people_of(&web.home, &me, &sought.in_channel)?;
@@ -294,10 +310,7 @@ async fn patch(
     Json(changes): Json<Changes>,
 ) -> Answer<Answered<Value>> {
     let account = web.home.people.revise(me.only(&user)?, changes)?;
-    let data = json!({"user": shapes::user(&account, false)});
-    web.home
-        .hub
-        .publish("user_updated", &data, &Broadcast::default(), |_| true);
+    web.home.tell_user(&account);
     Ok(Answered(shapes::user(&account, true)))
 }
 
@@ -311,24 +324,30 @@ struct NewPassword {
 async fn password(
     me: Me,
     State(web): App,
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
     Path(user): Path<String>,
     Json(new): Json<NewPassword>,
 ) -> Answer<Answered<Value>> {
-    let user = me.only(&user)?;
     let people = &web.home.people;
-    if people
-        .check_password(&me.account.username, &new.current_password)
-        .await
-        .is_none()
-    {
-        return Err(Failure::bad("The current password is another one."));
-    }
+    let user = match me.only(&user) {
+        Ok(own) => {
+            // Whoever has somebody's device can guess here as well as at the log-in.
+            let name = &me.account.username;
+            let guess = web.gate.admit(address.ip(), name)?;
+            let is_right = people.check_password(name, &new.current_password).await;
+            if is_right.is_none() {
+                return Err(Failure::bad("The current password is another one."));
+            }
+            guess.right();
+            own
+        }
+        Err(_) => me.or_may(&web, Action::IssueCredentials, &user)?,
+    };
     people.set_password(user, &new.new_password).await?;
     auth::record(&web, "password_changed", &user.to_string());
-    for session in people.sessions_of(user) {
-        if session.kind == SessionKind::Device && session.id != me.session.id {
-            auth::end(&web, user, session.id)?;
-        }
+    match user == me.id() {
+        true => auth::end_other_devices(&web, &me)?,
+        false => auth::end_all_devices(&web, user)?,
     }
     Ok(ok().await)
 }
@@ -350,7 +369,8 @@ async fn sessions(
     State(web): App,
     Path(user): Path<String>,
 ) -> Answer<Answered<Vec<Value>>> {
-    let sessions = web.home.people.sessions_of(me.only(&user)?);
+    let user = me.or_may(&web, Action::ManageAccounts, &user)?;
+    let sessions = web.home.people.sessions_of(user);
     let devices = sessions.iter().filter(|it| it.kind == SessionKind::Device);
     Ok(Answered(devices.map(shapes::session).collect()))
 }
@@ -366,17 +386,20 @@ async fn revoke(
     Path(user): Path<String>,
     Json(which): Json<SessionId>,
 ) -> Answer<Answered<Value>> {
-    let user = me.only(&user)?;
+    let user = me.or_may(&web, Action::ManageAccounts, &user)?;
     match auth::end(&web, user, id(&which.session_id, "session")?)? {
-        true => Ok(ok().await),
+        true => {
+            auth::record(&web, "session_ended", &format!("one of {user}, by itself"));
+            Ok(ok().await)
+        }
         false => Err(Failure::missing("session")),
     }
 }
 
 async fn revoke_all(me: Me, State(web): App, Path(user): Path<String>) -> Answer<Answered<Value>> {
-    let user = me.only(&user)?;
-    web.home.people.end_sessions_of(user)?;
-    web.home.hub.end_sessions(|owner, _| *owner == user);
+    let user = me.or_may(&web, Action::ManageAccounts, &user)?;
+    auth::record(&web, "sessions_ended", &format!("{user} by {}", me.id()));
+    auth::end_all(&web, user)?;
     Ok(ok().await)
 }
 
@@ -414,6 +437,7 @@ async fn new_token(
     Path(user): Path<String>,
     Json(new): Json<NewToken>,
 ) -> Answer<Answered<Value>> {
+    me.must(&web, Action::MakePrograms)?;
     let user = in_care(&web, &me, &user)?;
     if new.description.is_empty() || new.description.len() > 255 {
         return Err(Failure::bad(
@@ -562,9 +586,7 @@ async fn new_bot(
     State(web): App,
     Json(new): Json<NewBot>,
 ) -> Answer<(StatusCode, Answered<Value>)> {
-    if me.account.bot_of.is_some() {
-        return Err(Failure::forbidden("A bot makes no bots."));
-    }
+    me.must(&web, Action::MakePrograms)?;
     let people = &web.home.people;
     let id = Id::of_user(&web.home.node.partner, &new.username);
     if people.bots_of(me.id()).len() >= BOTS_PER_USER {

@@ -154,6 +154,7 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
                 create_at_ms,
                 precedence,
                 to,
+                label: None,
             };
             items
                 .push(Item::Written(messages::post(node, &channel, post).await?))
@@ -271,9 +272,26 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
             name,
             password,
             email,
+            roles,
         } => {
-            let user = users::add(node, name, password, email).await?;
+            let user = users::add(node, name, password, email, roles).await?;
             items.push(Item::User(user)).await;
+        }
+        Request::UserRoles { name, roles } => {
+            let user = users::set_roles(node, &name, roles)?;
+            items.push(Item::User(user)).await;
+        }
+        Request::UserLink {
+            name,
+            source,
+            subject,
+        } => {
+            let user = users::link(node, &name, source, subject)?;
+            items.push(Item::User(user)).await;
+        }
+        Request::ProvisioningToken { lasts_s } => {
+            let token = users::provisioning_token(node, lasts_s)?;
+            items.push(Item::ProvisioningToken(token)).await;
         }
         Request::UserList => {
             for user in users::list(node)? {
@@ -288,6 +306,15 @@ pub async fn answer(node: &Node, request: Request, items: &mut Items<'_>) -> Res
             items
                 .push(Item::User(users::set_active(node, &name, active)?))
                 .await;
+        }
+        Request::UserSessions { name } => {
+            for session in users::sessions(node, &name)? {
+                items.push(Item::UserSession(session)).await;
+            }
+        }
+        Request::UserLogout { name, session } => {
+            let user = users::log_out(node, &name, session.as_deref())?;
+            items.push(Item::User(user)).await;
         }
         Request::Digests => {
             items

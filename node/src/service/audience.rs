@@ -110,7 +110,7 @@ pub async fn demand_no_withheld_reader(
 }
 
 /// Partners to whom nothing new is sealed here.
-async fn withheld(node: &Node) -> BTreeMap<PartnerId, PactState> {
+pub async fn withheld(node: &Node) -> BTreeMap<PartnerId, PactState> {
     let pacts = node.pacts.lock().await;
     let not_in_force =
         |state: PactState| matches!(state, PactState::Suspended | PactState::Revoked);

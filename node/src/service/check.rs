@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use crate::audit::Audit;
-use crate::config::Config;
+use crate::config::{Config, TlsSource};
 use crate::environment::Clock;
+use crate::http::door::acme;
+use crate::http::door::certificates::Loaded;
 use crate::keystore::{self, KeyFileError};
 use crate::store::{Store, StoreError};
 
@@ -41,10 +43,28 @@ pub fn check(dir: &Path) -> Vec<Finding> {
             "root.key lies beside the node: move it to a safe place offline".into(),
         );
     }
+    let tls = config.as_ref().ok().and_then(|it| it.http.tls.clone());
+    if let Some(TlsSource::Files { certificate, key }) = &tls {
+        let loaded = Loaded::from_files(&dir.join(certificate), &dir.join(key));
+        found_certificate(loaded.map_err(|error| error.to_string()), &mut found);
+    }
     // A configuration that cannot be read does not keep the rest from being looked at.
     let source = config.map(|config| config.storage).unwrap_or_default();
     match keystore::open_store(dir, &source) {
-        Ok(store) => check_store(&store, &mut found),
+        Ok(store) => {
+            check_store(&store, &mut found);
+            if let Some(TlsSource::Acme(acme)) = &tls {
+                match acme::kept(&store, acme) {
+                    Ok(Some(loaded)) => found_certificate(Ok(loaded), &mut found),
+                    Ok(None) => found(
+                        Severity::Warning,
+                        "there is no certificate for users yet: the running node asks for one"
+                            .into(),
+                    ),
+                    Err(error) => found_certificate(Err(error.to_string()), &mut found),
+                }
+            }
+        }
         Err(KeyFileError::Store(StoreError::InUse { .. })) => found(
             Severity::Warning,
             "the node is running: its store can be looked at only once it is stopped".into(),
@@ -52,6 +72,20 @@ pub fn check(dir: &Path) -> Vec<Finding> {
         Err(error) => found(Severity::Failed, error.to_string()),
     }
     findings
+}
+
+/// The certificate of the users' side.
+fn found_certificate(loaded: Result<Loaded, String>, found: &mut impl FnMut(Severity, String)) {
+    match loaded {
+        Ok(loaded) => match loaded.warning(Clock::System.unix_ms()) {
+            Some(warning) => found(Severity::Warning, warning),
+            None => found(
+                Severity::Ok,
+                format!("the users' certificate can be used, {}", loaded.description),
+            ),
+        },
+        Err(error) => found(Severity::Failed, format!("the users' certificate: {error}")),
+    }
 }
 
 fn check_store(store: &Store, found: &mut impl FnMut(Severity, String)) {

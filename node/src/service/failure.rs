@@ -132,6 +132,13 @@ pub fn storage_key(error: StorageKeyError) -> ApiError {
     }
 }
 
+pub fn audit(error: AuditError) -> ApiError {
+    match error {
+        AuditError::Store(error) => store(error),
+        other => node("audit_broken", other),
+    }
+}
+
 pub fn rotation(error: RotationError) -> ApiError {
     let text = error.to_string();
     match error {
@@ -141,8 +148,7 @@ pub fn rotation(error: RotationError) -> ApiError {
             "give --new-key FILE: it is made if it does not exist, and the command says what to do with it",
         ),
         RotationError::Before(error) => keys(error),
-        RotationError::Audit(AuditError::Store(error)) => store(error),
-        RotationError::Audit(error) => node("audit_broken", error),
+        RotationError::Audit(error) => audit(error),
         RotationError::After(_) => operator(
             "rotation_unfinished",
             text,
@@ -301,6 +307,6 @@ pub fn command(error: CommandError) -> ApiError {
             text,
             "try again when one of them has ended",
         ),
-        CommandError::Internal(_) => node("internal", text),
+        CommandError::NotARoster | CommandError::Internal(_) => node("internal", text),
     }
 }

@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use super::answer::Items;
 use super::{audience, failure, messages, names, peering, posts};
 use crate::api::{ApiError, FileData, FileProgress, FileUpload, Item, NewFile, Written};
+use crate::driver::Handle;
 use crate::environment::Work;
 use crate::node::Node;
 use crate::store::{Store, StoreError};
@@ -50,7 +51,7 @@ const PREFIX_DIGITS: usize = 6;
 pub struct Files {
     uploads: Arc<StdMutex<BTreeMap<String, Arc<Mutex<Upload>>>>>,
     /// How many wait for the fetch of a file.
-    waiting: StdMutex<BTreeMap<EventId, usize>>,
+    waiting: Arc<StdMutex<BTreeMap<EventId, usize>>>,
 }
 
 /// A file that is being handed over.
@@ -400,25 +401,77 @@ pub async fn fetch(
     let file = open_file(node, file).await?;
     let info = posts::file(node, file.channel, file.pos).await?;
     items.push(Item::File(info)).await;
-    *lock(&node.files.waiting).entry(file.id).or_insert(0) += 1;
+    let waiting = Waiting::begin(node, &file);
     let fetched = fetch_all(node, &file, Duration::from_secs(wait_s), items).await;
-    if stop_waiting(node, &file.id) {
-        let (channel, target) = (file.channel, file.pos);
-        let end = Command::EndFetch { channel, target };
-        // It is refused only where there is nothing to end.
-        let _ = node.handle.command(end).await;
-    }
+    waiting.end().await;
     fetched
 }
 
-/// True for the last one.
-fn stop_waiting(node: &Node, file: &EventId) -> bool {
-    let mut waiting = lock(&node.files.waiting);
-    let left = waiting.get(file).copied().unwrap_or(1) - 1;
+/// Somebody who waits for a file. The last one's going ends the fetch, however it goes: whoever asked
+/// over HTTP may hang up at any moment.
+struct Waiting {
+    counted: Arc<StdMutex<BTreeMap<EventId, usize>>>,
+    handle: Handle,
+    channel: ChannelId,
+    pos: Pos,
+    id: EventId,
+    is_over: bool,
+}
+
+impl Waiting {
+    fn begin(node: &Node, file: &Opened) -> Waiting {
+        let counted = node.files.waiting.clone();
+        *lock(&counted).entry(file.id).or_insert(0) += 1;
+        Waiting {
+            counted,
+            handle: node.handle.clone(),
+            channel: file.channel,
+            pos: file.pos,
+            id: file.id,
+            is_over: false,
+        }
+    }
+
+    /// Ends it, and has the fetch ended when this returns.
+    async fn end(mut self) {
+        if let Some(end) = self.leave() {
+            // It is refused only where there is nothing to end.
+            let _ = self.handle.command(end).await;
+        }
+    }
+
+    /// What the last one has to order.
+    fn leave(&mut self) -> Option<Command> {
+        if std::mem::replace(&mut self.is_over, true) {
+            return None;
+        }
+        let (channel, target) = (self.channel, self.pos);
+        is_last(&self.counted, &self.id).then_some(Command::EndFetch { channel, target })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Some(end) = self.leave() else {
+            return;
+        };
+        let handle = self.handle.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = handle.command(end).await;
+            });
+        }
+    }
+}
+
+/// Counts one down; true for the last.
+fn is_last(counted: &StdMutex<BTreeMap<EventId, usize>>, file: &EventId) -> bool {
+    let mut counted = lock(counted);
+    let left = counted.get(file).copied().unwrap_or(1).saturating_sub(1);
     if left > 0 {
-        waiting.insert(*file, left);
+        counted.insert(*file, left);
     } else {
-        waiting.remove(file);
+        counted.remove(file);
     }
     left == 0
 }

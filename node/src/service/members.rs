@@ -122,7 +122,7 @@ async fn another(node: &Node, channel: ChannelId, partner: &str) -> Result<Partn
     Ok(found)
 }
 
-async fn proposed(
+pub(super) async fn proposed(
     node: &Node,
     channel: ChannelId,
     act: MembershipAct,
@@ -388,27 +388,14 @@ impl Case {
             channel.map(|channel| (channel.present().active(), channel.history()))
         });
         let (members, history) = looked.await.map_err(failure::stopped)?.unwrap_or_default();
-        let (name, members) = (&self.name, list(node, &members).await);
-        let back = match history {
-            History::FromJoin => "what is written from then on",
-            History::All => "what is written from then on, and what was for all members before",
-        };
-        Ok(vec![
-            format!("{name} keeps what it has received, and can go on reading it"),
-            format!("what is written from now on is for {members}"),
-            format!("each member's next message is under new keys, which {name} does not get"),
-            format!(
-                "what {name} wrote and none of these had received before they learned of this is \
-                 kept, flagged and not shown"
-            ),
-            format!(
-                "{name}'s node is not told: it may show the channel as it was; tell its sysadmin"
-            ),
-            format!(
-                "it comes back by: comity channel share {} {name}; it then reads {back}",
-                self.channel_name
-            ),
-        ])
+        let mut consequences = ended(&self.name, &list(node, &members).await);
+        consequences.push(format!(
+            "it comes back by: comity channel share {} {}; it then reads {}",
+            self.channel_name,
+            self.name,
+            read_when_back(history)
+        ));
+        Ok(consequences)
     }
 
     fn decided(self, done: &str, consequences: Vec<String>) -> Decided {
@@ -420,6 +407,28 @@ impl Case {
             done: done.into(),
             consequences,
         }
+    }
+}
+
+/// What the end of a partner's membership means, a sentence each; `members` are those who stay.
+pub(super) fn ended(name: &str, members: &str) -> Vec<String> {
+    vec![
+        format!("{name} keeps what it has received, and can go on reading it"),
+        format!("what is written from now on is for {members}"),
+        format!("each member's next message is under new keys, which {name} does not get"),
+        format!(
+            "what {name} wrote and none of these had received before they learned of this is \
+             kept, flagged and not shown"
+        ),
+        format!("{name}'s node is not told: it may show the channel as it was; tell its sysadmin"),
+    ]
+}
+
+/// What a partner reads that is invited again.
+pub(super) fn read_when_back(history: History) -> &'static str {
+    match history {
+        History::FromJoin => "what is written from then on",
+        History::All => "what is written from then on, and what was for all members before",
     }
 }
 
@@ -450,7 +459,10 @@ pub fn act_of(proposal: &Proposal) -> MembershipAct {
 }
 
 /// Names of partners, for a sentence.
-async fn list<'a>(node: &Node, partners: impl IntoIterator<Item = &'a PartnerId>) -> String {
+pub(super) async fn list<'a>(
+    node: &Node,
+    partners: impl IntoIterator<Item = &'a PartnerId>,
+) -> String {
     let mut names = BTreeSet::new();
     for partner in partners {
         names.insert(node.partner_name(partner).await);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use comity_protocol::event::{Precedence as ProtocolPrecedence, UserName};
+use comity_protocol::event::{Label, Precedence as ProtocolPrecedence, UserName};
 use comity_protocol::id::{ChannelId, PartnerId};
 use comity_protocol::replica::{
     Command, Draft, EventRef, ReceiptState as ProtocolReceiptState, Written as ProtocolWritten,
@@ -23,6 +23,8 @@ pub struct NewPost {
     pub precedence: Precedence,
     /// The partners that it is for; empty for all who may read it.
     pub to: Vec<String>,
+    /// Absent: that of what it answers.
+    pub label: Option<Label>,
 }
 
 pub async fn post(node: &Node, channel: &str, new: NewPost) -> Result<Written, ApiError> {
@@ -57,6 +59,7 @@ pub async fn post_in(
     let audience = audience::choose(node, channel, reply_to, &post.to).await?;
     let draft = Draft {
         audience: audience.partners,
+        label: post.label,
         ..draft(node, &post.user, post.create_at_ms, post.precedence)?
     };
     let command = Command::Post {

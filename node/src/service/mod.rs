@@ -12,6 +12,7 @@ pub(crate) mod messages;
 pub(crate) mod names;
 pub(crate) mod peering;
 pub(crate) mod posts;
+pub(crate) mod prospect;
 mod socket;
 pub(crate) mod status;
 mod users;
@@ -23,6 +24,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use comity_protocol::identity::Name;
+use tokio::task::JoinHandle;
 
 use crate::api::{ApiError, Item, Request};
 use crate::config::{self, Config};
@@ -156,11 +158,13 @@ pub async fn serve(dir: &Path, config: Config, restored: Option<u8>) -> anyhow::
     };
     let socket = socket::AdminSocket::bind(dir)?;
     let (stop, mut stopping) = tokio::sync::mpsc::channel(1);
-    let serving = tokio::spawn(socket::serve(socket, node.clone(), stop));
+    // Before any command is answered: one that changed an account before the people are held in
+    // memory would change what is stored, and not what is served.
     let people = match node.config.http.listen {
-        Some(address) => Some(serve_people(&node, address).await?),
-        None => None,
+        Some(address) => serve_people(&node, address).await?,
+        None => Vec::new(),
     };
+    let serving = tokio::spawn(socket::serve(socket, node.clone(), stop));
     if let Some(transport) = &node.transport {
         tracing::info!(
             partner = node.identity.name.as_str(), id = %node.partner, listen = %transport.local_addr(), "serving"
@@ -191,7 +195,7 @@ pub async fn serve(dir: &Path, config: Config, restored: Option<u8>) -> anyhow::
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     node.stop().await;
-    for task in [Some(serving), people].into_iter().flatten() {
+    for task in people.into_iter().chain([serving]) {
         task.abort();
         let _ = task.await;
     }
@@ -199,11 +203,23 @@ pub async fn serve(dir: &Path, config: Config, restored: Option<u8>) -> anyhow::
     Ok(())
 }
 
-/// Serves the partner's own users over HTTP.
+/// Serves the partner's own users over HTTP; gives the tasks that do.
 async fn serve_people(
     node: &Arc<Node>,
     address: std::net::SocketAddr,
-) -> Result<tokio::task::JoinHandle<()>, ApiError> {
+) -> Result<Vec<JoinHandle<()>>, ApiError> {
+    // What is wrong with a certificate or a provider is told before anything is opened.
+    let (certificates, keeping) = http::certificates(node)?;
+    let config = &node.config;
+    http::check(config)?;
+    let url = config.http.url.as_deref();
+    let saml = http::Saml::open(&config.login.saml, &node.dir, url).map_err(|error| {
+        failure::operator(
+            "login_saml",
+            format!("users cannot log in by SAML: {error}"),
+            "correct [http] url or [[login.saml]] in comity.toml; docs/operations.md has an example",
+        )
+    })?;
     let listener = http::listen(address).await.map_err(|error| {
         failure::operator(
             "http_listen",
@@ -212,14 +228,12 @@ async fn serve_people(
         )
     })?;
     let home = Home::open(node.clone()).await?;
-    let web = http::Web::new(home);
+    let over_tls = certificates.is_some();
+    let web = http::Web::new(home, certificates, saml);
     node.set_web(&web);
-    tracing::info!(%address, "serving users");
-    Ok(tokio::spawn(async move {
-        if let Err(error) = http::serve(listener, web).await {
-            tracing::error!(%error, "users are not served any more");
-        }
-    }))
+    tracing::info!(%address, over_tls, "serving users");
+    let serving = tokio::spawn(http::serve(listener, web));
+    Ok(keeping.into_iter().chain([serving]).collect())
 }
 
 /// Waits until the store is closed, so that the next command can open it.

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comity_crypto::EpochSecret;
-use comity_protocol::body::{FileBody, MessageBody, PinBody, ReactBody, ReceiptBody};
+use comity_protocol::body::{FileBody, MessageBody, PinBody, ReactBody, ReceiptBody, RosterBody};
 use comity_protocol::channel::Channel;
 use comity_protocol::codec::Canonical;
-use comity_protocol::event::{Event, Kind};
+use comity_protocol::event::{Event, Kind, Label};
 use comity_protocol::graph::Pos;
 use comity_protocol::id::{ChannelId, EventId, PartnerId};
 use comity_protocol::keys::{Unreadable, open};
@@ -20,8 +20,10 @@ use comity_protocol::rows::{self, Table};
 use super::answer::Items;
 use super::{failure, names};
 use crate::api::{
-    ApiError, FileInfo, Item, LaneForm, PostInfo, ReactionInfo, ReceiptInfo, ReceiptState,
+    ApiError, FileInfo, Item, LabelInfo, LaneForm, PostInfo, ReactionInfo, ReceiptInfo,
+    ReceiptState,
 };
+use crate::home::roster::Told;
 use crate::node::Node;
 
 /// Posts that are read at a time: bounds memory and how long the driver is held up.
@@ -59,6 +61,7 @@ struct Found {
     forked: bool,
     is_final: bool,
     late: bool,
+    label: Option<Label>,
     erased: bool,
     /// The post replied to.
     parent: Option<EventId>,
@@ -114,6 +117,42 @@ pub async fn at(node: &Node, id: ChannelId, positions: &[Pos]) -> Result<Vec<Ite
         items.extend(read_page(node, id, page, &mut partners).await?);
     }
     Ok(items)
+}
+
+/// The rosters at these positions, as far as they can be read.
+pub async fn rosters_at(
+    node: &Node,
+    id: ChannelId,
+    positions: &[Pos],
+) -> Result<Vec<Told>, ApiError> {
+    let mut told = Vec::new();
+    for page in positions.chunks(PAGE) {
+        let page = page.to_vec();
+        let looked = node.handle.look(move |replica| {
+            let channel = replica.channels().get(&id)?;
+            let found = page.into_iter().filter_map(|pos| {
+                let located = locate(replica, channel, pos)?;
+                Some((located, Told::new(channel, pos, Vec::new())))
+            });
+            Some(found.collect::<Vec<_>>())
+        });
+        let found = looked.await.map_err(failure::stopped)?.unwrap_or_default();
+        let events = read_events(node, found.iter().map(|(located, _)| located))?;
+        let secrets = secrets_for(node, &events).await?;
+        let reader = Reader {
+            channel: "",
+            events: &events,
+            secrets: &secrets,
+            partners: &BTreeMap::new(),
+        };
+        for (located, mut one) in found {
+            if let Ok(body) = reader.body::<RosterBody>(&located) {
+                one.users = body.users;
+                told.push(one);
+            }
+        }
+    }
+    Ok(told)
 }
 
 /// All posts of one channel or of all.
@@ -265,6 +304,7 @@ fn locate_post(replica: &Replica, channel: &Channel, pos: Pos) -> Option<Found> 
         forked: channel.is_forked(pos),
         is_final: channel.is_final(pos),
         late: channel.is_late(pos),
+        label: channel.label(pos).cloned(),
         erased: channel.is_erased(pos),
         held: held(replica, &channel.entry(pos).id),
         parent: channel.parent(pos).map(|parent| channel.entry(parent).id),
@@ -318,11 +358,18 @@ fn events_of(node: &Node, found: &[Found]) -> Result<BTreeMap<EventId, Event>, A
             Kind::Edit | Kind::React | Kind::Pin | Kind::Receipt
         )
     };
-    let mut events = BTreeMap::new();
-    for located in found
+    let located = found
         .iter()
-        .flat_map(|found| std::iter::once(&found.post).chain(found.about.iter().filter(changes)))
-    {
+        .flat_map(|found| std::iter::once(&found.post).chain(found.about.iter().filter(changes)));
+    read_events(node, located)
+}
+
+fn read_events<'a>(
+    node: &Node,
+    located: impl Iterator<Item = &'a Located>,
+) -> Result<BTreeMap<EventId, Event>, ApiError> {
+    let mut events = BTreeMap::new();
+    for located in located {
         let value = node
             .store
             .get(Table::Events, &located.key)
@@ -429,6 +476,7 @@ impl Reader<'_> {
             forked: found.forked,
             is_final: found.is_final,
             late: found.late,
+            label: found.label.as_ref().map(LabelInfo::from),
             pinned: self.is_pinned(found),
             reactions: self.reactions(found),
             receipts: self.receipts(found),

@@ -56,6 +56,9 @@ pub async fn status(node: &Node) -> Result<NodeStatus, ApiError> {
             .filter(|peer| peer.state == "waiting")
             .map(|peer| format!("the words of {} are not approved here", peer.partner)),
     );
+    if let Some(certificates) = node.web().and_then(|web| web.certificates.clone()) {
+        warnings.extend(certificates.warnings(node.now_ms()));
+    }
     let (rss_bytes, cpu_ms) = process();
     Ok(NodeStatus {
         partner: node.identity.name.as_str().into(),

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::{failure, peering};
-use crate::api::{ApiError, UserInfo};
+use crate::api::{ApiError, ProvisioningToken, UserInfo, UserSessionInfo};
 use crate::home::id::Id;
-use crate::home::people::{Account, AccountError, NewAccount, People};
+use crate::home::people::{
+    Account, AccountError, AccountRole, NewAccount, People, Session, SessionKind, Subject,
+};
 use crate::http::Web;
 use crate::node::Node;
 
@@ -50,6 +52,11 @@ impl Held {
             email: account.email.clone(),
             active: account.is_active(),
             sessions: self.people().sessions_of(account.id).len() as u64,
+            roles: account.roles.iter().copied().collect(),
+            source: account
+                .subject
+                .as_ref()
+                .map_or_else(|| "local".into(), |it| it.source.clone()),
         }
     }
 
@@ -65,6 +72,7 @@ pub async fn add(
     name: String,
     password: String,
     email: String,
+    roles: Vec<AccountRole>,
 ) -> Result<UserInfo, ApiError> {
     let held = Held::of(node)?;
     peering::record(node, "user_added", &name)?;
@@ -72,6 +80,7 @@ pub async fn add(
         username: name,
         email,
         password: Some(password),
+        roles: (!roles.is_empty()).then(|| roles.into_iter().collect()),
         ..NewAccount::default()
     };
     let account = held.people().add(new).await.map_err(account_failure)?;
@@ -101,6 +110,57 @@ pub async fn set_password(node: &Node, name: &str, password: &str) -> Result<Use
     Ok(held.describe(&account))
 }
 
+pub fn set_roles(node: &Node, name: &str, roles: Vec<AccountRole>) -> Result<UserInfo, ApiError> {
+    let held = Held::of(node)?;
+    let account = held.named(name)?;
+    let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
+    peering::record(node, "roles_set", &format!("{name}: {}", names.join(", ")))?;
+    let changed = held
+        .people()
+        .set_roles(account.id, roles.into_iter().collect())
+        .map_err(account_failure)?;
+    Ok(held.describe(&changed))
+}
+
+/// Puts an account under a provider's care, and ends the sessions that its password began.
+pub fn link(
+    node: &Node,
+    name: &str,
+    source: String,
+    subject: String,
+) -> Result<UserInfo, ApiError> {
+    let held = Held::of(node)?;
+    let account = held.named(name)?;
+    peering::record(
+        node,
+        "user_linked",
+        &format!("{name} with {subject} at {source}"),
+    )?;
+    let subject = Subject {
+        source,
+        name: subject,
+    };
+    let changed = held
+        .people()
+        .link(account.id, subject)
+        .map_err(|error| failure::operator("not_linked", error, "correct it and try again"))?;
+    held.people()
+        .end_sessions_of(account.id)
+        .map_err(failure::store)?;
+    held.hang_up(account.id);
+    Ok(held.describe(&changed))
+}
+
+/// Makes the token that lets the organisation's provisioning in; the one before ends.
+pub fn provisioning_token(node: &Node, lasts_s: u64) -> Result<ProvisioningToken, ApiError> {
+    let held = Held::of(node)?;
+    let text = format!("for {lasts_s} s");
+    peering::record(node, "provisioning_token_made", &text)?;
+    let made = held.people().make_scim_token(lasts_s.saturating_mul(1_000));
+    let (token, until_ms) = made.map_err(failure::store)?;
+    Ok(ProvisioningToken { token, until_ms })
+}
+
 pub fn set_active(node: &Node, name: &str, active: bool) -> Result<UserInfo, ApiError> {
     let held = Held::of(node)?;
     let account = held.named(name)?;
@@ -125,6 +185,59 @@ pub fn set_active(node: &Node, name: &str, active: bool) -> Result<UserInfo, Api
         }
     }
     Ok(held.describe(&changed))
+}
+
+pub fn sessions(node: &Node, name: &str) -> Result<Vec<UserSessionInfo>, ApiError> {
+    let held = Held::of(node)?;
+    let mut sessions = held.people().sessions_of(held.named(name)?.id);
+    sessions.sort_by_key(|it| std::cmp::Reverse(it.used_ms));
+    Ok(sessions.iter().map(describe_session).collect())
+}
+
+fn describe_session(session: &Session) -> UserSessionInfo {
+    let (kind, device) = match &session.kind {
+        SessionKind::Device => ("device", session.device_name()),
+        SessionKind::AccessToken { description } => ("token", description.clone()),
+    };
+    UserSessionInfo {
+        id: session.id.to_string(),
+        kind: kind.into(),
+        device,
+        address: session
+            .address
+            .map_or_else(String::new, |it| it.to_string()),
+        created_ms: session.created_ms,
+        used_ms: session.used_ms,
+    }
+}
+
+/// Ends one session of a user, by the start of its id, or all.
+pub fn log_out(node: &Node, name: &str, session: Option<&str>) -> Result<UserInfo, ApiError> {
+    let held = Held::of(node)?;
+    let account = held.named(name)?;
+    let people = held.people();
+    let Some(prefix) = session else {
+        peering::record(node, "session_ended", &format!("all of {name}"))?;
+        people.end_sessions_of(account.id).map_err(failure::store)?;
+        held.hang_up(account.id);
+        return Ok(held.describe(&account));
+    };
+    let mut sessions = people.sessions_of(account.id);
+    sessions.retain(|it| it.id.to_string().starts_with(prefix));
+    let [session] = sessions.as_slice() else {
+        return Err(failure::operator(
+            "no_such_session",
+            format!("'{prefix}' is not the id of one session of '{name}'"),
+            "'comity user sessions' shows them",
+        ));
+    };
+    peering::record(node, "session_ended", &format!("{} of {name}", session.id))?;
+    let ended = people.end_session(account.id, session.id);
+    ended.map_err(failure::store)?;
+    if let Held::Served(web) = &held {
+        web.home.hub.end_sessions(|_, own| *own == session.id);
+    }
+    Ok(held.describe(&account))
 }
 
 fn account_failure(error: AccountError) -> ApiError {

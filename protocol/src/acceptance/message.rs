@@ -19,9 +19,13 @@ use crate::mutation::{self, Mutation};
 /// The least role that may write a kind.
 pub(crate) fn least_role(kind: Kind) -> Role {
     match kind {
-        Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence | Kind::Ack | Kind::Floor => {
-            Role::Observer
-        }
+        Kind::Key
+        | Kind::Receipt
+        | Kind::Roster
+        | Kind::Cut
+        | Kind::Evidence
+        | Kind::Ack
+        | Kind::Floor => Role::Observer,
         _ => Role::Contributor,
     }
 }
@@ -51,6 +55,10 @@ pub(super) fn place(
         _ => None,
     };
     let lane = lane_of(channel, event, past, view, key_body.as_ref())?;
+    demand(
+        kind != Kind::Roster || lane.form == LaneForm::Open,
+        "a roster in a directed lane",
+    )?;
     // What was checked for the event before needs no second look under the same view.
     let follows = past.prev.filter(|prev| {
         let prev = channel.graph.entry(*prev);

@@ -51,6 +51,13 @@ impl Replica {
             Ok(sync::Received::Refused(refused)) => {
                 self.asking.refused((refused.channel, refused.lane), &peer);
             }
+            Ok(sync::Received::Ephemeral(told)) => {
+                self.notify(Notice::Ephemeral { peer, told });
+            }
+            Ok(sync::Received::TooManySigns) => {
+                let why = "it tells more of what its users do than is taken: some was dropped";
+                self.over_limit(peer, Limit::Ephemeral, why.into());
+            }
             Err(why) => self.notify(Notice::Misbehaved { peer, why }),
         }
     }

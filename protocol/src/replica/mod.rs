@@ -32,13 +32,13 @@ use crate::quota::{Limit, Quotas};
 use crate::rows::{ChannelNote, LogNumbers, Row};
 use crate::sync::Sync;
 use crate::time::{Instant, Now};
-use crate::wire::LogId;
+use crate::wire::{Ephemeral, LogId};
 
 pub use evidence::Recall;
 pub use files::SendPiece;
 pub use orders::{Command, CommandError, Draft, EventRef, ReceiptState, Written};
 pub use restore::Restore;
-pub use roles::{OpenProposal, Proposal, Transfer};
+pub use roles::{OpenProposal, Proposal, Prospect, Transfer};
 pub use writers::LostSeat;
 
 use acks::Acks;
@@ -112,6 +112,8 @@ pub enum Input {
     Drained {
         peer: PartnerId,
     },
+    /// What own users do just now, for the linked members of a channel.
+    Ephemeral(Ephemeral),
     /// The answer to [`Output::Verify`], one verdict per item.
     Verified {
         batch: u64,
@@ -251,6 +253,8 @@ pub enum Notice {
         peer: PartnerId,
         why: crate::files::Fault,
     },
+    /// What users of a peer do just now, in a channel of which it is a member: nothing of it is kept.
+    Ephemeral { peer: PartnerId, told: Ephemeral },
     /// A peer did not send the piece of a file that it was asked for.
     PieceLate { peer: PartnerId },
     /// A peer shows more of this node's own log than is here: the writer is not used again.
@@ -427,6 +431,7 @@ impl Replica {
                     .drained(peer, &self.channels, now.instant, &mut self.out);
                 self.fetches.drained(&peer);
             }
+            Input::Ephemeral(told) => self.sync.tell(told, &self.channels, &mut self.out),
             Input::Verified { batch, valid } => self.verified(batch, &valid, now),
             Input::Recalled { recall, found } => self.recalled(recall, found, now),
             Input::Wake => {}

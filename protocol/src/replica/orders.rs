@@ -10,8 +10,8 @@ use crate::acceptance;
 use crate::acceptance::about::{Bound, is_authors_alone, rule};
 use crate::authority::{Act, Status};
 use crate::body::{
-    Charter, FileBody, MessageBody, PinBody, ReactBody, ReceiptBody, RedactBody, Role,
-    SealingKeyBody,
+    Charter, FileBody, MessageBody, PinBody, ReactBody, ReceiptBody, RedactBody, Role, RosterBody,
+    RosterUser, SealingKeyBody,
 };
 use crate::channel::{Channel, Outcome};
 use crate::codec::{Canonical, encode};
@@ -124,6 +124,12 @@ pub enum Command {
         target: EventRef,
         state: ReceiptState,
     },
+    /// Tells all members of the partner's own users.
+    Roster {
+        channel: ChannelId,
+        claimed_ms: u64,
+        users: Vec<RosterUser>,
+    },
     /// Refers to a file whose chunks are all stored, in `place`.
     File {
         channel: ChannelId,
@@ -215,6 +221,10 @@ pub enum CommandError {
     SeatLost,
     #[error("not a reaction: 1 to 64 bytes")]
     NotAReaction,
+    #[error(
+        "not a roster: 1 to 200 users, sorted by name, with display names of at most 256 bytes"
+    )]
+    NotARoster,
     #[error("{0}")]
     NotAFile(&'static str),
     #[error("the file was withdrawn")]
@@ -281,7 +291,8 @@ impl Replica {
             | Command::Redact { .. }
             | Command::React { .. }
             | Command::Pin { .. }
-            | Command::Receipt { .. }) => self.say(message, entropy, now),
+            | Command::Receipt { .. }
+            | Command::Roster { .. }) => self.say(message, entropy, now),
             role => self.role_order(role, now),
         }
     }
@@ -357,6 +368,15 @@ impl Replica {
                 let state = state as u8;
                 let body = encode(&ReceiptBody { state });
                 Said::new(channel, Kind::Receipt, draft, Some(target), body)
+            }
+            Command::Roster {
+                channel,
+                claimed_ms,
+                users,
+            } => {
+                let body = RosterBody { users };
+                body.check().map_err(|_| CommandError::NotARoster)?;
+                Said::by_partner(channel, Kind::Roster, claimed_ms, encode(&body))
             }
             _ => return Err(CommandError::Internal("no message".into())),
         };
@@ -506,9 +526,9 @@ impl Replica {
         let label = said.label(channel)?;
         let message = Message {
             kind: said.kind,
-            user: said.draft.user,
-            claimed_ms: said.draft.claimed_ms,
-            precedence: said.draft.precedence,
+            user: said.user,
+            claimed_ms: said.claimed_ms,
+            precedence: said.precedence,
             about: said.about,
             label,
             audience: audience.clone(),
@@ -564,7 +584,7 @@ impl Replica {
         said: &Said,
     ) -> Result<Option<BTreeSet<PartnerId>>, CommandError> {
         let members = channel.present().active();
-        if let Some(wanted) = &said.draft.audience {
+        if let Some(wanted) = &said.audience {
             if let Some(stranger) = wanted.iter().find(|partner| !members.contains(*partner)) {
                 return Err(CommandError::NoMember(*stranger));
             }
@@ -573,14 +593,14 @@ impl Replica {
             }
         }
         let Some(target) = said.about else {
-            return Ok(said.draft.audience.clone());
+            return Ok(said.audience.clone());
         };
         let (targets, bound) = rule(said.kind).ok_or(CommandError::NotAPost)?;
         if !targets.contains(&channel.entry(target).kind) {
             return Err(CommandError::NotAPost);
         }
         let author = channel.author(target);
-        let own = author.partner == self.partner && author.user.as_ref() == Some(&said.draft.user);
+        let own = author.partner == self.partner && author.user == said.user;
         if is_authors_alone(said.kind) && !own {
             return Err(CommandError::NotAuthor);
         }
@@ -592,7 +612,7 @@ impl Replica {
             // Somebody brought it who should not have.
             return Err(CommandError::WithoutSelf);
         }
-        let Some(wanted) = &said.draft.audience else {
+        let Some(wanted) = &said.audience else {
             let open = lane.form == LaneForm::Open && readers == members;
             return Ok((!open).then_some(readers));
         };
@@ -618,7 +638,12 @@ pub enum ReceiptState {
 pub(super) struct Said {
     channel: ChannelId,
     kind: Kind,
-    draft: Draft,
+    /// Absent where the partner itself speaks.
+    user: Option<UserName>,
+    claimed_ms: u64,
+    precedence: Precedence,
+    audience: Option<BTreeSet<PartnerId>>,
+    label: Option<Label>,
     about: Option<EventRef>,
     /// The plaintext body, canonical.
     body: Vec<u8>,
@@ -637,10 +662,26 @@ impl Said {
         body: Vec<u8>,
     ) -> Said {
         Said {
+            user: Some(draft.user),
+            precedence: draft.precedence,
+            audience: draft.audience,
+            label: draft.label,
+            about,
+            ..Said::by_partner(channel, kind, draft.claimed_ms, body)
+        }
+    }
+
+    /// What the partner says itself, to all members.
+    fn by_partner(channel: ChannelId, kind: Kind, claimed_ms: u64, body: Vec<u8>) -> Said {
+        Said {
             channel,
             kind,
-            draft,
-            about,
+            user: None,
+            claimed_ms,
+            precedence: Precedence::Routine,
+            audience: None,
+            label: None,
+            about: None,
             body,
             rows: Vec::new(),
             stored: None,
@@ -659,7 +700,7 @@ impl Said {
     /// The label it bears: its own, or that of what it is about.
     fn label(&self, channel: &Channel) -> Result<Option<Label>, CommandError> {
         let inherited = self.about.and_then(|about| channel.label(about));
-        match (&self.draft.label, inherited) {
+        match (&self.label, inherited) {
             (None, inherited) => Ok(inherited.cloned()),
             (Some(own), Some(inherited)) if !own.dominates(inherited) => {
                 Err(CommandError::WeakerLabel)

@@ -1,6 +1,8 @@
 //! Orders that bear on who a partner is in a channel: invitations, roles, removals, and the
 //! owners' endorsements of what needs several of them; the partner's own writers and seat.
 
+use std::collections::BTreeSet;
+
 use super::Replica;
 use super::orders::{Command, CommandError, Written};
 use crate::authority::{self, Act, WriterList, proposal};
@@ -35,6 +37,23 @@ pub struct OpenProposal {
     pub needed: usize,
     /// How many owners there are to do so.
     pub owners: usize,
+}
+
+/// What stands between a proposal and its being carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prospect {
+    /// The partner's role suffices.
+    ByRole,
+    /// It takes owners that endorse it.
+    ByOwners {
+        endorsers: BTreeSet<PartnerId>,
+        /// How many owners must endorse it.
+        needed: usize,
+        /// Those whose endorsements count.
+        owners: BTreeSet<PartnerId>,
+    },
+    /// The partner's role does not let it, whoever endorses it.
+    NotAllowed,
 }
 
 impl Proposal {
@@ -148,6 +167,53 @@ impl Channel {
             owners: quorum.owners,
         })
     }
+
+    /// What stands between a proposal and its being carried out by `own`, as far as is known here.
+    /// A proposal that could not change anything is refused.
+    pub fn prospect(&self, own: &PartnerId, proposal: &Proposal) -> Result<Prospect, CommandError> {
+        self.demand_sensible(proposal)?;
+        let view = self.present();
+        let (act, _) = proposal.act(&self.id, Vec::new());
+        let judged = authority::judge(view, own, &act);
+        if judged.rank > authority::Rank::None {
+            return Ok(Prospect::ByRole);
+        }
+        let is_owner = |partner: &PartnerId| {
+            let member = view.member(partner);
+            member.is_some_and(|member| member.role == Role::Owner)
+        };
+        let quorum = self.quorum_for(own, &act);
+        let quorum = quorum.filter(|_| judged.above.is_some() && is_owner(own));
+        let Some(quorum) = quorum else {
+            return Ok(Prospect::NotAllowed);
+        };
+        let target = proposal.partner();
+        let mut owners = view.active();
+        owners.retain(|partner| is_owner(partner) && !(judged.revokes && *partner == target));
+        Ok(Prospect::ByOwners {
+            endorsers: quorum.endorsements.iter().map(|(by, _)| *by).collect(),
+            needed: quorum.needed,
+            owners,
+        })
+    }
+
+    /// What could not change anything is refused before it is written.
+    fn demand_sensible(&self, proposal: &Proposal) -> Result<(), CommandError> {
+        let members = &self.present().members;
+        let there = members.get(&proposal.partner()).map(|member| member.status);
+        match (proposal, there) {
+            (Proposal::Invite { .. }, Some(status)) if status <= authority::Status::Active => {
+                Err(CommandError::AlreadyThere(status.as_str()))
+            }
+            (Proposal::Invite { .. }, _) => Ok(()),
+            (Proposal::Remove { .. }, Some(status)) if status < authority::Status::Removed => {
+                Ok(())
+            }
+            (_, Some(status)) if status <= authority::Status::Active => Ok(()),
+            (_, Some(status)) => Err(CommandError::AlreadyThere(status.as_str())),
+            (_, None) => Err(CommandError::NoMember(proposal.partner())),
+        }
+    }
 }
 
 impl Replica {
@@ -210,15 +276,11 @@ impl Replica {
         now: Now,
     ) -> Result<Written, CommandError> {
         self.demand_member(id)?;
-        self.demand_sensible(id, proposal)?;
         let (act, body) = proposal.act(&id, Vec::new());
-        let judged = authority::judge(self.channel(id)?.present(), &self.partner, &act);
-        if judged.rank > authority::Rank::None {
-            return self.write(id, proposal.kind(), body, now);
-        }
-        let owner = self.channel(id)?.present().member(&self.partner);
-        if judged.above.is_none() || owner.is_none_or(|own| own.role < Role::Owner) {
-            return Err(CommandError::NotAllowed);
+        match self.channel(id)?.prospect(&self.partner, proposal)? {
+            Prospect::ByRole => return self.write(id, proposal.kind(), body, now),
+            Prospect::NotAllowed => return Err(CommandError::NotAllowed),
+            Prospect::ByOwners { .. } => {}
         }
         if !self.has_endorsed(id, &act)? {
             self.endorse(id, proposal, now)?;
@@ -239,24 +301,6 @@ impl Replica {
         self.write(id, proposal.kind(), body, now)
     }
 
-    /// What could not change anything is refused before it is written.
-    fn demand_sensible(&self, id: ChannelId, proposal: &Proposal) -> Result<(), CommandError> {
-        let members = &self.channel(id)?.present().members;
-        let there = members.get(&proposal.partner()).map(|member| member.status);
-        match (proposal, there) {
-            (Proposal::Invite { .. }, Some(status)) if status <= authority::Status::Active => {
-                Err(CommandError::AlreadyThere(status.as_str()))
-            }
-            (Proposal::Invite { .. }, _) => Ok(()),
-            (Proposal::Remove { .. }, Some(status)) if status < authority::Status::Removed => {
-                Ok(())
-            }
-            (_, Some(status)) if status <= authority::Status::Active => Ok(()),
-            (_, Some(status)) => Err(CommandError::AlreadyThere(status.as_str())),
-            (_, None) => Err(CommandError::NoMember(proposal.partner())),
-        }
-    }
-
     fn has_endorsed(&self, id: ChannelId, act: &Act) -> Result<bool, CommandError> {
         let quorum = self.channel(id)?.quorum_for(&self.partner, act);
         let by_own = |endorsements: &[(PartnerId, EventId)]| {
@@ -271,7 +315,7 @@ impl Replica {
         proposal: &Proposal,
         now: Now,
     ) -> Result<Written, CommandError> {
-        self.demand_sensible(id, proposal)?;
+        self.channel(id)?.demand_sensible(proposal)?;
         let proposal = proposal.id(&id);
         let act = Act::Endorse { proposal };
         let body = EndorseBody { proposal };

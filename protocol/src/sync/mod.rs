@@ -7,6 +7,7 @@
 //! reader of a lane serves any other reader of it.
 
 mod entitlement;
+mod ephemeral;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,8 +21,9 @@ use crate::pull::Pull;
 use crate::replica::{Output, SendRange, StreamClass};
 use crate::time::Instant;
 use crate::wire::{
-    AskHeads, AskKeys, AskPiece, Events, Frame, Have, Heads, Hello, Keys, LogId, PackedEvent,
-    Packer, Piece, REFUSED_LATER, REFUSED_NO_SUCH_LANE, Refused, Unpacker, Want, heads_digest,
+    AskHeads, AskKeys, AskPiece, Ephemeral, Events, Frame, Have, Heads, Hello, Keys, LogId,
+    PackedEvent, Packer, Piece, REFUSED_LATER, REFUSED_NO_SUCH_LANE, Refused, Unpacker, Want,
+    heads_digest,
 };
 
 use entitlement::Shown;
@@ -51,6 +53,8 @@ pub struct Sync {
     confirmed: BTreeMap<(ChannelId, LaneId), BTreeSet<PartnerId>>,
     /// Lanes for which another peer did so just now.
     news: Vec<(ChannelId, LaneId)>,
+    /// How much is still taken of what each peer's users do: a new link brings no more.
+    paces: BTreeMap<PartnerId, ephemeral::Pace>,
 }
 
 #[derive(Debug)]
@@ -92,6 +96,10 @@ pub enum Received {
     AskPiece(AskPiece),
     Piece(Piece),
     Refused(Refused),
+    /// What the peer's users do, in a channel of which it is a member.
+    Ephemeral(Ephemeral),
+    /// As much of that as a peer may tell was taken before.
+    TooManySigns,
 }
 
 impl Sync {
@@ -102,6 +110,7 @@ impl Sync {
             pull: Pull::default(),
             confirmed: BTreeMap::new(),
             news: Vec::new(),
+            paces: BTreeMap::new(),
         }
     }
 
@@ -213,6 +222,11 @@ impl Sync {
         state.told.digests(peer, channels, None, out);
     }
 
+    /// Tells the linked members of a channel what own users do.
+    pub fn tell(&self, told: Ephemeral, channels: &Channels, out: &mut VecDeque<Output>) {
+        ephemeral::tell(&self.own, &self.peers, channels, told, out);
+    }
+
     /// Takes one frame of a peer.
     pub fn received(
         &mut self,
@@ -255,6 +269,17 @@ impl Sync {
             Frame::Keys(keys) => return Ok(Received::Keys(keys)),
             Frame::AskPiece(ask) => return Ok(Received::AskPiece(ask)),
             Frame::Piece(piece) => return Ok(Received::Piece(piece)),
+            Frame::Ephemeral(told) => {
+                // Counted first: what is not for members costs a peer as much.
+                let pace = self.paces.entry(peer);
+                let pace = pace.or_insert_with(|| ephemeral::Pace::new(now));
+                if !pace.take(told.signs.len(), now) {
+                    return Ok(Received::TooManySigns);
+                }
+                if ephemeral::is_for_members(&self.own, &peer, channels, &told) {
+                    return Ok(Received::Ephemeral(told));
+                }
+            }
         }
         Ok(Received::Nothing)
     }

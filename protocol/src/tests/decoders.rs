@@ -100,11 +100,11 @@ decoders! {
     file: a_file;
     ask_piece: an_ask_piece;
     piece: |dice| Piece::answer(&an_ask_piece(dice), some(dice, 300, |dice| dice.below(256) as u8));
-    roster: |dice| RosterBody { users: some(dice, 3, |dice| RosterUser {
-        name: user("ann"),
-        display_name: a_text(dice, 10),
-        present: dice.below(2) == 1,
-    }) };
+    roster: |dice| RosterBody { users: some_users(dice) };
+    ephemeral: |dice| Ephemeral {
+        channel: ChannelId(a_hash(dice).0),
+        signs: std::iter::once(a_sign(dice)).chain(some(dice, 3, a_sign)).collect(),
+    };
     react: |dice| ReactBody { emoji: format!("+{}", a_text(dice, 10)), withdrawn: dice.below(2) == 1 };
 }
 
@@ -117,6 +117,26 @@ fn a_file(dice: &mut Dice) -> FileBody {
         size: (chunks.len() as u64 * limits::CHUNK_BYTES as u64).saturating_sub(beyond),
         key: FileKey::from_bytes(a_hash(dice).0),
         chunks,
+    }
+}
+
+fn some_users(dice: &mut Dice) -> Vec<RosterUser> {
+    let names = 1 + dice.below(5);
+    let users = (0..names).map(|number| RosterUser {
+        name: user(&format!("ann{number}")),
+        display_name: a_text(dice, 10),
+        present: dice.below(2) == 1,
+    });
+    users.collect()
+}
+
+fn a_sign(dice: &mut Dice) -> Sign {
+    let activity = 1 + dice.below(5) as u8;
+    let typing = activity == Activity::Typing as u8 && dice.below(2) == 1;
+    Sign {
+        user: user("ann"),
+        activity,
+        root: typing.then(|| an_event(dice)),
     }
 }
 

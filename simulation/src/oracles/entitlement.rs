@@ -82,6 +82,7 @@ impl Entitlement {
             Frame::Piece(piece) if !piece.bytes.is_empty() => {
                 sending.tells(truth, piece.channel, piece.lane, "a piece of a file")?;
             }
+            Frame::Ephemeral(told) => sending.shows(told.channel)?,
             Frame::AskHeads(ask) => sending.asks(truth, ask.channel, ask.lane)?,
             Frame::Want(want) => sending.asks(truth, want.channel, want.lane)?,
             Frame::AskKeys(ask) => sending.asks(truth, ask.channel, ask.lane)?,
@@ -161,6 +162,19 @@ impl Sending<'_> {
         }
         let what = format!(
             "node {} asks node {} for lane {lane}, which that may not read",
+            self.from, self.to
+        );
+        Err(("entitlement", what))
+    }
+
+    /// What users do goes to members alone: no lane has it, so it goes by the channel.
+    fn shows(&self, channel: ChannelId) -> Verdict {
+        let states = [self.status(channel), self.status_before(channel)];
+        if states.contains(&Some(Status::Active)) {
+            return Ok(());
+        }
+        let what = format!(
+            "node {} tells node {} what users do in channel {channel}, of which that is no member",
             self.from, self.to
         );
         Err(("entitlement", what))

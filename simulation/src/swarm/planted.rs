@@ -20,6 +20,7 @@ pub const BUGS: &[Mutation] = &[
     Mutation::FormerMemberServed,
     Mutation::ForeignKept,
     Mutation::PushedToAll,
+    Mutation::EphemeralToAll,
     Mutation::RangeServedToAll,
     Mutation::HeadsToldToAll,
     Mutation::DigestsToldToAll,

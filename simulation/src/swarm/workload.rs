@@ -12,6 +12,7 @@ use comity_protocol::identity::Name;
 use comity_protocol::keys::Entropy;
 use comity_protocol::lane::History;
 use comity_protocol::replica::{Command, CommandError, Draft, Input, ReceiptState, Written};
+use comity_protocol::wire::{Activity, Ephemeral, Sign};
 
 use super::schedule::{Action, Verb};
 use super::{Happening, Swarm};
@@ -190,6 +191,22 @@ impl Swarm {
             return;
         }
         self.log(node, || format!("orders {command:?}"));
+        if let Command::Post { channel, draft, .. } = &command {
+            // Whoever posts was seen to type.
+            let typing = Sign {
+                user: draft.user.clone(),
+                activity: Activity::Typing as u8,
+                root: None,
+            };
+            let told = Ephemeral {
+                channel: *channel,
+                signs: vec![typing],
+            };
+            self.handle(node, Input::Ephemeral(told));
+            if !self.nodes[node].is_up() {
+                return;
+            }
+        }
         let ticket = self.tickets;
         self.tickets += 1;
         self.orders.insert(ticket, Order { node, verb });

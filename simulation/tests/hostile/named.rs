@@ -69,7 +69,7 @@ fn cve_2024_36492_a_remote_impersonates_a_user_of_another() {
     let mut stage = Stage::new(32, 1);
     let mut pen = stage.pen(MALLORY);
     let mut message = pen.message(Kind::Post, None, text_body("I am alpha's"));
-    message.user = UserName::try_from("user".to_string()).expect("a legal name");
+    message.user = Some(UserName::try_from("user".to_string()).expect("a legal name"));
     let posts = pen.write(&message);
     let same_name = posts.last().expect("a post").id;
     stage.bring_all(MALLORY, &posts);

@@ -10,9 +10,9 @@ use crate::{Dice, say};
 
 /// Shares of the time of a round. What is left is the swarm's, which finds most for its cost.
 ///
-/// Whole nodes: some 1.4 lives a second of a processor; 300 lives with 3,000 crashes take 220 of the
+/// Whole nodes: some 1.05 lives a second of a processor; 300 lives with 3,000 crashes take 290 of the
 /// 1,440 that two cores have in twelve minutes.
-const LIVES_SHARE: f64 = 0.18;
+const LIVES_SHARE: f64 = 0.27;
 /// Power cuts of single nodes; docs/simulation.md has the rate.
 const POWER_CUTS_SHARE: f64 = 0.12;
 /// The least that is left to the swarm, if the planted bugs took long.

@@ -59,6 +59,8 @@ struct Report {
     posts: usize,
     converged: bool,
     seconds: f64,
+    /// Until everything was final everywhere: what is ordered the same from then on.
+    final_seconds: Option<f64>,
     events_per_second: f64,
     nodes: Vec<NodeReport>,
 }
@@ -80,6 +82,7 @@ impl Report {
     /// Requires that all nodes hold all posts, and the same.
     fn check(&self, partners: usize, posts: usize) {
         assert!(self.converged);
+        assert!(self.final_seconds.is_some(), "not final everywhere");
         assert_eq!((self.posts, self.nodes.len()), (posts, partners));
         for node in &self.nodes {
             let first = &self.nodes[0];
@@ -94,7 +97,7 @@ impl Report {
         }
     }
 
-    /// What each node holds; the order of what was written at the same time may have settled since.
+    /// What each node holds.
     fn held(&self) -> Vec<(&str, usize)> {
         let nodes = self.nodes.iter();
         nodes
@@ -136,6 +139,7 @@ fn holds_as_written(chat: &Chat, exported: &[PostInfo], partners: &[&str]) {
         let (user, home) = post.author.split_once('@').unwrap();
         assert_eq!(*homes.entry(user).or_insert(home), home, "one home each");
         assert_eq!(post.audience, partners);
+        assert!(post.is_final);
         posts.push(ChatPost {
             channel: post.channel.clone(),
             user: user.into(),

@@ -11,7 +11,7 @@ use super::super::{failure, stop};
 use super::child::Child;
 use super::command::comity;
 use super::site::Site;
-use crate::api::{ApiError, Digests, NodeStatus, Request};
+use crate::api::{ApiError, ChannelInfo, Digests, NodeStatus, Request};
 
 /// How long a node may take to open its socket.
 const START: Duration = Duration::from_secs(60);
@@ -95,6 +95,21 @@ impl Fleet {
             digests.push(member.digests().await?);
         }
         Ok(digests)
+    }
+
+    /// Events of these rooms that are not final, summed over the nodes.
+    pub async fn not_final(&mut self, rooms: &[String]) -> Result<u64, ApiError> {
+        let mut sum = 0;
+        for member in &mut self.members {
+            for room in rooms {
+                let show = Request::ChannelShow {
+                    channel: room.clone(),
+                };
+                let shown: ChannelInfo = member.admin.ask_one(&show).await?;
+                sum += shown.lanes.iter().map(|lane| lane.not_final).sum::<u64>();
+            }
+        }
+        Ok(sum)
     }
 
     /// Fails if any node has died.

@@ -76,6 +76,7 @@ async fn account(member: &mut Member, name: &str) -> Result<ReadyUser, ApiError>
             name: name.into(),
             password: password.clone(),
             email: String::new(),
+            roles: Vec::new(),
         },
     };
     let _: UserInfo = member.admin.ask_one(&request).await?;

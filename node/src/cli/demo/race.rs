@@ -30,6 +30,8 @@ pub struct Outcome {
     pub converged: bool,
     /// From the first post to equal digests everywhere, or to the end of patience.
     pub elapsed: Duration,
+    /// From equal digests until everything was final everywhere; none when patience ended first.
+    pub settled: Option<Duration>,
     pub imports: Imports,
     /// Processor time of all nodes meanwhile.
     pub cpu: Duration,
@@ -45,7 +47,7 @@ pub async fn run(fleet: &mut Fleet, play: &Play) -> Result<Outcome, ApiError> {
     let begun = Instant::now();
     let mut importers = Importers::start(fleet, play, &written);
     let mut stall = Stall::begin("the nodes have not converged");
-    let (converged, digests) = loop {
+    let (converged, mut digests) = loop {
         fleet.check()?;
         importers.check().await?;
         let statuses = fleet.statuses().await?;
@@ -69,14 +71,42 @@ pub async fn run(fleet: &mut Fleet, play: &Play) -> Result<Outcome, ApiError> {
     let elapsed = begun.elapsed();
     let statuses = fleet.statuses().await?;
     let cpu_ms = cpu_ms(&statuses).saturating_sub(cpu_ms(&before));
+    let settled = match converged {
+        true => settle(fleet, &play.survey.rooms).await?,
+        false => None,
+    };
+    if settled.is_some() {
+        digests = fleet.digests().await?;
+    }
     Ok(Outcome {
-        converged,
+        converged: converged && are_same(&digests),
         elapsed,
+        settled,
         imports: importers.imports,
         cpu: Duration::from_millis(cpu_ms),
         digests,
         statuses,
     })
+}
+
+/// How long it took until every event was final at every node; none if it stopped short of that.
+///
+/// Until then each node orders the latest by what it has heard so far, so that two nodes stopped
+/// at different moments may show them differently.
+async fn settle(fleet: &mut Fleet, rooms: &[String]) -> Result<Option<Duration>, ApiError> {
+    let begun = Instant::now();
+    let mut stall = Stall::begin("not all of it is final");
+    loop {
+        fleet.check()?;
+        let open = fleet.not_final(rooms).await?;
+        if open == 0 {
+            return Ok(Some(begun.elapsed()));
+        }
+        if stall.observe(open).is_err() {
+            return Ok(None);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Posts that every node has.

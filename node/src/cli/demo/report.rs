@@ -14,6 +14,8 @@ pub struct Report {
     pub converged: bool,
     /// From the first post to equal digests everywhere.
     seconds: f64,
+    /// From then until everything was final everywhere; none if that was waited for in vain.
+    final_seconds: Option<f64>,
     /// Posts written, over that time.
     events_per_second: f64,
     /// Processor time of all nodes together, over that time, per 1,000 posts written.
@@ -50,6 +52,7 @@ impl Report {
             posts,
             converged: outcome.converged,
             seconds: rounded(seconds),
+            final_seconds: outcome.settled.map(|took| rounded(took.as_secs_f64())),
             events_per_second: rounded(written / seconds.max(f64::MIN_POSITIVE)),
             cpu_seconds_per_1000_events: rounded(cpu),
             nodes: outcome
@@ -104,9 +107,14 @@ impl Report {
             ),
             false => format!("NOT CONVERGED: {}", self.differences().join("; ")),
         };
+        let settled = match (self.converged, self.final_seconds) {
+            (true, Some(seconds)) => format!("final everywhere {seconds:.1} s later\n"),
+            (true, None) => "NOT FINAL: some acknowledgements have not come\n".into(),
+            (false, _) => String::new(),
+        };
         format!(
-            "{verdict}\n{:.1} s from the first post to equal digests everywhere\n{} posts a \
-             second\n{:.2} CPU-seconds per 1,000 posts, all nodes together",
+            "{verdict}\n{:.1} s from the first post to equal digests everywhere\n{settled}{} \
+             posts a second\n{:.2} CPU-seconds per 1,000 posts, all nodes together",
             self.seconds,
             thousands(self.events_per_second as u64),
             self.cpu_seconds_per_1000_events
@@ -187,6 +195,7 @@ mod tests {
             "posts",
             "converged",
             "seconds",
+            "final_seconds",
             "events_per_second",
             "nodes",
         ] {
@@ -250,6 +259,7 @@ mod tests {
         Outcome {
             converged: true,
             elapsed: Duration::from_secs(2),
+            settled: Some(Duration::from_secs(1)),
             imports: Imports {
                 posted: 2,
                 skipped: 0,

@@ -1,4 +1,4 @@
-//! `comity import`: posts what a Mattermost bulk export contains.
+//! `comity import`: posts what a Mattermost bulk export or a Slack export contains.
 //!
 //! The file is read twice. The [survey](survey()) of the first reading parses every line, so that a
 //! malformed file is refused before anything is posted: a corrected file has another digest, and
@@ -9,6 +9,7 @@ mod feed;
 mod line;
 mod post;
 mod selection;
+mod slack;
 mod source;
 mod survey;
 
@@ -19,12 +20,14 @@ pub use source::Source;
 pub use survey::{Survey, survey};
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 
 use super::args::ImportArgs;
@@ -56,10 +59,19 @@ struct Report {
 
 pub async fn run(dir: &Path, args: ImportArgs, output: &Output) -> Result<Exit, ApiError> {
     let mut node = Node::open(dir).await?;
-    let source = Source::File(args.file);
+    let partner = home(&mut node, args.partner).await?;
+    // Kept until all of it is posted.
+    let lines = match args.format.unwrap_or_else(|| Format::of(&args.file)) {
+        Format::Slack => Some(slack_lines(args.file.clone(), partner.clone()).await?),
+        Format::Mattermost => None,
+    };
+    let source = Source::File(match &lines {
+        Some(lines) => lines.path().to_path_buf(),
+        None => args.file,
+    });
     let survey = survey_aside(source.clone()).await?;
     let selection = Selection {
-        partner: home(&mut node, args.partner).await?,
+        partner,
         rule: Rule::new(args.spread)?,
     };
     let imports = import(&mut node, source, &survey, &selection).await?;
@@ -76,6 +88,38 @@ pub async fn run(dir: &Path, args: ImportArgs, output: &Output) -> Result<Exit, 
         true => Ok(Exit::Ok),
         false => Ok(Exit::Warning),
     }
+}
+
+/// Where an export comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A file of lines
+    Mattermost,
+    /// A directory: an unpacked export
+    Slack,
+}
+
+impl Format {
+    /// What stands at a path: Slack's exports are directories when they are unpacked.
+    fn of(path: &Path) -> Format {
+        match path.is_dir() {
+            true => Format::Slack,
+            false => Format::Mattermost,
+        }
+    }
+}
+
+/// The lines of a Slack export, in a file that goes away with what is returned. Its authors are all of
+/// one partner, as the export names no others.
+async fn slack_lines(export: PathBuf, partner: String) -> Result<NamedTempFile, ApiError> {
+    let converted = tokio::task::spawn_blocking(move || {
+        let mut lines = NamedTempFile::new().map_err(|error| failure::node("spool", error))?;
+        slack::convert(&export, lines.as_file_mut(), &partner)?;
+        Ok(lines)
+    });
+    converted
+        .await
+        .map_err(|error| failure::node("import", error))?
 }
 
 /// Surveys on a thread of its own: it is all computing and reading.

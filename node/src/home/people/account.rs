@@ -1,11 +1,14 @@
 //! Accounts of the partner's own users.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::password::{self, PasswordHash};
-use super::{ACCOUNT, ACCOUNTS, People, PeopleError, row};
+use super::provision::{Attribute, Subject};
+use super::roles::{self, AccountRole, Action};
+use super::second_factor::SecondFactor;
+use super::{ACCOUNT, ACCOUNTS, People, PeopleError, State, row};
 use crate::home::id::{Id, is_user_name};
 use crate::store::StoreError;
 
@@ -16,7 +19,7 @@ const PROPERTIES: usize = 64;
 const PROPERTY_BYTES: usize = 1024;
 
 /// A user of this partner.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Account {
     pub id: Id,
@@ -31,7 +34,8 @@ pub struct Account {
     pub props: BTreeMap<String, String>,
     pub notify_props: BTreeMap<String, String>,
     pub timezone: BTreeMap<String, String>,
-    password: Option<PasswordHash>,
+    pub(super) password: Option<PasswordHash>,
+    pub(super) second_factor: Option<SecondFactor>,
     pub created_ms: u64,
     pub updated_ms: u64,
     /// When the account was disabled; 0 while it is not.
@@ -39,11 +43,63 @@ pub struct Account {
     /// A program's account, and whose it is.
     pub bot_of: Option<Id>,
     pub bot_description: String,
+    /// What this partner lets the user do.
+    pub roles: BTreeSet<AccountRole>,
+    /// Who vouches for the user; none for an account of this node alone.
+    pub subject: Option<Subject>,
+    /// What the organisation's provider says of the user, such as a clearance; never self-edited.
+    pub attributes: BTreeMap<String, Attribute>,
+    /// The channels that the user is in because of a group at the provider.
+    pub by_group: BTreeSet<Id>,
+}
+
+impl Default for Account {
+    fn default() -> Account {
+        Account {
+            id: Id::default(),
+            username: String::new(),
+            email: String::new(),
+            nickname: String::new(),
+            first_name: String::new(),
+            last_name: String::new(),
+            position: String::new(),
+            locale: String::new(),
+            props: BTreeMap::new(),
+            notify_props: BTreeMap::new(),
+            timezone: BTreeMap::new(),
+            password: None,
+            second_factor: None,
+            created_ms: 0,
+            updated_ms: 0,
+            disabled_ms: 0,
+            bot_of: None,
+            bot_description: String::new(),
+            // What accounts were before there were roles.
+            roles: BTreeSet::from([AccountRole::Member]),
+            subject: None,
+            attributes: BTreeMap::new(),
+            by_group: BTreeSet::new(),
+        }
+    }
 }
 
 impl Account {
     pub fn is_active(&self) -> bool {
         self.disabled_ms == 0
+    }
+
+    pub fn may(&self, action: Action) -> bool {
+        roles::may(&self.roles, action)
+    }
+
+    /// Whether the user is known here by a password.
+    pub fn has_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// Whether the user is asked for codes beside the password.
+    pub fn has_second_factor(&self) -> bool {
+        self.second_factor.as_ref().is_some_and(SecondFactor::is_on)
     }
 }
 
@@ -58,6 +114,8 @@ pub struct NewAccount {
     pub password: Option<String>,
     pub bot_of: Option<Id>,
     pub bot_description: String,
+    /// What the user may do; a member's where absent, and a bot's for a bot.
+    pub roles: Option<BTreeSet<AccountRole>>,
 }
 
 /// What of an account is to be changed; what is absent stays.
@@ -84,6 +142,8 @@ pub enum AccountError {
     Name(String),
     #[error("there is a user '{0}' already")]
     Taken(String),
+    #[error("another user has that mail address")]
+    MailTaken,
     #[error("a password has {} to {} bytes", password::SHORTEST, password::LONGEST)]
     Password,
     #[error("{0} is too long")]
@@ -92,11 +152,33 @@ pub enum AccountError {
     Full,
     #[error("there is no such user")]
     Unknown,
+    #[error("an account is not both '{}' and '{}': whoever sees to the node reads no messages, and has another account to talk with", .0.name(), .1.name())]
+    Roles(AccountRole, AccountRole),
+    #[error("the user's password is at the organisation's provider ({0})")]
+    ElsewhereKept(String),
     #[error("the store failed: {0}")]
     Store(#[from] StoreError),
 }
 
 impl People {
+    /// Goes on only if nothing is wrong with a new local account's name, address and password.
+    pub fn demand_possible(&self, new: &NewAccount) -> Result<(), AccountError> {
+        if !is_user_name(&new.username) {
+            return Err(AccountError::Name(new.username.clone()));
+        }
+        if self.by_name(&new.username).is_some() {
+            return Err(AccountError::Taken(new.username.clone()));
+        }
+        let fits = |it: &String| (password::SHORTEST..=password::LONGEST).contains(&it.len());
+        if !new.password.as_ref().is_none_or(fits) {
+            return Err(AccountError::Password);
+        }
+        if new.email.len() > TEXT_BYTES {
+            return Err(AccountError::TooLong("the mail address"));
+        }
+        Ok(())
+    }
+
     /// Makes an account; it is on disk when this returns.
     pub async fn add(&self, new: NewAccount) -> Result<Account, AccountError> {
         if !is_user_name(&new.username) {
@@ -107,7 +189,13 @@ impl People {
             None => None,
         };
         let now = self.now_ms();
+        let own_roles = match (new.roles, new.bot_of) {
+            (Some(roles), _) => roles,
+            (None, Some(_)) => BTreeSet::from([AccountRole::Bot]),
+            (None, None) => BTreeSet::from([AccountRole::Member]),
+        };
         let account = Account {
+            roles: own_roles,
             id: Id::of_user(&self.partner, &new.username),
             username: new.username,
             email: new.email,
@@ -121,6 +209,11 @@ impl People {
             bot_description: new.bot_description,
             ..Account::default()
         };
+        self.insert(account)
+    }
+
+    /// Takes a new account in, if its name is free.
+    pub(super) fn insert(&self, account: Account) -> Result<Account, AccountError> {
         account.check()?;
         let mut state = self.change();
         if state.names.contains_key(&account.username) {
@@ -129,15 +222,25 @@ impl People {
         if state.accounts.len() >= ACCOUNTS {
             return Err(AccountError::Full);
         }
+        if state.is_others_mail(&account) {
+            return Err(AccountError::MailTaken);
+        }
         self.store
             .write(&[row(ACCOUNT, &[&account.id.0], &account)])?;
         state.names.insert(account.username.clone(), account.id);
+        if let Some(subject) = &account.subject {
+            state.subjects.insert(subject.clone(), account.id);
+        }
         state.accounts.insert(account.id, account.clone());
+        self.changed.notify_one();
         Ok(account)
     }
 
     /// Sets a new password, and ends no session.
     pub async fn set_password(&self, user: Id, password: &str) -> Result<(), AccountError> {
+        if let Some(subject) = self.account(&user).and_then(|it| it.subject) {
+            return Err(AccountError::ElsewhereKept(subject.source));
+        }
         let hash = self.hash(password).await?;
         self.update(user, |account| account.password = Some(hash))?;
         Ok(())
@@ -159,19 +262,57 @@ impl People {
         Ok(account)
     }
 
-    fn update(&self, user: Id, change: impl FnOnce(&mut Account)) -> Result<Account, AccountError> {
+    /// Gives a user these roles and no others.
+    pub fn set_roles(
+        &self,
+        user: Id,
+        roles: BTreeSet<AccountRole>,
+    ) -> Result<Account, AccountError> {
+        self.update(user, |account| account.roles = roles)
+    }
+
+    pub(super) fn update(
+        &self,
+        user: Id,
+        change: impl FnOnce(&mut Account),
+    ) -> Result<Account, AccountError> {
+        let changed = self.update_if(user, |account| {
+            change(account);
+            true
+        })?;
+        changed.ok_or(AccountError::Unknown)
+    }
+
+    /// Keeps what `change` made of an account if it says so, and gives it then.
+    pub(super) fn update_if(
+        &self,
+        user: Id,
+        change: impl FnOnce(&mut Account) -> bool,
+    ) -> Result<Option<Account>, AccountError> {
         let mut state = self.change();
         let mut account = state
             .accounts
             .get(&user)
             .cloned()
             .ok_or(AccountError::Unknown)?;
-        change(&mut account);
+        let mail = account.email.clone();
+        if !change(&mut account) {
+            return Ok(None);
+        }
         account.check()?;
+        // Whoever logs in by an address must not find another there.
+        if account.email != mail && state.is_others_mail(&account) {
+            return Err(AccountError::MailTaken);
+        }
         account.updated_ms = self.now_ms().max(account.updated_ms + 1);
         self.store.write(&[row(ACCOUNT, &[&user.0], &account)])?;
+        if let Some(subject) = &account.subject {
+            state.subjects.retain(|_, own| *own != user);
+            state.subjects.insert(subject.clone(), user);
+        }
         state.accounts.insert(user, account.clone());
-        Ok(account)
+        self.changed.notify_one();
+        Ok(Some(account))
     }
 
     /// The user whose password this is. Takes as long for names that nobody has.
@@ -181,7 +322,7 @@ impl People {
         let is_known = kept.is_some();
         let kept = match kept {
             Some(kept) => kept,
-            None => PasswordHash::of("nobody's", [0; 16])?,
+            None => PasswordHash::nobodys(),
         };
         let password: String = password.chars().take(password::LONGEST).collect();
         let _turn = self.hashing.acquire().await.ok()?;
@@ -236,8 +377,20 @@ impl People {
         self.read().accounts.get(id).cloned()
     }
 
+    /// Whether a user of this partner may do something.
+    pub fn may(&self, id: &Id, action: Action) -> bool {
+        let state = self.read();
+        let account = state.accounts.get(id);
+        account.is_some_and(|account| state.stands(account) && account.may(action))
+    }
+
     pub fn is_own(&self, id: &Id) -> bool {
         self.read().accounts.contains_key(id)
+    }
+
+    /// The ids of all accounts, disabled ones too.
+    pub fn ids(&self) -> Vec<Id> {
+        self.read().accounts.keys().copied().collect()
     }
 
     /// All accounts, by user name.
@@ -261,8 +414,16 @@ impl People {
     }
 }
 
+impl State {
+    fn is_others_mail(&self, account: &Account) -> bool {
+        let mail = account.email.to_lowercase();
+        let has = |it: &Account| it.id != account.id && it.email.to_lowercase() == mail;
+        !mail.is_empty() && self.accounts.values().any(has)
+    }
+}
+
 impl Account {
-    fn check(&self) -> Result<(), AccountError> {
+    pub(super) fn check(&self) -> Result<(), AccountError> {
         let texts = [
             (&self.email, "the mail address"),
             (&self.nickname, "the nickname"),
@@ -272,6 +433,9 @@ impl Account {
             (&self.locale, "the locale"),
             (&self.bot_description, "the description"),
         ];
+        if let Some((one, other)) = roles::conflict(&self.roles) {
+            return Err(AccountError::Roles(one, other));
+        }
         if let Some((_, what)) = texts.into_iter().find(|(text, _)| text.len() > TEXT_BYTES) {
             return Err(AccountError::TooLong(what));
         }

@@ -85,6 +85,9 @@ impl People {
                 state.unwritten.insert((user, channel));
             }
             state.marks.insert((user, channel), marks.clone());
+            if marks.joined != before.joined {
+                self.changed.notify_one();
+            }
         }
         Ok(marks)
     }

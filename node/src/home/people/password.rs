@@ -37,6 +37,18 @@ impl PasswordHash {
         })
     }
 
+    /// What nobody's password has, for names that nobody has: to hold one against it costs as much as
+    /// for any other.
+    pub fn nobodys() -> PasswordHash {
+        PasswordHash {
+            memory_kib: MEMORY_KIB,
+            passes: PASSES,
+            lanes: LANES,
+            salt: ByteBuf::from([0; 16]),
+            hash: ByteBuf::from([0; HASH_BYTES]),
+        }
+    }
+
     /// Costs as much for a wrong password as for the right one.
     pub fn is_of(&self, password: &str) -> bool {
         let parameters = (self.memory_kib, self.passes, self.lanes);
@@ -59,6 +71,15 @@ fn derive(parameters: (u32, u32, u32), salt: &[u8], password: &str) -> Option<Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_has_the_password_of_nobody() {
+        let nobodys = PasswordHash::nobodys();
+        let own = PasswordHash::of("correct horse", [7; 16]).unwrap();
+        let cost = |it: &PasswordHash| (it.memory_kib, it.passes, it.lanes, it.salt.len());
+        assert_eq!(cost(&nobodys), cost(&own));
+        assert!(!nobodys.is_of("") && !nobodys.is_of("correct horse"));
+    }
 
     #[test]
     fn only_the_password_itself_is_let_in() {

@@ -184,7 +184,7 @@ fn twist(world: &World, seen: &Ids, header: &mut Header, trick: Trick, at: usize
         }
         Trick::WrongLane => header.lane = world.control_lane(),
         Trick::ReservedKind => {
-            let reserved = [14, 15, 40];
+            let reserved = [14, 15];
             become_kind(header, reserved[at % reserved.len()]);
         }
         Trick::OtherKind(kind) => become_kind(header, kind),

@@ -39,6 +39,7 @@ pub enum Wish {
     Pin(EventId),
     Receipt(EventId),
     File(Option<EventId>),
+    Roster,
     Invite(usize, Role),
     /// With another of the partner's lists than the first.
     InviteWith(usize, Role, usize),
@@ -77,6 +78,7 @@ impl Wish {
             Wish::Pin(_) => Kind::Pin,
             Wish::Receipt(_) => Kind::Receipt,
             Wish::File(_) => Kind::File,
+            Wish::Roster => Kind::Roster,
             Wish::Invite(..) | Wish::InviteWith(..) => Kind::Invite,
             Wish::Accept => Kind::Accept,
             Wish::Grant(..) => Kind::Grant,

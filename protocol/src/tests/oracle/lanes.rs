@@ -49,6 +49,7 @@ impl Oracle {
             && self.cites_nothing_narrower(&lane, place)
             && self.cuts_where_it_must(event, &lane, author, place)
             && match event.header.kind() {
+                Kind::Roster if !lane.is_open => false,
                 Kind::Cut => EmptyBody::from_bytes(&event.body).is_ok(),
                 Kind::Evidence => self.proved_by(event, place).is_some(),
                 // By section 21, once its author is known.
@@ -66,7 +67,7 @@ impl Oracle {
         let role = view.role(&author)?;
         let reads_only = matches!(
             event.header.kind(),
-            Kind::Key | Kind::Receipt | Kind::Cut | Kind::Evidence | Kind::Ack
+            Kind::Key | Kind::Receipt | Kind::Roster | Kind::Cut | Kind::Evidence | Kind::Ack
         );
         (reads_only || role >= Role::Contributor).then_some(author)
     }

@@ -150,7 +150,7 @@ impl Oracle {
     /// Section 10, as far as it does not depend on what came first (rules 1 and 19).
     fn judge(&self, event: &Event) -> (Verdict, Option<Facts>) {
         let header = &event.header;
-        let reserved = matches!(header.kind, 14 | 15 | 40);
+        let reserved = matches!(header.kind, 14 | 15);
         let is_act = header.kind < 32;
         let in_control = header.lane == self.control_lane();
         let misplaced = !matches!(header.kind, 42..=44) && is_act != in_control;

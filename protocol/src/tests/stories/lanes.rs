@@ -19,7 +19,8 @@ pub(super) const ALL: &[fn()] = &[
     what_was_open_to_fewer_is_withdrawn_among_those_who_are_left,
     a_reply_may_go_to_fewer_and_carries_the_label_on,
     pins_receipts_and_files_are_about_posts_alone,
-    an_observer_opens_epochs_and_sends_receipts_and_nothing_else,
+    an_observer_opens_epochs_and_sends_receipts_and_its_roster_and_nothing_else,
+    a_roster_is_for_all_members,
     under_history_all_who_joins_later_reads_and_cites_what_was_open,
     under_history_all_an_open_lane_depends_on_open_lanes_alone,
     more_control_heads_than_one_event_lists_are_merged_first,
@@ -222,15 +223,32 @@ fn pins_receipts_and_files_are_about_posts_alone() {
 }
 
 #[test]
-fn an_observer_opens_epochs_and_sends_receipts_and_nothing_else() {
+fn a_roster_is_for_all_members() {
+    let mut world = World::with_members(3);
+    let open = world.write(1, Wish::Roster);
+    let directed = world.send(1, &To::only(&[0, 1]), Wish::Roster);
+    world.write(0, Wish::Remove(1));
+    world.everybody_hears_all();
+    let former = world.send(1, &To::Open, Wish::Roster);
+
+    assert!(world.is_accepted(&open));
+    assert_eq!(world.oracle.verdict(&directed), Verdict::Invalid);
+    assert_eq!(world.oracle.verdict(&former), Verdict::Invalid);
+    agreed(&world);
+}
+
+#[test]
+fn an_observer_opens_epochs_and_sends_receipts_and_its_roster_and_nothing_else() {
     let mut world = World::with_members(3);
     world.write(0, Wish::Grant(2, Role::Observer));
     let post = world.write(0, Wish::Post);
     world.everybody_hears_all();
     let receipt = world.write(2, Wish::Receipt(post));
     let pin = world.write(2, Wish::Pin(post));
+    let roster = world.write(2, Wish::Roster);
 
     assert!(world.is_accepted(&receipt));
+    assert!(world.is_accepted(&roster));
     assert_eq!(world.oracle.verdict(&pin), Verdict::Invalid);
     agreed(&world);
 }
