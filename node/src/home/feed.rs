@@ -166,6 +166,11 @@ impl Feed {
         self.place(post)?.root
     }
 
+    /// The first post of the thread that an answer to `parent` stands in.
+    pub fn thread_of(&self, parent: &Id) -> Id {
+        self.root(parent).unwrap_or(*parent)
+    }
+
     pub fn file_place(&self, file: &Id) -> Option<Pos> {
         self.read().files.get(file).copied()
     }

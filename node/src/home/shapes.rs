@@ -85,7 +85,15 @@ pub fn post(home: &Home, room: &Room, info: &PostInfo) -> Option<Post> {
     let (user_id, remote) = home.author_id(&info.author);
     let place = home.feed.place(&id);
     let updated = place.map_or(info.create_at, |place| place.updated_ms);
-    let root = place.and_then(|place| place.root);
+    let root = match place {
+        Some(place) => place.root,
+        // Written, and asked for before the index has it: the post itself says what it answers.
+        None => info
+            .reply_to
+            .as_deref()
+            .and_then(id_of_hex)
+            .map(|parent| home.feed.thread_of(&parent)),
+    };
     let deleted = info.state == "withdrawn";
     let reaction = |given: &crate::api::ReactionInfo| {
         let (user_id, remote) = home.author_id(&given.author);
