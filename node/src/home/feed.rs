@@ -578,3 +578,28 @@ pub fn root_of(channel: &Channel, post: Pos) -> Pos {
     }
     root
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_stands_in_a_thread_even_where_the_index_lags() {
+        let feed = Feed::default();
+        let (root, answer) = (Id([1; 16]), Id([2; 16]));
+        assert_eq!(
+            feed.thread_of(&root),
+            root,
+            "of a post that is not indexed yet"
+        );
+        let pos = Pos { chain: 0, seq: 1 };
+        let channel = ChannelId([0; 32]);
+        let placed = Place {
+            id: answer,
+            root: Some(root),
+            ..feed.place_at(channel, pos)
+        };
+        feed.change().posts.insert(answer, placed);
+        assert_eq!(feed.thread_of(&answer), root, "of an answer to an answer");
+    }
+}

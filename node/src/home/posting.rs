@@ -251,7 +251,7 @@ impl Home {
         }))
     }
 
-    /// Where an own post stands that was just written: the index is told of it after the disk.
+    /// Where a post stands that was just written: the index is told of it after the disk.
     async fn place_soon(&self, id: Id) -> Result<Place, ApiError> {
         loop {
             let told = self.told.notified();
@@ -402,7 +402,11 @@ impl Home {
                 true => {
                     let from = at.map_or(0, |at| at + 1).min(timeline.len());
                     let mut later = timeline[from..].iter().filter(stands).skip(skip);
-                    let found: Vec<Pos> = later.by_ref().take(size).copied().collect();
+                    let found: Vec<_> = later
+                        .by_ref()
+                        .take(size)
+                        .map(|pos| (*pos, id(pos)))
+                        .collect();
                     let next = later.next().map(id);
                     (found, next, anchor.map(|anchor| id(&anchor)))
                 }
@@ -413,19 +417,30 @@ impl Home {
                         .checked_sub(1)
                         .and_then(|last| earlier.by_ref().nth(last));
                     let next = skipped.map(id).or(anchor.map(|anchor| id(&anchor)));
-                    let mut found: Vec<Pos> = earlier.by_ref().take(size).copied().collect();
+                    let mut found: Vec<_> = earlier
+                        .by_ref()
+                        .take(size)
+                        .map(|pos| (*pos, id(pos)))
+                        .collect();
                     let prev = earlier.next().map(id);
                     found.reverse();
                     (found, next, prev)
                 }
             }
         });
-        let (positions, next, prev) = found.await.map_err(failure::stopped)?;
-        // The machine is ahead of the disk by what is being written.
+        let (found, next, prev) = found.await.map_err(failure::stopped)?;
+        // The machine is ahead of the disk by what is being written, and the disk of the index: who
+        // is shown a post asks for it by its id next.
         self.node.handle.settled().await.map_err(failure::stopped)?;
-        let places = positions
+        for (_, id) in &found {
+            if let Err(error) = self.place_soon(*id).await {
+                tracing::warn!(post = %id, ?error, "a post is shown that is not in the index");
+                break;
+            }
+        }
+        let places = found
             .into_iter()
-            .map(|pos| self.feed.place_at(room.channel, pos));
+            .map(|(pos, _)| self.feed.place_at(room.channel, pos));
         Ok(Window {
             places: places.collect(),
             next,
