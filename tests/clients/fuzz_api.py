@@ -29,7 +29,8 @@ UNDONE = 501
 # How much larger a node may be after the fuzzing than after warming up, when all is quiet: what was
 # posted is kept and indexed (some 3 KB a post), and the allocator gives back what it likes.
 GROWTH_MIB = 200
-WARM_UP = 0.2
+# Caches and the allocator's arenas are full after some 20 s: half of a run of a minute.
+WARM_UP = 0.5
 QUIET_S = 5
 # What may stand unread in the pool of ids of one kind.
 POOL = 200
@@ -534,7 +535,7 @@ class Game:
             self.fault("acknowledged and not told", f"{len(untold)} of {len(self.said)}")
         for name, posts in self.own.items():
             person = self.people[name]
-            token = person.node.log_in(name)[0]
+            token = person.node.log_in(name, patience_s=120)[0]
             # Who has left a channel does not see there what it has written.
             for channel in set(posts.values()):
                 person.node.request("POST", f"/channels/{channel}/members", {"user_id": person.id}, token)

@@ -62,8 +62,13 @@ class Node:
             raise SystemExit(f"{method} {path} at {self.name}: {status} {answer}")
         return answer
 
-    def log_in(self, user: str) -> tuple[str, str]:
-        status, headers, me = self.request("POST", "/users/login", {"login_id": user, "password": PASSWORD})
+    def log_in(self, user: str, patience_s: float = 0) -> tuple[str, str]:
+        """The token and the id; goes on for a while where too many wrong passwords came before."""
+        credentials, deadline = {"login_id": user, "password": PASSWORD}, time.monotonic() + patience_s
+        status, headers, me = self.request("POST", "/users/login", credentials)
+        while status == 429 and time.monotonic() < deadline:
+            time.sleep(2)
+            status, headers, me = self.request("POST", "/users/login", credentials)
         if status != 200:
             raise SystemExit(f"{user} cannot log in at {self.name}: {status} {me}")
         return headers["Token"], me["id"]
