@@ -56,7 +56,7 @@ def modules(cache, home=HERE):
 def unpacked(cache, name, packages):
     """The directory that packages of the distribution are unpacked in: what is not installed starts
     nothing on this machine."""
-    place = cache / name
+    place = cache / f"{name}-{hashlib.sha256(' '.join(packages).encode()).hexdigest()[:12]}"
 
     def install():
         place.mkdir(parents=True)

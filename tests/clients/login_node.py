@@ -94,7 +94,8 @@ class Node:
             self._log.close()
 
     def log(self):
-        return (self.dir.parent / "serve.log").read_text(errors="replace")
+        log = self.dir.parent / "serve.log"
+        return log.read_text(errors="replace") if log.exists() else "the node was not started"
 
     def __enter__(self):
         return self

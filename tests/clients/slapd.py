@@ -14,7 +14,7 @@ import environments
 from login_node import free_port, until
 
 # The package, and what it needs that a small Debian lacks.
-PACKAGES = ("slapd", "ldap-utils", "libwrap0")
+PACKAGES = ("slapd", "ldap-utils", "libltdl7", "libodbc2", "libwrap0")
 ADMIN, ADMIN_PASSWORD = "cn=admin,dc=alpha", "the admin's"
 SERVICE, SERVICE_PASSWORD = "cn=comity,dc=alpha", "the node's own"
 
