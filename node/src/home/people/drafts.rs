@@ -78,11 +78,14 @@ impl People {
         }
         // Nobody else writes drafts meanwhile: the count holds.
         let _turn = self.change();
-        let now = self.now_ms();
+        let held = self.drafts(user)?;
+        // Of two that are kept within one millisecond, the second is the later one.
+        let newest = held.iter().map(|it| it.updated_ms).max().unwrap_or(0);
+        let now = self.now_ms().max(newest.saturating_add(1));
         draft.updated_ms = now;
         draft.created_ms = match self.draft(user, draft.channel, draft.root)? {
             Some(held) => held.created_ms,
-            None if self.drafts(user)?.len() >= DRAFTS_PER_USER => return Err(DraftError::TooMany),
+            None if held.len() >= DRAFTS_PER_USER => return Err(DraftError::TooMany),
             None => now,
         };
         let key = draft.key(user);
