@@ -83,7 +83,8 @@ impl People {
         let newest = held.iter().map(|it| it.updated_ms).max().unwrap_or(0);
         let now = self.now_ms().max(newest.saturating_add(1));
         draft.updated_ms = now;
-        draft.created_ms = match self.draft(user, draft.channel, draft.root)? {
+        let place = (draft.channel, draft.root);
+        draft.created_ms = match held.iter().find(|it| (it.channel, it.root) == place) {
             Some(held) => held.created_ms,
             None if held.len() >= DRAFTS_PER_USER => return Err(DraftError::TooMany),
             None => now,
@@ -174,6 +175,14 @@ mod tests {
                 .is_none()
         );
         assert_eq!(people.drafts(alice).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn of_drafts_kept_in_the_same_moment_each_is_later_than_those_before() {
+        let (_dir, people) = people();
+        let kept = (0..50).map(|at| people.keep_draft(Id([1; 16]), draft(at, None, "x")));
+        let times: Vec<u64> = kept.map(|it| it.unwrap().updated_ms).collect();
+        assert!(times.is_sorted_by(|earlier, later| earlier < later));
     }
 
     #[test]
